@@ -1,0 +1,283 @@
+# awsenv
+#
+#   make                 build everything under build/ (V=1 shows the commands)
+#   make deps            install what is missing, by apt (make -n deps lists it)
+#   make demo            see it work: no AWS account, no root, nothing installed
+#   make check           all tests; as root there are more of them
+#   make check-quick     the part that takes a minute
+#   make lint            format, static analysis, pages, hygiene of the tree
+#   make fuzz            libFuzzer on each target (FUZZ_SECONDS=60)
+#   make cov             the tests once more, with line coverage
+#   make bench           measure, print one table
+#   make install         PREFIX=/usr/local BINDIR LIBEXECDIR MANDIR DESTDIR
+#   make uninstall       take away what install put there
+#   make clean           remove the output folder
+#   make help            this text
+#
+# Variables: CC=clang; WERROR=1; SAN=address,undefined (output in build-san/);
+# B=FOLDER for the output; WRAPPER=dynamic links awsenv against the system's
+# libc where there is no musl; T="PATTERN..." runs only the tests that match.
+# CFLAGS LDFLAGS HARDEN PKG_CONFIG belong to whoever packages this.
+
+VERSION    := 0.1.0
+SAN        ?=
+B          ?= $(if $(SAN),build-san,build)
+PREFIX     ?= /usr/local
+BINDIR     ?= $(PREFIX)/bin
+LIBEXECDIR ?= $(PREFIX)/libexec/awsenv
+MANDIR     ?= $(PREFIX)/share/man
+PKG_CONFIG ?= pkg-config
+PYTHON     := /usr/bin/python3
+FUZZ_SECONDS ?= 60
+
+CFLAGS  ?= -O2 -g
+MUSL_CC ?= musl-gcc
+WRAPPER ?= $(if $(SAN),dynamic,static)
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wformat=2 -Wvla -Wpointer-arith -Wundef -Wwrite-strings -Wcast-qual \
+	-Wimplicit-fallthrough $(if $(WERROR),-Werror)
+
+# Options that only some compilers know are tried once, when first needed:
+# "make deps check" on a bare machine has no compiler yet as it reads this.
+try    = $(shell $(CC) -Werror $1 -x c -c -o /dev/null /dev/null 2>&1 || echo no)
+option = $(if $(call try,$1),,$1)
+once   = $(eval $1 := $2)$($1)
+PROBED = $(call once,PROBED,$(strip $(foreach o,-fstack-clash-protection \
+	-ftrivial-auto-var-init=zero -fcf-protection,$(call option,$o))))
+
+ifeq ($(SAN),)
+HARDEN  ?= -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong $(PROBED)
+else
+HARDEN  ?= -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer \
+	-DAWSENV_SANITIZED=1
+LINKSAN := -fsanitize=$(SAN)
+endif
+
+CPPFLAGS += -Iinclude -I. -D_GNU_SOURCE -DAWSENV_VERSION='"$(VERSION)"' \
+	-DAWSENV_LIBEXECDIR='"$(LIBEXECDIR)"'
+COMPILE   = -std=gnu11 $(WARN) $(HARDEN) $(CPPFLAGS) $(CFLAGS) -MMD -MP
+RELRO    := -pie -Wl,-z,relro,-z,now,-z,noexecstack
+
+# ---- who is made of what ---------------------------------------------------
+
+.SECONDEXPANSION:
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all deps demo check check-quick tests lint fuzz cov bench install \
+	uninstall clean help FORCE
+
+# Each room is an archive of everything in its folder but main.c ...
+objects = $(patsubst %.c,$2/%.o,$(filter-out %/main.c,$(wildcard $1/*.c)))
+COMMON := $B/agent/common.a
+ROOMS  := $(patsubst %,$B/agent/%.a,broker fetch profile supervisor cli common)
+
+# ... and this is who may use whom.
+AGENT   := $B/awsenv-agent
+HELPERS := $B/awsenv-broker $B/awsenv-profile $B/awsenv-fetch
+
+$B/awsenv-agent:   $B/agent/supervisor/main.o $B/agent/supervisor.a $(COMMON)
+$B/awsenv-broker:  $B/agent/broker/main.o     $B/agent/broker.a     $(COMMON)
+$B/awsenv-profile: $B/agent/profile/main.o    $B/agent/profile.a    $(COMMON)
+$B/awsenv-fetch:   $B/agent/fetch/main.o      $B/agent/fetch.a      $(COMMON)
+
+FETCHLIBS = $(call once,FETCHLIBS,$(shell $(PKG_CONFIG) --libs \
+	libcurl libcjson libcrypto libqrencode))
+
+$B/awsenv-agent:   LDLIBS = -lkeyutils -lpthread
+$B/awsenv-broker:  LDLIBS = -lkeyutils
+$B/awsenv-profile: LDLIBS = -lcrypto
+$B/awsenv-fetch:   LDLIBS = $(FETCHLIBS)
+
+# What people type is one small static file, so that it can be copied to any
+# jump host; its objects are of their own, glibc's would carry __memcpy_chk.
+ifeq ($(WRAPPER),static)
+$B/awsenv: $B/musl/agent/cli/main.o $B/musl/agent/cli.a $B/musl/agent/common.a
+else
+$B/awsenv: $B/agent/cli/main.o $B/agent/cli.a $(COMMON)
+endif
+
+# Programs whose folder is still to come are left out.
+exists   = $(if $(wildcard agent/$2/main.c),$B/$1)
+PROGRAMS := $(call exists,awsenv,cli) $(call exists,awsenv-agent,supervisor) \
+	$(call exists,awsenv-broker,broker) $(call exists,awsenv-profile,profile) \
+	$(call exists,awsenv-fetch,fetch)
+
+all: $(PROGRAMS)
+
+# ---- rules -----------------------------------------------------------------
+
+run = $(if $(V),,@printf '  %-5s %s\n' $1 $(patsubst $B/%,%,$@);)
+define archive
+@mkdir -p $(@D)
+@rm -f $@
+$(call run,AR)$(AR) rcDs $@ $(filter %.o,$^)
+endef
+archives = -Wl,--start-group $(filter %.a,$^) -Wl,--end-group
+
+# Changed flags rebuild everything, a file that came or went the archives.
+$B/.flags: NOW = $(CC) $(COMPILE) $(LDFLAGS) $(WRAPPER)
+$B/.files: NOW = $(sort $(wildcard agent/*/*.c tests/*/*.c))
+$B/.flags $B/.files: FORCE | $B
+	$(file >$@.new,$(NOW))
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+$B:
+	@mkdir -p $@
+
+$B/%.o: %.c $B/.flags
+	@mkdir -p $(@D)
+	$(call run,CC)$(CC) $(COMPILE) -fPIC -c -o $@ $<
+
+$(ROOMS): $B/%.a: $$(call objects,$$*,$B) $B/.files
+	$(archive)
+
+$(AGENT) $(HELPERS):
+	$(call run,LD)$(CC) $(CFLAGS) $(LINKSAN) $(RELRO) $(LDFLAGS) -o $@ \
+		$(filter %.o,$^) $(archives) $(LDLIBS)
+
+# musl-gcc cannot make a static PIE by itself: -static-pie gives a dynamic
+# file, -static one that is not PIE. So the start files are named here.
+# musl has no kernel headers of its own; the system's come last.
+MUSL_DIR  = $(call once,MUSL_DIR,/usr/lib/$(patsubst %-gnu,%-musl,$(shell \
+	$(MUSL_CC) -print-multiarch)))
+gccfile   = $(shell $(MUSL_CC) -print-file-name=$1)
+MUSL_INC  = $(call once,MUSL_INC,-idirafter /usr/include -idirafter \
+	/usr/include/$(shell $(MUSL_CC) -print-multiarch))
+MUSL_FLAGS = -fPIE -ffunction-sections -fdata-sections $(MUSL_INC)
+
+$B/musl/%.o: %.c $B/.flags
+	@mkdir -p $(@D)
+	$(call run,MUSL)$(MUSL_CC) $(COMPILE) $(MUSL_FLAGS) -c -o $@ $<
+
+$B/musl/agent/cli.a $B/musl/agent/common.a: $B/musl/%.a: $$(call objects,$$*,$B/musl) $B/.files
+	$(archive)
+
+ifeq ($(WRAPPER),static)
+$B/awsenv:
+	$(call run,LD)$(MUSL_CC) $(CFLAGS) -nostartfiles -static \
+		-Wl,-pie,--no-dynamic-linker,--gc-sections,-z,relro,-z,now,-z,noexecstack \
+		$(LDFLAGS) -o $@ $(MUSL_DIR)/rcrt1.o $(MUSL_DIR)/crti.o \
+		$(call gccfile,crtbeginS.o) $(filter %.o,$^) $(archives) \
+		$(call gccfile,crtendS.o) $(MUSL_DIR)/crtn.o
+else
+$B/awsenv:
+	$(call run,LD)$(CC) $(CFLAGS) $(LINKSAN) $(RELRO) $(LDFLAGS) -o $@ \
+		$(filter %.o,$^) $(archives)
+endif
+
+# ---- tests -----------------------------------------------------------------
+
+# A test sees all rooms, its own file's first (test_ini: agent/profile/ini.c,
+# test_fetch_sandbox: agent/fetch/sandbox.c); what it defines itself wins over
+# an archive's member. Link options of its own stand in tests/unit/test_X.ld.
+TESTLIBS = -lcmocka -lkeyutils -lpthread $(FETCHLIBS)
+own      = $(patsubst agent/%/,$2/agent/%.a,$(firstword $(dir $(wildcard \
+	agent/$(subst _,/,$1).c agent/*/$1.c))))
+UNIT    := $(patsubst %.c,$B/%,$(wildcard tests/unit/test_*.c))
+REPLAY  := $(patsubst tests/fuzz/fuzz_%.c,$B/tests/fuzz/replay_%,$(wildcard \
+	tests/fuzz/fuzz_*.c))
+
+$B/tests/unit/helpers.a: $$(patsubst %.c,$B/%.o,$$(filter-out \
+	tests/unit/test_%,$$(wildcard tests/unit/*.c))) $B/.files
+	$(archive)
+
+$(UNIT): $B/tests/unit/test_%: $B/tests/unit/test_%.o $$(call own,$$*,$B) \
+		$B/tests/unit/helpers.a $(ROOMS) $$(wildcard tests/unit/test_$$*.ld)
+	$(call run,LD)$(CC) $(CFLAGS) $(LINKSAN) $(RELRO) $(LDFLAGS) -o $@ \
+		$(patsubst %.ld,@%.ld,$(filter %.o %.ld,$^)) $(archives) $(TESTLIBS)
+
+# The fuzz targets with a main of ours, which replays their corpora ...
+$(REPLAY): $B/tests/fuzz/replay_%: $B/tests/fuzz/fuzz_%.o \
+		$B/tests/fuzz/replay.o $$(call own,$$*,$B) $(ROOMS)
+	$(call run,LD)$(CC) $(CFLAGS) $(LINKSAN) $(RELRO) $(LDFLAGS) -o $@ \
+		$(filter %.o,$^) $(archives) $(TESTLIBS)
+
+# ... and with libFuzzer's.
+FUZZERS := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZROOMS := $(patsubst $B/%,$B/fuzz/%,$(ROOMS))
+FUZZSAN := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+$B/fuzz/%.o: %.c $B/.flags
+	@mkdir -p $(@D)
+	$(call run,FUZZ)clang -std=gnu11 $(WARN) $(CPPFLAGS) -O1 -g -MMD -MP -fPIC \
+		$(FUZZSAN) -DAWSENV_SANITIZED=1 -c -o $@ $<
+
+$(FUZZROOMS): $B/fuzz/%.a: $$(call objects,$$*,$B/fuzz) $B/.files
+	$(archive)
+
+$(FUZZERS): $B/fuzz/fuzz_%: $B/fuzz/tests/fuzz/fuzz_%.o \
+		$$(call own,$$*,$B/fuzz) $(FUZZROOMS)
+	$(call run,LD)clang -fsanitize=fuzzer,address,undefined -o $@ \
+		$(filter %.o,$^) $(archives) $(TESTLIBS)
+
+tests: all $(UNIT) $(REPLAY)
+
+check: tests
+	@B=$(abspath $B) $(PYTHON) tests/run $(T)
+
+check-quick: tests
+	@B=$(abspath $B) $(PYTHON) tests/run --quick $(T)
+
+fuzz: $(FUZZERS)
+	@tests/fuzz/run $B/fuzz $(FUZZ_SECONDS) $(T)
+
+lint: all
+	@B=$(abspath $B) tests/lint $(T)
+
+cov:
+	@+$(MAKE) --no-print-directory B=build-cov HARDEN=--coverage \
+		LINKSAN=--coverage CFLAGS='-O0 -g' check || true
+	@tests/cov build-cov
+
+bench: all
+	@B=$(abspath $B) $(PYTHON) tests/bench/run $(T)
+
+demo: all
+	@B=$(abspath $B) tests/demo
+
+# These install what they need first, so they work in a fresh clone.
+ifneq ($(filter demo check check-quick bench cov,$(MAKECMDGOALS)),)
+$B/.flags: | deps
+endif
+
+# Debian 12 and 13, Ubuntu 22.04 and 24.04. Behind "--": what a distribution
+# may lack; the tests that want it say so.
+deps:
+	@tests/deps gcc make pkg-config musl-tools libcurl4-openssl-dev \
+		libcjson-dev libssl-dev libkeyutils-dev libqrencode-dev libcmocka-dev \
+		python3 python3-botocore python3-boto3 python3-cryptography \
+		python3-pytest keyutils openssh-client openssh-server \
+		procps iproute2 acl strace binutils \
+		-- awscli python3-pyfuse3 fuse3 valgrind tmux clang clang-tidy \
+		clang-format clang-tools 'libclang-rt-dev|libclang-rt-*-dev' llvm cppcheck shellcheck mandoc
+
+# ---- install ---------------------------------------------------------------
+
+# A program its user cannot read is not dumpable from exec on: what possesses
+# the keyring or carries secrets is root's, and 0711.
+STRIP  ?= -s
+OWNER  := $(if $(filter 0,$(shell id -u)),-o root -g root)
+PAGES   = $(wildcard agent/*/*.1 agent/*/*.5 agent/*/*.8)
+manual  = $(MANDIR)/man$(subst .,,$(suffix $1))/$(notdir $1)
+
+install: all
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR)
+	install $(OWNER) $(STRIP) -m 0755 $B/awsenv $(DESTDIR)$(BINDIR)
+	install $(OWNER) $(STRIP) -m 0711 $(AGENT) $(DESTDIR)$(BINDIR)
+	install $(OWNER) $(STRIP) -m 0711 $(HELPERS) $(DESTDIR)$(LIBEXECDIR)
+	$(foreach p,$(PAGES),install $(OWNER) -D -m 0644 $p \
+		$(DESTDIR)$(call manual,$p) &&) true
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(BINDIR)/,awsenv $(notdir $(AGENT)))
+	rm -f $(addprefix $(DESTDIR)$(LIBEXECDIR)/,$(notdir $(HELPERS)))
+	-rmdir $(DESTDIR)$(LIBEXECDIR)
+	rm -f $(foreach p,$(PAGES),$(DESTDIR)$(call manual,$p))
+
+clean:
+	rm -rf $B
+
+help:
+	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile
+
+-include $(shell find $B -name '*.d' 2>/dev/null)
