@@ -61,6 +61,7 @@ RELRO    := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 
 # ---- who is made of what ---------------------------------------------------
 
+.DEFAULT_GOAL := all
 .SECONDEXPANSION:
 .DELETE_ON_ERROR:
 .SECONDARY:
