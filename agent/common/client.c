@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: ISC */
+#include "awsenv/client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "awsenv/io.h"
+#include "awsenv/own.h"
+
+/* A directory that nobody else may enter: no symbolic link, ours, 0700. */
+static bool
+is_private(const char *dir)
+{
+	struct stat st;
+
+	return lstat(dir, &st) == 0 && S_ISDIR(st.st_mode) &&
+	    st.st_uid == geteuid() && (st.st_mode & 07777) == 0700;
+}
+
+static enum aw_err
+try_dir(char dir[static CLIENT_PATH], const char *parent, const char *name,
+    bool create)
+{
+	int n = snprintf(dir, CLIENT_PATH, "%s/%s", parent, name);
+
+	if (n < 0 || n >= CLIENT_PATH - (int)sizeof("/forward.sock"))
+		return AW_NOAGENT;
+	if (is_private(dir))
+		return AW_OK;
+	if (!create || !is_private(parent))
+		return AW_NOAGENT;
+	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
+		return AW_SYSTEM;
+	/* A umask may have taken bits away; somebody else may have been first. */
+	if (chmod(dir, 0700) != 0)
+		return AW_SYSTEM;
+	return is_private(dir) ? AW_OK : AW_NOAGENT;
+}
+
+enum aw_err
+client_dir(char dir[static CLIENT_PATH], bool create)
+{
+	const char *xdg = getenv("XDG_RUNTIME_DIR");
+	char parent[64], uid[16];
+	enum aw_err r = AW_NOAGENT;
+
+	snprintf(uid, sizeof(uid), "%lu", (unsigned long)geteuid());
+	snprintf(parent, sizeof(parent), "/run/user/%s", uid);
+	if (xdg && xdg[0] == '/')
+		r = try_dir(dir, xdg, "awsenv", create);
+	if (r == AW_NOAGENT)
+		r = try_dir(dir, parent, "awsenv", create);
+	if (r == AW_NOAGENT)
+		r = try_dir(dir, "/run/awsenv", uid, false);
+	return r;
+}
+
+enum aw_err
+client_path(char path[static CLIENT_PATH])
+{
+	const char *named = getenv("AWSENV_SOCK");
+	enum aw_err r;
+
+	if (named && *named) {
+		if (named[0] != '/' || strlen(named) >= CLIENT_PATH)
+			return AW_CONFIG;
+		strcpy(path, named);
+		return AW_OK;
+	}
+	if ((r = client_dir(path, false)) != AW_OK)
+		return r;
+	strcat(path, "/agent.sock");
+	return AW_OK;
+}
+
+static enum aw_err
+connect_until(int fd, const struct sockaddr_un *addr, int64_t deadline)
+{
+	const struct sockaddr *sa = (const struct sockaddr *)addr;
+
+	while (connect(fd, sa, sizeof(*addr)) != 0) {
+		switch (errno) {
+		case EINTR:
+			continue;
+		case EAGAIN:
+			/* The backlog is full and there is nothing to poll for. */
+			if (io_deadline(0) >= deadline)
+				return AW_BUSY;
+			poll(NULL, 0, 5);
+			continue;
+		case ENOENT:
+		case ECONNREFUSED:
+			return AW_NOAGENT;
+		case EACCES:
+			return AW_DENIED;
+		default:
+			return AW_SYSTEM;
+		}
+	}
+	return AW_OK;
+}
+
+enum aw_err
+client_connect(const char *path, int *fd, int64_t deadline)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	AUTOCLOSE int s = -1;
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+	enum aw_err r;
+
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return AW_CONFIG;
+	strcpy(addr.sun_path, path);
+	s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (s < 0)
+		return AW_SYSTEM;
+	if ((r = connect_until(s, &addr, deadline)) != AW_OK)
+		return r;
+	if (getsockopt(s, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+		return AW_SYSTEM;
+	if (peer.uid != geteuid() && peer.uid != 0)
+		return AW_DENIED;
+	*fd = STEAL_FD(s);
+	return AW_OK;
+}
+
+enum aw_err
+client_ask(int fd, const char *name, enum msg_kind req_kind, const void *req,
+    enum msg_kind rep_kind, void *rep, struct buf *frame, int64_t deadline)
+{
+	AUTOBUF struct buf body = {0}, out = {0};
+	struct view got;
+	enum aw_err r;
+
+	msg_encode(req_kind, req, &body);
+	io_put_request(&out, name, view_of(&body));
+	if (body.bad || out.bad)
+		return AW_NOMEM;
+	if ((r = io_write(fd, view_of(&out), deadline)) != AW_OK)
+		return r;
+	r = io_get_reply(fd, name, frame, &got, deadline);
+	if (r != AW_OK)
+		return r;
+	return msg_decode(rep_kind, got, rep) ? AW_OK : AW_PROTO;
+}

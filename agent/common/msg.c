@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The codec: one row of fields for each message, and two loops. A message is
+ * the fields of its row, in order; nothing may follow them.
+ */
+#include "awsenv/msg.h"
+
+#include <string.h>
+
+#include "awsenv/own.h"
+
+enum type { END, U8, BOOL, U32, U64, VIEW };
+
+struct field {
+	enum type type;
+	size_t offset;
+};
+
+#define F(type, msg, member) {type, offsetof(struct msg, member)}
+
+#define ASK(msg)                                                       \
+	F(VIEW, msg, ask.config), F(U64, msg, ask.stamp.dev),          \
+		F(U64, msg, ask.stamp.ino), F(U64, msg, ask.stamp.size), \
+		F(U64, msg, ask.stamp.mtime), F(VIEW, msg, ask.env),   \
+		F(VIEW, msg, ask.profile), F(VIEW, msg, ask.session),  \
+		F(VIEW, msg, ask.account), F(VIEW, msg, ask.role)
+
+static const struct field empty_fields[] = {{END, 0}};
+
+static const struct field creds_req_fields[] = {
+	ASK(creds_req),
+	F(U32, creds_req, seconds),
+	F(BOOL, creds_req, half),
+	{END, 0},
+};
+
+static const struct field creds_rep_fields[] = {
+	F(U32, creds_rep, error),
+	F(VIEW, creds_rep, text),
+	F(VIEW, creds_rep, profile),
+	F(VIEW, creds_rep, account),
+	F(VIEW, creds_rep, role),
+	F(VIEW, creds_rep, region),
+	F(VIEW, creds_rep, settings),
+	F(VIEW, creds_rep, notice),
+	F(VIEW, creds_rep, sealed),
+	{END, 0},
+};
+
+static const struct field creds_fields[] = {
+	F(U64, creds, expires),
+	F(VIEW, creds, access_key),
+	F(VIEW, creds, secret_key),
+	F(VIEW, creds, session_token),
+	{END, 0},
+};
+
+static const struct field login_req_fields[] = {ASK(login_req), {END, 0}};
+
+static const struct field wait_req_fields[] = {
+	F(U64, wait_req, ticket),
+	F(U8, wait_req, seen),
+	F(U32, wait_req, seconds),
+	{END, 0},
+};
+
+static const struct field login_rep_fields[] = {
+	F(U32, login_rep, error),
+	F(VIEW, login_rep, text),
+	F(U8, login_rep, state),
+	F(U64, login_rep, ticket),
+	F(VIEW, login_rep, session),
+	F(VIEW, login_rep, url),
+	F(VIEW, login_rep, code),
+	F(U64, login_rep, until),
+	F(U64, login_rep, expires),
+	F(VIEW, login_rep, person),
+	F(VIEW, login_rep, before),
+	F(VIEW, login_rep, expected),
+	F(VIEW, login_rep, notice),
+	F(VIEW, login_rep, host),
+	F(U32, login_rep, qr_width),
+	F(VIEW, login_rep, qr),
+	{END, 0},
+};
+
+static const struct field status_req_fields[] = {ASK(status_req), {END, 0}};
+
+static const struct field status_rep_fields[] = {
+	F(U32, status_rep, error),
+	F(VIEW, status_rep, text),
+	F(VIEW, status_rep, version),
+	F(U32, status_rep, agent_pid),
+	F(U32, status_rep, broker_pid),
+	F(U64, status_rep, started),
+	F(U32, status_rep, restarts),
+	F(BOOL, status_rep, protected_),
+	F(VIEW, status_rep, sandbox),
+	F(U32, status_rep, keys_used),
+	F(U32, status_rep, keys_max),
+	F(U32, status_rep, bytes_used),
+	F(U32, status_rep, bytes_max),
+	F(U32, status_rep, ring),
+	F(U32, status_rep, skew),
+	F(U32, status_rep, logins),
+	F(U32, status_rep, roles),
+	F(U32, status_rep, keys),
+	F(U32, status_rep, problems),
+	F(U32, status_rep, profile_error),
+	F(VIEW, status_rep, profile_text),
+	F(VIEW, status_rep, profile),
+	F(VIEW, status_rep, session),
+	F(VIEW, status_rep, account),
+	F(VIEW, status_rep, role),
+	F(U8, status_rep, login_state),
+	F(U64, status_rep, login_expires),
+	F(BOOL, status_rep, refreshable),
+	F(U64, status_rep, role_expires),
+	{END, 0},
+};
+
+static const struct field list_req_fields[] = {
+	F(U8, list_req, what),
+	F(U32, list_req, from),
+	{END, 0},
+};
+
+static const struct field list_rep_fields[] = {
+	F(U32, list_rep, error),
+	F(VIEW, list_rep, text),
+	F(U32, list_rep, next),
+	F(VIEW, list_rep, items),
+	{END, 0},
+};
+
+static const struct field login_item_fields[] = {
+	F(VIEW, login_item, session),
+	F(VIEW, login_item, start_url),
+	F(VIEW, login_item, region),
+	F(U8, login_item, state),
+	F(U64, login_item, expires),
+	F(BOOL, login_item, refreshable),
+	F(VIEW, login_item, person),
+	F(VIEW, login_item, notice),
+	{END, 0},
+};
+
+static const struct field role_item_fields[] = {
+	F(VIEW, role_item, session),
+	F(VIEW, role_item, account),
+	F(VIEW, role_item, role),
+	F(VIEW, role_item, access_key),
+	F(U64, role_item, obtained),
+	F(U64, role_item, expires),
+	F(BOOL, role_item, in_memory),
+	{END, 0},
+};
+
+static const struct field key_item_fields[] = {
+	F(U32, key_item, serial),
+	F(VIEW, key_item, kind),
+	F(VIEW, key_item, label),
+	F(U32, key_item, size),
+	F(U64, key_item, timeout),
+	{END, 0},
+};
+
+static const struct field problem_item_fields[] = {
+	F(VIEW, problem_item, file),
+	F(U32, problem_item, line),
+	F(VIEW, problem_item, text),
+	{END, 0},
+};
+
+static const struct field logout_req_fields[] = {
+	ASK(logout_req),
+	F(U8, logout_req, what),
+	{END, 0},
+};
+
+static const struct field logout_rep_fields[] = {
+	F(U32, logout_rep, error),
+	F(VIEW, logout_rep, text),
+	F(U32, logout_rep, logins),
+	F(U32, logout_rep, roles),
+	F(VIEW, logout_rep, lines),
+	{END, 0},
+};
+
+static const struct field whoami_req_fields[] = {ASK(whoami_req), {END, 0}};
+
+static const struct field whoami_rep_fields[] = {
+	F(U32, whoami_rep, error),
+	F(VIEW, whoami_rep, text),
+	F(VIEW, whoami_rep, profile),
+	F(VIEW, whoami_rep, session),
+	F(VIEW, whoami_rep, account),
+	F(VIEW, whoami_rep, role),
+	F(VIEW, whoami_rep, arn),
+	F(VIEW, whoami_rep, user_id),
+	F(VIEW, whoami_rep, person),
+	F(VIEW, whoami_rep, region),
+	F(U64, whoami_rep, expires),
+	{END, 0},
+};
+
+static const struct field done_rep_fields[] = {
+	F(U32, done_rep, error),
+	F(VIEW, done_rep, text),
+	{END, 0},
+};
+
+static const struct field read_fields[] = {
+	F(U32, read_req, version),
+	F(VIEW, read_req, config),
+	F(VIEW, read_req, env),
+	{END, 0},
+};
+
+static const struct field session_fields[] = {
+	F(U32, session, index),
+	F(VIEW, session, name),
+	F(VIEW, session, login),
+	F(VIEW, session, facts),
+	F(VIEW, session, notice),
+	F(U32, session, error),
+	F(VIEW, session, text),
+	F(BOOL, session, autostart),
+	F(BOOL, session, bare),
+	{END, 0},
+};
+
+static const struct field profile_fields[] = {
+	F(VIEW, profile, name),
+	F(U32, profile, line),
+	F(U32, profile, error),
+	F(VIEW, profile, text),
+	F(U32, profile, session),
+	F(VIEW, profile, account),
+	F(VIEW, profile, role),
+	F(VIEW, profile, chain),
+	F(VIEW, profile, chain_digest),
+	F(VIEW, profile, region),
+	F(VIEW, profile, sts),
+	F(VIEW, profile, sts_region),
+	F(VIEW, profile, settings),
+	F(VIEW, profile, expected),
+	F(VIEW, profile, notice),
+	{END, 0},
+};
+
+static const struct field table_end_fields[] = {
+	F(U64, table_end, stamp.dev),
+	F(U64, table_end, stamp.ino),
+	F(U64, table_end, stamp.size),
+	F(U64, table_end, stamp.mtime),
+	F(U32, table_end, profiles),
+	F(U32, table_end, sessions),
+	{END, 0},
+};
+
+static const struct field facts_fields[] = {
+	F(VIEW, facts, session),
+	F(VIEW, facts, start_url),
+	F(VIEW, facts, region),
+	F(VIEW, facts, scopes),
+	F(VIEW, facts, oidc),
+	F(VIEW, facts, portal),
+	F(VIEW, facts, sts),
+	F(VIEW, facts, ca_path),
+	F(VIEW, facts, ca_digest),
+	F(VIEW, facts, proxy),
+	F(VIEW, facts, no_proxy),
+	{END, 0},
+};
+
+static const struct field step_fields[] = {
+	F(VIEW, step, role_arn),
+	F(VIEW, step, external_id),
+	F(VIEW, step, session_name),
+	F(U32, step, duration),
+	F(VIEW, step, sts),
+	F(VIEW, step, sts_region),
+	{END, 0},
+};
+
+static const struct field fetch_fields[] = {
+	F(U32, fetch, version),
+	F(U8, fetch, what),
+	F(VIEW, fetch, tag),
+	F(VIEW, fetch, facts),
+	F(VIEW, fetch, tok),
+	F(VIEW, fetch, ref),
+	F(VIEW, fetch, dev),
+	F(VIEW, fetch, creds),
+	F(VIEW, fetch, account),
+	F(VIEW, fetch, role),
+	F(VIEW, fetch, chain),
+	F(VIEW, fetch, sts),
+	F(VIEW, fetch, sts_region),
+	F(VIEW, fetch, client_name),
+	F(BOOL, fetch, waiting),
+	{END, 0},
+};
+
+static const struct field answer_fields[] = {
+	F(U32, answer, version),
+	F(U8, answer, what),
+	F(BOOL, answer, last),
+	F(VIEW, answer, tag),
+	F(U32, answer, error),
+	F(VIEW, answer, text),
+	F(U32, answer, skew),
+	F(BOOL, answer, skew_known),
+	F(VIEW, answer, dev),
+	F(U64, answer, dev_until),
+	F(VIEW, answer, url),
+	F(VIEW, answer, code),
+	F(U32, answer, qr_width),
+	F(VIEW, answer, qr),
+	F(VIEW, answer, tok),
+	F(U64, answer, tok_expires),
+	F(VIEW, answer, ref),
+	F(U64, answer, ref_expires),
+	F(BOOL, answer, refreshable),
+	F(VIEW, answer, creds),
+	F(U64, answer, creds_expires),
+	F(VIEW, answer, access_key),
+	F(VIEW, answer, account),
+	F(VIEW, answer, arn),
+	F(VIEW, answer, user_id),
+	F(VIEW, answer, person),
+	{END, 0},
+};
+
+static const struct field hint_fields[] = {
+	F(U32, hint, version),
+	F(BOOL, hint, waiting),
+	{END, 0},
+};
+
+static const struct field tok_fields[] = {
+	F(U64, tok, expires),
+	F(VIEW, tok, access_token),
+	{END, 0},
+};
+
+static const struct field ref_fields[] = {
+	F(U64, ref, client_expires),
+	F(VIEW, ref, client_id),
+	F(VIEW, ref, client_secret),
+	F(VIEW, ref, refresh_token),
+	{END, 0},
+};
+
+static const struct field dev_fields[] = {
+	F(U64, dev, until),
+	F(U32, dev, interval),
+	F(VIEW, dev, device_code),
+	F(VIEW, dev, client_id),
+	F(VIEW, dev, client_secret),
+	F(U64, dev, client_expires),
+	F(VIEW, dev, url),
+	F(VIEW, dev, code),
+	{END, 0},
+};
+
+static const struct field record_fields[] = {
+	F(U8, record, version),
+	F(U8, record, kind),
+	F(U64, record, obtained),
+	F(U64, record, expires),
+	F(VIEW, record, id),
+	F(VIEW, record, label),
+	F(VIEW, record, person),
+	F(VIEW, record, facts),
+	F(VIEW, record, access_key),
+	F(BOOL, record, refreshable),
+	F(VIEW, record, sealed),
+	{END, 0},
+};
+
+static const struct {
+	const struct field *fields;
+	size_t size;
+} messages[MSG__MAX] = {
+	[MSG_EMPTY] = {empty_fields, 0},
+	[MSG_CREDS_REQ] = {creds_req_fields, sizeof(struct creds_req)},
+	[MSG_CREDS_REP] = {creds_rep_fields, sizeof(struct creds_rep)},
+	[MSG_CREDS] = {creds_fields, sizeof(struct creds)},
+	[MSG_LOGIN_REQ] = {login_req_fields, sizeof(struct login_req)},
+	[MSG_WAIT_REQ] = {wait_req_fields, sizeof(struct wait_req)},
+	[MSG_LOGIN_REP] = {login_rep_fields, sizeof(struct login_rep)},
+	[MSG_STATUS_REQ] = {status_req_fields, sizeof(struct status_req)},
+	[MSG_STATUS_REP] = {status_rep_fields, sizeof(struct status_rep)},
+	[MSG_LIST_REQ] = {list_req_fields, sizeof(struct list_req)},
+	[MSG_LIST_REP] = {list_rep_fields, sizeof(struct list_rep)},
+	[MSG_LOGIN_ITEM] = {login_item_fields, sizeof(struct login_item)},
+	[MSG_ROLE_ITEM] = {role_item_fields, sizeof(struct role_item)},
+	[MSG_KEY_ITEM] = {key_item_fields, sizeof(struct key_item)},
+	[MSG_PROBLEM_ITEM] = {problem_item_fields, sizeof(struct problem_item)},
+	[MSG_LOGOUT_REQ] = {logout_req_fields, sizeof(struct logout_req)},
+	[MSG_LOGOUT_REP] = {logout_rep_fields, sizeof(struct logout_rep)},
+	[MSG_WHOAMI_REQ] = {whoami_req_fields, sizeof(struct whoami_req)},
+	[MSG_WHOAMI_REP] = {whoami_rep_fields, sizeof(struct whoami_rep)},
+	[MSG_DONE_REP] = {done_rep_fields, sizeof(struct done_rep)},
+	[MSG_READ] = {read_fields, sizeof(struct read_req)},
+	[MSG_SESSION] = {session_fields, sizeof(struct session)},
+	[MSG_PROFILE] = {profile_fields, sizeof(struct profile)},
+	[MSG_TABLE_END] = {table_end_fields, sizeof(struct table_end)},
+	[MSG_FACTS] = {facts_fields, sizeof(struct facts)},
+	[MSG_STEP] = {step_fields, sizeof(struct step)},
+	[MSG_FETCH] = {fetch_fields, sizeof(struct fetch)},
+	[MSG_ANSWER] = {answer_fields, sizeof(struct answer)},
+	[MSG_HINT] = {hint_fields, sizeof(struct hint)},
+	[MSG_TOK] = {tok_fields, sizeof(struct tok)},
+	[MSG_REF] = {ref_fields, sizeof(struct ref)},
+	[MSG_DEV] = {dev_fields, sizeof(struct dev)},
+	[MSG_RECORD] = {record_fields, sizeof(struct record)},
+};
+
+void
+msg_encode(enum msg_kind kind, const void *msg, struct buf *b)
+{
+	const struct field *f;
+
+	for (f = messages[kind].fields; f->type != END; f++) {
+		const void *at = (const char *)msg + f->offset;
+
+		switch (f->type) {
+		case U8:
+			buf_u8(b, *(const uint8_t *)at);
+			break;
+		case BOOL:
+			buf_u8(b, *(const uint8_t *)at != 0);
+			break;
+		case U32:
+			buf_u32(b, *(const uint32_t *)at);
+			break;
+		case U64:
+			buf_u64(b, *(const uint64_t *)at);
+			break;
+		case VIEW:
+			buf_string(b, *(const struct view *)at);
+			break;
+		case END:
+			break;
+		}
+	}
+}
+
+static bool
+decode_field(const struct field *f, struct view *v, void *at)
+{
+	switch (f->type) {
+	case U8:
+		return view_u8(v, at);
+	case BOOL:
+		return view_u8(v, at) && *(uint8_t *)at <= 1;
+	case U32:
+		return view_u32(v, at);
+	case U64:
+		return view_u64(v, at);
+	case VIEW:
+		return view_string(v, at);
+	case END:
+		break;
+	}
+	return false;
+}
+
+bool
+msg_decode(enum msg_kind kind, struct view v, void *msg)
+{
+	const struct field *f;
+
+	if (messages[kind].size)
+		memset(msg, 0, messages[kind].size);
+	for (f = messages[kind].fields; f->type != END; f++) {
+		if (!decode_field(f, &v, (char *)msg + f->offset))
+			return false;
+	}
+	return v.n == 0;
+}
+
+void
+msg_append(enum msg_kind kind, const void *msg, struct buf *list)
+{
+	AUTOBUF struct buf one = {0};
+
+	msg_encode(kind, msg, &one);
+	if (one.bad)
+		list->bad = true;
+	buf_string(list, view_of(&one));
+}
+
+bool
+msg_each(enum msg_kind kind, struct view *list, void *msg)
+{
+	struct view rest = *list, one;
+
+	if (!view_string(&rest, &one) || !msg_decode(kind, one, msg))
+		return false;
+	*list = rest;
+	return true;
+}

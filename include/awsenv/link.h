@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What supervisor, spawner and broker say to each other, and how the one-shot
+ * programs are spoken to: SOCK_SEQPACKET pairs, so that a message is there
+ * whole or not at all, whoever is killed when.
+ *
+ * The supervisor gives each broker one link on LINK_FD. On it, in this order:
+ * LINK_HELLO with a link to the spawner, a LINK_LISTENER for each socket, a
+ * LINK_JOB for each one-shot program that outlived the broker before, LINK_START.
+ *
+ * A broker that needs a one-shot program sends LINK_SPAWN to the spawner. That
+ * makes a pair, execs the program with one end on LINK_FD, and sends the other
+ * end as LINK_SPAWNED twice: to the supervisor, which keeps it in case the
+ * broker dies, and to the broker. An answer is peeked at, stored, and only then
+ * taken off. When a job is over the broker sends LINK_OVER to the supervisor.
+ */
+#ifndef AWSENV_LINK_H
+#define AWSENV_LINK_H
+
+#include <sys/types.h>
+
+#include "awsenv/buf.h"
+#include "awsenv/err.h"
+#include "awsenv/msg.h"
+
+#define LINK_FD 3
+#define LINK_TAG 64
+#define LINK_FDS 4
+/* A message through link_send_msg is at most this long (kind byte included):
+ * it fits the default socket buffer of every kernel that we run on. */
+#define LINK_MAX (128 * 1024)
+
+enum link_type {
+	/* supervisor to broker */
+	LINK_HELLO = 1,	  /* fds: spawner, /proc/key-users or -1 (then nfds 1) */
+	LINK_LISTENER = 2, /* text: "agent", "forward", "remote"; fd */
+	LINK_JOB = 3,	  /* tag, pid, fd */
+	LINK_START = 4,
+	LINK_DROP = 5,	  /* SIGUSR1: drop all credentials */
+	LINK_END = 6,	  /* revoke every key and exit 0 */
+	/* broker to supervisor */
+	LINK_OVER = 10,	  /* pid of a job that is over */
+	LINK_STOP = 11,	  /* somebody asked for the agent's end */
+	/* broker to spawner */
+	LINK_SPAWN = 20,  /* program, tag */
+	/* spawner to supervisor and broker */
+	LINK_SPAWNED = 30, /* tag, pid, fd */
+	LINK_FAILED = 31,  /* tag, error: errno; to the broker only */
+};
+
+enum link_program {
+	PROGRAM_PROFILE = 1,
+	PROGRAM_FETCH = 2,
+};
+
+struct link {
+	uint32_t version; /* MSG_VERSION */
+	uint32_t type;
+	int32_t ring;	  /* HELLO: serial of the ring "awsenv:v1" */
+	int32_t session;  /* HELLO: serial of the session keyring */
+	uint64_t started; /* HELLO: when the agent began */
+	uint32_t restarts;
+	uint32_t flags;	  /* HELLO: LINK_PROTECTED, LINK_FOREGROUND, LINK_DEBUG */
+	int32_t lifetime; /* HELLO: ssh-agent's -t: most seconds a key is kept; 0: no limit */
+	uint32_t program;
+	int32_t pid;
+	int32_t error;
+	uint8_t tag[LINK_TAG]; /* what the job is for; the broker's business */
+	char text[32];
+	int fds[LINK_FDS]; /* received ones are close-on-exec and the caller's */
+	int nfds;
+};
+
+#define LINK_PROTECTED 1u
+#define LINK_FOREGROUND 2u
+#define LINK_DEBUG 4u
+
+/* A SOCK_SEQPACKET pair, close-on-exec, not blocking. 0, or -1 with errno. */
+int link_pair(int fd[2]);
+
+/* AW_OK; AW_BUSY: it would block; AW_GONE: nobody there; AW_SYSTEM. */
+enum aw_err link_send(int fd, const struct link *);
+/* As above; AW_PROTO: not a struct link of this version (fds are closed). */
+enum aw_err link_recv(int fd, struct link *);
+
+/* A message: kind byte, then the body of msg_encode, as one packet. */
+enum aw_err link_send_msg(int fd, enum msg_kind, const void *msg);
+/*
+ * Look at the next packet without taking it: *packet is reset and filled,
+ * *kind read, *body set to the rest. link_drop() takes it off.
+ */
+enum aw_err link_peek_msg(int fd, struct buf *packet, enum msg_kind *kind,
+    struct view *body);
+void link_drop(int fd);
+
+#endif
