@@ -39,8 +39,8 @@ struct store_usage {
 struct store_entry {
 	int32_t serial; /* 0: in memory, the keyring had no room */
 	enum store_kind kind;
-	uint32_t size;	  /* of the payload */
-	uint64_t timeout; /* when the kernel drops it */
+	uint32_t size;	      /* of the payload */
+	uint64_t timeout;     /* when the kernel drops it */
 	struct record record; /* borrowed; sealed is there, do not keep it */
 };
 
@@ -63,8 +63,8 @@ enum aw_err store_open(int32_t ring, int32_t session, int key_users);
 enum aw_err store_put(enum store_kind, const struct record *);
 
 /* AW_OK: *record's views point into *out. AW_GONE: not there or expired. */
-enum aw_err store_get(enum store_kind, struct view id, struct buf *out,
-    struct record *);
+enum aw_err store_get(
+    enum store_kind, struct view id, struct buf *out, struct record *);
 
 void store_drop(enum store_kind, struct view id);
 /* All entries of the kinds in the mask (1 << KEY_ROLE ...) whose id begins

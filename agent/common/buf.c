@@ -116,7 +116,7 @@ view_u32(struct view *v, uint32_t *out)
 	if (v->n < 4)
 		return false;
 	*out = (uint32_t)v->p[0] << 24 | (uint32_t)v->p[1] << 16 |
-	       (uint32_t)v->p[2] << 8 | v->p[3];
+	    (uint32_t)v->p[2] << 8 | v->p[3];
 	v->p += 4;
 	v->n -= 4;
 	return true;

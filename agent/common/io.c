@@ -136,8 +136,8 @@ io_get_reply(int fd, const char *name, struct buf *frame, struct view *body,
 		return AW_PROTO;
 	if (type == SSH_AGENT_FAILURE)
 		return AW_DENIED;
-	if (type != SSH_AGENT_EXTENSION_RESPONSE ||
-	    !view_string(body, &got) || !view_is(got, name))
+	if (type != SSH_AGENT_EXTENSION_RESPONSE || !view_string(body, &got) ||
+	    !view_is(got, name))
 		return AW_PROTO;
 	return AW_OK;
 }

@@ -15,8 +15,8 @@ union control {
 int
 link_pair(int fd[2])
 {
-	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC |
-	    SOCK_NONBLOCK, 0, fd);
+	return socketpair(
+	    AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd);
 }
 
 static enum aw_err
@@ -81,10 +81,10 @@ link_recv(int fd, struct link *l)
 	struct iovec iov = {l, sizeof(*l)};
 	union control control = {0};
 	struct msghdr m = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.space,
-		.msg_controllen = sizeof(control.space),
+	    .msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = control.space,
+	    .msg_controllen = sizeof(control.space),
 	};
 	int claimed;
 	ssize_t n;
@@ -121,8 +121,8 @@ link_send_msg(int fd, enum msg_kind kind, const void *msg)
 }
 
 enum aw_err
-link_peek_msg(int fd, struct buf *packet, enum msg_kind *kind,
-    struct view *body)
+link_peek_msg(
+    int fd, struct buf *packet, enum msg_kind *kind, struct view *body)
 {
 	uint8_t byte;
 	ssize_t n;
@@ -130,7 +130,8 @@ link_peek_msg(int fd, struct buf *packet, enum msg_kind *kind,
 	buf_reset(packet);
 	if (!buf_reserve(packet, LINK_MAX))
 		return AW_NOMEM;
-	while ((n = recv(fd, packet->data, LINK_MAX, MSG_PEEK | MSG_TRUNC)) < 0) {
+	while (
+	    (n = recv(fd, packet->data, LINK_MAX, MSG_PEEK | MSG_TRUNC)) < 0) {
 		if (errno != EINTR)
 			return from_errno();
 	}

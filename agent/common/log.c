@@ -36,14 +36,14 @@ log_write(int priority, const char *fmt, va_list ap)
 		syslog(priority, "%s", line);
 }
 
-#define LOG_FUNCTION(name, priority)             \
-	void name(const char *fmt, ...)          \
-	{                                        \
-		va_list ap;                      \
-						 \
-		va_start(ap, fmt);               \
-		log_write(priority, fmt, ap);    \
-		va_end(ap);                      \
+#define LOG_FUNCTION(name, priority)          \
+	void name(const char *fmt, ...)       \
+	{                                     \
+		va_list ap;                   \
+                                              \
+		va_start(ap, fmt);            \
+		log_write(priority, fmt, ap); \
+		va_end(ap);                   \
 	}
 
 LOG_FUNCTION(log_debug, LOG_DEBUG)

@@ -9,10 +9,10 @@
 
 enum aw_err {
 	AW_OK = 0,
-	AW_NOMEM = 1,	  /* out of memory */
-	AW_SYSTEM = 2,	  /* the operating system refused; errno at the source */
-	AW_PROTO = 3,	  /* a message that breaks the protocol */
-	AW_DENIED = 4,	  /* policy refuses this peer or this profile */
+	AW_NOMEM = 1,  /* out of memory */
+	AW_SYSTEM = 2, /* the operating system refused; errno at the source */
+	AW_PROTO = 3,  /* a message that breaks the protocol */
+	AW_DENIED = 4, /* policy refuses this peer or this profile */
 	AW_NOPROFILE = 5, /* no profile of that name */
 	AW_CONFIG = 6,	  /* the profile cannot be used as it is written */
 	AW_LOGIN = 7,	  /* a person must log in */

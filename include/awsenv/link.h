@@ -32,17 +32,17 @@
 
 enum link_type {
 	/* supervisor to broker */
-	LINK_HELLO = 1,	  /* fds: spawner, /proc/key-users or -1 (then nfds 1) */
+	LINK_HELLO = 1, /* fds: spawner, /proc/key-users or -1 (then nfds 1) */
 	LINK_LISTENER = 2, /* text: "agent", "forward", "remote"; fd */
-	LINK_JOB = 3,	  /* tag, pid, fd */
+	LINK_JOB = 3,	   /* tag, pid, fd */
 	LINK_START = 4,
-	LINK_DROP = 5,	  /* SIGUSR1: drop all credentials */
-	LINK_END = 6,	  /* revoke every key and exit 0 */
+	LINK_DROP = 5, /* SIGUSR1: drop all credentials */
+	LINK_END = 6,  /* revoke every key and exit 0 */
 	/* broker to supervisor */
-	LINK_OVER = 10,	  /* pid of a job that is over */
-	LINK_STOP = 11,	  /* somebody asked for the agent's end */
+	LINK_OVER = 10, /* pid of a job that is over */
+	LINK_STOP = 11, /* somebody asked for the agent's end */
 	/* broker to spawner */
-	LINK_SPAWN = 20,  /* program, tag */
+	LINK_SPAWN = 20, /* program, tag */
 	/* spawner to supervisor and broker */
 	LINK_SPAWNED = 30, /* tag, pid, fd */
 	LINK_FAILED = 31,  /* tag, error: errno; to the broker only */
@@ -60,14 +60,16 @@ struct link {
 	int32_t session;  /* HELLO: serial of the session keyring */
 	uint64_t started; /* HELLO: when the agent began */
 	uint32_t restarts;
-	uint32_t flags;	  /* HELLO: LINK_PROTECTED, LINK_FOREGROUND, LINK_DEBUG */
-	int32_t lifetime; /* HELLO: ssh-agent's -t: most seconds a key is kept; 0: no limit */
+	uint32_t flags; /* HELLO: LINK_PROTECTED, LINK_FOREGROUND, LINK_DEBUG */
+	int32_t
+	    lifetime; /* HELLO: ssh-agent's -t: most seconds a key is kept; 0: no limit */
 	uint32_t program;
 	int32_t pid;
 	int32_t error;
 	uint8_t tag[LINK_TAG]; /* what the job is for; the broker's business */
 	char text[32];
-	int fds[LINK_FDS]; /* received ones are close-on-exec and the caller's */
+	int fds
+	    [LINK_FDS]; /* received ones are close-on-exec and the caller's */
 	int nfds;
 };
 
@@ -89,8 +91,8 @@ enum aw_err link_send_msg(int fd, enum msg_kind, const void *msg);
  * Look at the next packet without taking it: *packet is reset and filled,
  * *kind read, *body set to the rest. link_drop() takes it off.
  */
-enum aw_err link_peek_msg(int fd, struct buf *packet, enum msg_kind *kind,
-    struct view *body);
+enum aw_err link_peek_msg(
+    int fd, struct buf *packet, enum msg_kind *kind, struct view *body);
 void link_drop(int fd);
 
 #endif

@@ -21,8 +21,8 @@ void log_err(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* End the process with status 1; fatal() adds strerror(errno). For broken
  * invariants and lack of memory in our own daemons. */
 void fatal(const char *fmt, ...)
-	__attribute__((format(printf, 1, 2), noreturn));
+    __attribute__((format(printf, 1, 2), noreturn));
 void fatalx(const char *fmt, ...)
-	__attribute__((format(printf, 1, 2), noreturn));
+    __attribute__((format(printf, 1, 2), noreturn));
 
 #endif

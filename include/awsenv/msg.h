@@ -86,7 +86,7 @@ struct stamp {
 struct ask {
 	struct view config; /* absolute path, <= 4096 bytes */
 	struct stamp stamp;
-	struct view env;     /* list of NAME=value */
+	struct view env; /* list of NAME=value */
 	struct view profile;
 	struct view session; /* name of an sso-session */
 	struct view account; /* 12 digits, or a name as ListAccounts gives it */
@@ -95,12 +95,14 @@ struct ask {
 
 struct creds_req {
 	struct ask ask;
-	uint32_t seconds; /* least time left that is wanted; 0: the agent's rule */
-	uint8_t half;	  /* BOOL: at least half of the credentials' life left */
+	uint32_t
+	    seconds;  /* least time left that is wanted; 0: the agent's rule */
+	uint8_t half; /* BOOL: at least half of the credentials' life left */
 };
 
 struct creds_rep {
-	uint32_t error; /* enum aw_err; all that follows is empty unless AW_OK */
+	uint32_t
+	    error; /* enum aw_err; all that follows is empty unless AW_OK */
 	struct view text;
 	struct view profile;
 	struct view account; /* 12 digits */
@@ -124,8 +126,9 @@ struct login_req {
 
 struct wait_req {
 	uint64_t ticket;
-	uint8_t seen;	  /* enum login_state the client has shown */
-	uint32_t seconds; /* hold the reply this long, <= 30, while nothing changes */
+	uint8_t seen; /* enum login_state the client has shown */
+	uint32_t
+	    seconds; /* hold the reply this long, <= 30, while nothing changes */
 };
 
 enum login_state {
@@ -141,18 +144,20 @@ struct login_rep {
 	struct view text; /* with LOGIN_FAILED: why */
 	uint8_t state;	  /* enum login_state */
 	uint64_t ticket;
-	struct view session; /* sso-session, or the start URL of a legacy profile */
-	struct view url;     /* verbatim, https or loopback http, printable ASCII */
+	struct view
+	    session;	 /* sso-session, or the start URL of a legacy profile */
+	struct view url; /* verbatim, https or loopback http, printable ASCII */
 	struct view code;
-	uint64_t until;	  /* URL and code are good until then */
-	uint64_t expires; /* LOGIN_DONE: of the access token */
-	struct view person; /* LOGIN_DONE: who approved; empty if unknown */
-	struct view before; /* who it was the last time; empty if unknown */
+	uint64_t until;	      /* URL and code are good until then */
+	uint64_t expires;     /* LOGIN_DONE: of the access token */
+	struct view person;   /* LOGIN_DONE: who approved; empty if unknown */
+	struct view before;   /* who it was the last time; empty if unknown */
 	struct view expected; /* awsenv_identity of the profile, or empty */
 	struct view notice;   /* "NOT AWS: endpoint https://..." or empty */
 	struct view host;     /* machine the agent runs on */
 	uint32_t qr_width;    /* modules per side, 0: none */
-	struct view qr; /* rows of (qr_width + 7) / 8 bytes, 1 = dark, MSB left */
+	struct view
+	    qr; /* rows of (qr_width + 7) / 8 bytes, 1 = dark, MSB left */
 };
 
 struct status_req {
@@ -167,15 +172,15 @@ struct status_rep {
 	uint32_t agent_pid;
 	uint32_t broker_pid;
 	uint64_t started;
-	uint32_t restarts;  /* of the broker */
-	uint8_t protected_; /* BOOL: same-user protection is on */
+	uint32_t restarts;   /* of the broker */
+	uint8_t protected_;  /* BOOL: same-user protection is on */
 	struct view sandbox; /* what confines the broker, in words */
-	uint32_t keys_used; /* of this user, by all programs */
+	uint32_t keys_used;  /* of this user, by all programs */
 	uint32_t keys_max;
 	uint32_t bytes_used;
 	uint32_t bytes_max;
-	uint32_t ring; /* serial of our ring */
-	uint32_t skew; /* seconds, two's complement: AWS's clock minus ours */
+	uint32_t ring;	 /* serial of our ring */
+	uint32_t skew;	 /* seconds, two's complement: AWS's clock minus ours */
 	uint32_t logins; /* how many entries list@awsenv has of each */
 	uint32_t roles;
 	uint32_t keys;
@@ -208,7 +213,7 @@ struct list_req {
 struct list_rep {
 	uint32_t error;
 	struct view text;
-	uint32_t next; /* index to go on with; 0: that was all */
+	uint32_t next;	   /* index to go on with; 0: that was all */
 	struct view items; /* list of messages: MSG_LOGIN_ITEM, ... by `what` */
 };
 
@@ -234,7 +239,7 @@ struct role_item {
 };
 
 struct key_item {
-	uint32_t serial; /* 0: in memory */
+	uint32_t serial;  /* 0: in memory */
 	struct view kind; /* "role", "tok", "ref", "dev", "lock" */
 	struct view label;
 	uint32_t size;	  /* bytes of payload */
@@ -243,7 +248,7 @@ struct key_item {
 
 struct problem_item {
 	struct view file;
-	uint32_t line; /* 0: the file as a whole */
+	uint32_t line;	  /* 0: the file as a whole */
 	struct view text; /* what is wrong and the cure */
 };
 
@@ -306,33 +311,36 @@ struct read_req {
 
 /* A login that profiles of this table may use, under one environment. */
 struct session {
-	uint32_t index;	     /* counts from 0 */
-	struct view name;    /* sso-session; empty for the legacy form */
-	struct view login;   /* 32 bytes: SHA-256 over facts, what a token is bound to */
-	struct view facts;   /* an encoded MSG_FACTS */
-	struct view notice;  /* "NOT AWS: endpoint https://..." or empty */
-	uint32_t error;	     /* AW_OK or AW_CONFIG */
+	uint32_t index;	  /* counts from 0 */
+	struct view name; /* sso-session; empty for the legacy form */
+	struct view
+	    login; /* 32 bytes: SHA-256 over facts, what a token is bound to */
+	struct view facts;  /* an encoded MSG_FACTS */
+	struct view notice; /* "NOT AWS: endpoint https://..." or empty */
+	uint32_t error;	    /* AW_OK or AW_CONFIG */
 	struct view text;
-	uint8_t autostart;   /* BOOL: awsenv_login = true */
-	uint8_t bare;	     /* BOOL: of a section itself, no profile's settings */
+	uint8_t autostart; /* BOOL: awsenv_login = true */
+	uint8_t bare; /* BOOL: of a section itself, no profile's settings */
 };
 
 struct profile {
 	struct view name;
-	uint32_t line;	/* of its section header */
-	uint32_t error; /* AW_OK, or AW_CONFIG: it cannot be used ... */
+	uint32_t line;	  /* of its section header */
+	uint32_t error;	  /* AW_OK, or AW_CONFIG: it cannot be used ... */
 	struct view text; /* ... because, with file:line and cure */
 	uint32_t session; /* index; meaningless with an error */
 	struct view account;
 	struct view role;
-	struct view chain;	  /* list of MSG_STEP, from the SSO role on; mostly empty */
+	struct view
+	    chain; /* list of MSG_STEP, from the SSO role on; mostly empty */
 	struct view chain_digest; /* 32 bytes over chain and sts, or empty */
 	struct view region;
 	struct view sts;	/* URL of STS for this profile */
 	struct view sts_region; /* to sign with */
 	struct view settings;	/* for the command: list of NAME=value */
 	struct view expected;	/* awsenv_identity */
-	struct view notice;	/* e.g. "duration_seconds cut to 3600: role chaining" */
+	struct view
+	    notice; /* e.g. "duration_seconds cut to 3600: role chaining" */
 };
 
 struct table_end {
@@ -343,16 +351,16 @@ struct table_end {
 
 /* All that the fetcher needs to know of a login. Opaque to the broker. */
 struct facts {
-	struct view session;	/* for people: sso-session name or start URL */
+	struct view session; /* for people: sso-session name or start URL */
 	struct view start_url;
 	struct view region;
-	struct view scopes;	/* comma-separated; "sso:account:access" */
-	struct view oidc;	/* base URL, no slash at the end */
+	struct view scopes; /* comma-separated; "sso:account:access" */
+	struct view oidc;   /* base URL, no slash at the end */
 	struct view portal;
-	struct view sts;	/* base URL if overridden, else empty */
-	struct view ca_path;	/* empty: the system's CAs */
-	struct view ca_digest;	/* 32 bytes: SHA-256 of that file */
-	struct view proxy;	/* as HTTPS_PROXY; empty: none */
+	struct view sts;       /* base URL if overridden, else empty */
+	struct view ca_path;   /* empty: the system's CAs */
+	struct view ca_digest; /* 32 bytes: SHA-256 of that file */
+	struct view proxy;     /* as HTTPS_PROXY; empty: none */
 	struct view no_proxy;
 };
 
@@ -386,10 +394,12 @@ struct fetch {
 	struct view tag;
 	struct view facts; /* MSG_FACTS */
 	struct view tok;   /* MSG_TOK */
-	struct view ref;   /* MSG_REF: FETCH_LOGIN takes its registration if good */
+	struct view
+	    ref; /* MSG_REF: FETCH_LOGIN takes its registration if good */
 	struct view dev;   /* MSG_DEV */
 	struct view creds; /* MSG_CREDS */
-	struct view account; /* digits or a name; FETCH_LOGIN: to name the person */
+	struct view
+	    account; /* digits or a name; FETCH_LOGIN: to name the person */
 	struct view role;
 	struct view chain; /* list of MSG_STEP */
 	struct view sts;
@@ -401,11 +411,12 @@ struct fetch {
 struct answer {
 	uint32_t version;
 	uint8_t what;
-	uint8_t last;	/* BOOL */
+	uint8_t last; /* BOOL */
 	struct view tag;
 	uint32_t error; /* enum aw_err, private ones too */
-	struct view text; /* one line for a person; no secret, printable ASCII */
-	uint32_t skew;	/* seconds, two's complement: AWS's clock minus ours */
+	struct view
+	    text;      /* one line for a person; no secret, printable ASCII */
+	uint32_t skew; /* seconds, two's complement: AWS's clock minus ours */
 	uint8_t skew_known;
 	/* a device authorization */
 	struct view dev;
@@ -417,9 +428,10 @@ struct answer {
 	/* a token */
 	struct view tok;
 	uint64_t tok_expires;
-	struct view ref;	 /* always with a tok; refresh token may be empty in it */
-	uint64_t ref_expires;	 /* registration */
-	uint8_t refreshable;	 /* BOOL: ref holds a refresh token */
+	struct view
+	    ref; /* always with a tok; refresh token may be empty in it */
+	uint64_t ref_expires; /* registration */
+	uint8_t refreshable;  /* BOOL: ref holds a refresh token */
 	/* role credentials */
 	struct view creds;
 	uint64_t creds_expires;
@@ -467,10 +479,11 @@ struct dev {
  */
 struct record {
 	uint8_t version;
-	uint8_t kind;	  /* enum store_kind */
+	uint8_t kind; /* enum store_kind */
 	uint64_t obtained;
 	uint64_t expires;
-	struct view id;	  /* login: 32 bytes; role: login, account, role, chain digest */
+	struct view
+	    id; /* login: 32 bytes; role: login, account, role, chain digest */
 	struct view label; /* for people: session name; role: "account/role" */
 	struct view person;
 	struct view facts;	/* ref and dev: MSG_FACTS */

@@ -23,11 +23,11 @@
 	})
 
 /* The same for a descriptor: the variable is left at -1. */
-#define STEAL_FD(fd)               \
-	__extension__({            \
+#define STEAL_FD(fd)                \
+	__extension__({             \
 		int stolen_ = (fd); \
-		(fd) = -1;         \
-		stolen_;           \
+		(fd) = -1;          \
+		stolen_;            \
 	})
 
 static inline void
