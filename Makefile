@@ -230,7 +230,11 @@ cov:
 		LINKSAN=--coverage CFLAGS='-O0 -g' check || true
 	@tests/cov build-cov
 
-bench: all
+LOAD := $(patsubst %.c,$B/%,$(wildcard tests/bench/load.c))
+$(LOAD): $B/%: $B/%.o $(COMMON)
+	$(call run,LD)$(CC) $(CFLAGS) $(LINKSAN) $(RELRO) $(LDFLAGS) -o $@ $^
+
+bench: all $(LOAD)
 	@B=$(abspath $B) $(PYTHON) tests/bench/run $(T)
 
 demo: all
