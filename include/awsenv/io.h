@@ -23,7 +23,8 @@ enum agent_message {
 
 int64_t io_deadline(int ms);
 
-/* Wait until fd is ready for `events` of poll(2). AW_OK, AW_TIMEOUT or AW_SYSTEM. */
+/* Wait until fd is ready for `events` of poll(2). AW_OK, AW_TIMEOUT or
+ * AW_SYSTEM. */
 enum aw_err io_wait(int fd, short events, int64_t deadline);
 
 /* fd must not block. AW_GONE: the other side closed. */

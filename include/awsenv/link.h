@@ -61,15 +61,15 @@ struct link {
 	uint64_t started; /* HELLO: when the agent began */
 	uint32_t restarts;
 	uint32_t flags; /* HELLO: LINK_PROTECTED, LINK_FOREGROUND, LINK_DEBUG */
-	int32_t
-	    lifetime; /* HELLO: ssh-agent's -t: most seconds a key is kept; 0: no limit */
+	/* HELLO: ssh-agent's -t, most seconds a key is kept; 0: no limit */
+	int32_t lifetime;
 	uint32_t program;
 	int32_t pid;
 	int32_t error;
 	uint8_t tag[LINK_TAG]; /* what the job is for; the broker's business */
 	char text[32];
-	int fds
-	    [LINK_FDS]; /* received ones are close-on-exec and the caller's */
+	/* received ones are close-on-exec and the caller's */
+	int fds[LINK_FDS];
 	int nfds;
 };
 

@@ -63,7 +63,7 @@ enum msg_kind {
 	MSG__MAX
 };
 
-/* ------------------------------------------------------------ part one */
+/* Part one: client and agent. */
 
 /*
  * Who is asked for, as the client sees it. A local client says which config
@@ -95,14 +95,14 @@ struct ask {
 
 struct creds_req {
 	struct ask ask;
-	uint32_t
-	    seconds;  /* least time left that is wanted; 0: the agent's rule */
+	/* least time left that is wanted; 0: the agent's rule */
+	uint32_t seconds;
 	uint8_t half; /* BOOL: at least half of the credentials' life left */
 };
 
 struct creds_rep {
-	uint32_t
-	    error; /* enum aw_err; all that follows is empty unless AW_OK */
+	/* enum aw_err; all that follows is empty unless AW_OK */
+	uint32_t error;
 	struct view text;
 	struct view profile;
 	struct view account; /* 12 digits */
@@ -127,8 +127,8 @@ struct login_req {
 struct wait_req {
 	uint64_t ticket;
 	uint8_t seen; /* enum login_state the client has shown */
-	uint32_t
-	    seconds; /* hold the reply this long, <= 30, while nothing changes */
+	/* hold the reply this long, <= 30, while nothing changes */
+	uint32_t seconds;
 };
 
 enum login_state {
@@ -144,8 +144,8 @@ struct login_rep {
 	struct view text; /* with LOGIN_FAILED: why */
 	uint8_t state;	  /* enum login_state */
 	uint64_t ticket;
-	struct view
-	    session;	 /* sso-session, or the start URL of a legacy profile */
+	/* sso-session, or the start URL of a legacy profile */
+	struct view session;
 	struct view url; /* verbatim, https or loopback http, printable ASCII */
 	struct view code;
 	uint64_t until;	      /* URL and code are good until then */
@@ -156,8 +156,8 @@ struct login_rep {
 	struct view notice;   /* "NOT AWS: endpoint https://..." or empty */
 	struct view host;     /* machine the agent runs on */
 	uint32_t qr_width;    /* modules per side, 0: none */
-	struct view
-	    qr; /* rows of (qr_width + 7) / 8 bytes, 1 = dark, MSB left */
+	/* rows of (qr_width + 7) / 8 bytes, 1 = dark, MSB left */
+	struct view qr;
 };
 
 struct status_req {
@@ -295,7 +295,7 @@ struct done_rep {
 	struct view text;
 };
 
-/* ------------------------------------------------------------ part two */
+/* Part two: between our own processes. */
 
 /*
  * To awsenv-profile: which file, as whom. It answers with any number of
@@ -313,8 +313,8 @@ struct read_req {
 struct session {
 	uint32_t index;	  /* counts from 0 */
 	struct view name; /* sso-session; empty for the legacy form */
-	struct view
-	    login; /* 32 bytes: SHA-256 over facts, what a token is bound to */
+	/* 32 bytes: SHA-256 over facts, what a token is bound to */
+	struct view login;
 	struct view facts;  /* an encoded MSG_FACTS */
 	struct view notice; /* "NOT AWS: endpoint https://..." or empty */
 	uint32_t error;	    /* AW_OK or AW_CONFIG */
@@ -331,16 +331,16 @@ struct profile {
 	uint32_t session; /* index; meaningless with an error */
 	struct view account;
 	struct view role;
-	struct view
-	    chain; /* list of MSG_STEP, from the SSO role on; mostly empty */
+	/* list of MSG_STEP, from the SSO role on; mostly empty */
+	struct view chain;
 	struct view chain_digest; /* 32 bytes over chain and sts, or empty */
 	struct view region;
 	struct view sts;	/* URL of STS for this profile */
 	struct view sts_region; /* to sign with */
 	struct view settings;	/* for the command: list of NAME=value */
 	struct view expected;	/* awsenv_identity */
-	struct view
-	    notice; /* e.g. "duration_seconds cut to 3600: role chaining" */
+	/* e.g. "duration_seconds cut to 3600: role chaining" */
+	struct view notice;
 };
 
 struct table_end {
@@ -394,12 +394,12 @@ struct fetch {
 	struct view tag;
 	struct view facts; /* MSG_FACTS */
 	struct view tok;   /* MSG_TOK */
-	struct view
-	    ref; /* MSG_REF: FETCH_LOGIN takes its registration if good */
+	/* MSG_REF: FETCH_LOGIN takes its registration if good */
+	struct view ref;
 	struct view dev;   /* MSG_DEV */
 	struct view creds; /* MSG_CREDS */
-	struct view
-	    account; /* digits or a name; FETCH_LOGIN: to name the person */
+	/* digits or a name; FETCH_LOGIN: to name the person */
+	struct view account;
 	struct view role;
 	struct view chain; /* list of MSG_STEP */
 	struct view sts;
@@ -414,8 +414,8 @@ struct answer {
 	uint8_t last; /* BOOL */
 	struct view tag;
 	uint32_t error; /* enum aw_err, private ones too */
-	struct view
-	    text;      /* one line for a person; no secret, printable ASCII */
+	/* one line for a person; no secret, printable ASCII */
+	struct view text;
 	uint32_t skew; /* seconds, two's complement: AWS's clock minus ours */
 	uint8_t skew_known;
 	/* a device authorization */
@@ -428,8 +428,8 @@ struct answer {
 	/* a token */
 	struct view tok;
 	uint64_t tok_expires;
-	struct view
-	    ref; /* always with a tok; refresh token may be empty in it */
+	/* always with a tok; refresh token may be empty in it */
+	struct view ref;
 	uint64_t ref_expires; /* registration */
 	uint8_t refreshable;  /* BOOL: ref holds a refresh token */
 	/* role credentials */
@@ -482,8 +482,8 @@ struct record {
 	uint8_t kind; /* enum store_kind */
 	uint64_t obtained;
 	uint64_t expires;
-	struct view
-	    id; /* login: 32 bytes; role: login, account, role, chain digest */
+	/* login: 32 bytes; role: login, account, role, chain digest */
+	struct view id;
 	struct view label; /* for people: session name; role: "account/role" */
 	struct view person;
 	struct view facts;	/* ref and dev: MSG_FACTS */
@@ -492,7 +492,7 @@ struct record {
 	struct view sealed;
 };
 
-/* ------------------------------------------------------------ the codec */
+/* The codec. */
 
 /* Append the message to *b; check b->bad. */
 void msg_encode(enum msg_kind, const void *msg, struct buf *b);
