@@ -40,14 +40,16 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 
 # Options that only some compilers know are tried once, when first needed:
 # "make deps check" on a bare machine has no compiler yet as it reads this.
-try    = $(shell $(CC) -Werror $1 -x c -c -o /dev/null /dev/null 2>&1 || echo no)
-option = $(if $(call try,$1),,$1)
 once   = $(eval $1 := $2)$($1)
+knows  = $(shell echo '\#include <stdio.h>' | $(CC) -Werror -O2 $1 -x c -c \
+	-o /dev/null - 2>/dev/null && echo yes)
+fortify = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=
 PROBED = $(call once,PROBED,$(strip $(foreach o,-fstack-clash-protection \
-	-ftrivial-auto-var-init=zero -fcf-protection,$(call option,$o))))
+	-ftrivial-auto-var-init=zero -fcf-protection,$(if $(call knows,$o),$o)) \
+	$(fortify)$(if $(call knows,$(fortify)3),3,2)))
 
 ifeq ($(SAN),)
-HARDEN  ?= -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong $(PROBED)
+HARDEN  ?= -fstack-protector-strong $(PROBED)
 else
 HARDEN  ?= -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer \
 	-DAWSENV_SANITIZED=1
