@@ -41,8 +41,8 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 # Options that only some compilers know are tried once, when first needed:
 # "make deps check" on a bare machine has no compiler yet as it reads this.
 once   = $(eval $1 := $2)$($1)
-knows  = $(shell echo '\#include <stdio.h>' | $(CC) -Werror -O2 $1 -x c -c \
-	-o /dev/null - 2>/dev/null && echo yes)
+knows  = $(shell $(CC) -Werror -O2 $1 -include stdio.h -x c -c -o /dev/null \
+	/dev/null 2>/dev/null && echo yes)
 fortify = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=
 PROBED = $(call once,PROBED,$(strip $(foreach o,-fstack-clash-protection \
 	-ftrivial-auto-var-init=zero -fcf-protection,$(if $(call knows,$o),$o)) \
