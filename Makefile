@@ -247,16 +247,21 @@ ifneq ($(filter demo check check-quick bench cov,$(MAKECMDGOALS)),)
 $B/.flags: | deps
 endif
 
-# Debian 12 and 13, Ubuntu 22.04 and 24.04. Behind "--": what a distribution
-# may lack; the tests that want it say so.
+# Debian 12 and 13, Ubuntu 22.04 and 24.04. Behind "--" stands what such a
+# distribution may lack; what wants it says so. A goal installs its own needs,
+# "make deps" all of them.
+DEPS_BUILD := gcc make pkg-config musl-tools libcurl4-openssl-dev libcjson-dev \
+	libssl-dev libkeyutils-dev libqrencode-dev
+DEPS_DEMO  := python3 python3-botocore python3-cryptography keyutils
+DEPS_CHECK := libcmocka-dev python3-boto3 python3-pytest procps acl strace \
+	binutils
+DEPS_WANT  := awscli python3-pyfuse3 fuse3 tmux
+DEPS_LINT  := clang clang-tidy clang-format libclang-rt-dev|libclang-rt-*-dev \
+	cppcheck shellcheck mandoc git
+deps: NEED = $(DEPS_BUILD) $(DEPS_DEMO) $(if $(filter-out demo,$(MAKECMDGOALS)),\
+	$(DEPS_CHECK) -- $(DEPS_WANT)) $(if $(filter deps,$(MAKECMDGOALS)),$(DEPS_LINT))
 deps:
-	@tests/deps gcc make pkg-config musl-tools libcurl4-openssl-dev \
-		libcjson-dev libssl-dev libkeyutils-dev libqrencode-dev libcmocka-dev \
-		python3 python3-botocore python3-boto3 python3-cryptography \
-		python3-pytest keyutils openssh-client openssh-server \
-		procps iproute2 acl strace binutils \
-		-- awscli python3-pyfuse3 fuse3 valgrind tmux clang clang-tidy \
-		clang-format clang-tools 'libclang-rt-dev|libclang-rt-*-dev' llvm cppcheck shellcheck mandoc
+	@tests/deps $(patsubst %,'%',$(NEED))
 
 # ---- install ---------------------------------------------------------------
 
