@@ -187,14 +187,14 @@ def _redirect(fault, operation, request, aws):
 
 
 def _raw(fault, operation, request, aws):
-    status, head, body = fault.status, fault.headers, fault.body
-    if fault.case is not None:
-        case = cases.find(fault.case)
-        status, head, body = case["status"], case["headers"], case["body"]
     # A case is an answer of now, whenever it was written down.
-    now = wire.headers(aws.state.now())["Date"]
-    return Answer(status, {"Date": now, **head},
-                  body.encode("utf-8", "surrogateescape"))
+    now = {"Date": wire.headers(aws.state.now())["Date"]}
+    if fault.case is not None:
+        answer = cases.answer(cases.find(fault.case))
+        answer.headers.update(now)
+        return answer
+    return Answer(fault.status, {**now, **fault.headers},
+                  fault.body.encode())
 
 
 def _silent(fault, operation, request, aws):

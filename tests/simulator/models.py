@@ -175,6 +175,9 @@ def _scalar(shape, value, where):
         if shape.enum and value not in shape.enum:
             found.append(f"{where}: not one of {shape.enum}")
         return found
+    bits = 31 if shape.type_name == "integer" else 63
+    if kind is int and abs(value) >= 1 << bits:
+        return [f"{where}: beyond a {shape.type_name}"]
     return _range(shape, value, where)
 
 
@@ -203,7 +206,7 @@ def read_request(operation, request):
     values = {}
     if request.method == "POST" and request.body:
         try:
-            values = json.loads(request.body)
+            values = json.loads(request.body.decode())
         except (ValueError, RecursionError):
             return None, ["the body is not JSON"]
         if not isinstance(values, dict):
@@ -268,7 +271,7 @@ def answer_problems(operation, answer):
             found = _xml_problems(operation, answer)
         else:
             found = _json_problems(operation, answer)
-    except (ValueError, RecursionError,
+    except (ValueError, RecursionError, OverflowError,
             xml.etree.ElementTree.ParseError) as error:
         found = [f"the body cannot be read: {error}"]
     if "Date" not in answer.headers:
@@ -291,7 +294,9 @@ def _json_problems(operation, answer):
         return ["a body where none belongs"] if answer.body else []
     if answer.headers.get("Content-Type") != "application/json":
         return ["the content type is not JSON"]
-    body = json.loads(answer.body)
+    body = json.loads(answer.body.decode(), object_pairs_hook=_once)
+    if not isinstance(body, dict):
+        return ["the body is not an object"]
     if answer.status == 200:
         return problems(output, body) + _sense_problems(operation, body)
     code = (answer.headers.get("x-amzn-ErrorType") or
@@ -304,6 +309,13 @@ def _json_problems(operation, answer):
         plain = {k: v for k, v in body.items() if k != "__type"}
         found = problems(shape, plain)
     return found
+
+
+def _once(pairs):
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("a member twice")
+    return value
 
 
 # What the model leaves open, though no answer without it makes sense.
@@ -321,9 +333,36 @@ NEEDED = {
 }
 
 
+LONGEST = 90 * 86400        # a sign-in session, at most
+
+PRINTABLE = {
+    "clientId", "clientSecret", "deviceCode", "userCode", "accessToken",
+    "refreshToken", "accessKeyId", "secretAccessKey", "sessionToken",
+    "accountId", "roleName", "AccessKeyId", "SecretAccessKey",
+    "SessionToken", "Account"}
+
+
+def _texts(value):
+    """(name, text) of all strings however deep."""
+    if isinstance(value, list):
+        value = dict(enumerate(value))
+    for name, inner in value.items():
+        if isinstance(inner, (dict, list)):
+            yield from _texts(inner)
+        elif isinstance(inner, str):
+            yield str(name), inner
+
+
 def _sense_problems(operation, value):
     found = [f"{name}: missing" for name in NEEDED[operation]
              if value.get(name) is None]
+    found += [f"{name}: not printable ASCII" for name, text in _texts(value)
+              if name in PRINTABLE and not re.fullmatch(r"[!-~]+", text)]
+    found += [f"{name}: not a URL" for name, text in _texts(value)
+              if "Uri" in name and not re.match(r"https?://[!-~]+$", text)]
+    life = value.get("expiresIn")
+    if isinstance(life, int) and not 0 < life <= LONGEST:
+        found.append("expiresIn: not a time to live")
     keys = value.get("roleCredentials")
     if isinstance(keys, dict):
         found += [f"roleCredentials.{name}: missing" for name in
@@ -339,6 +378,8 @@ def _xml_problems(operation, answer):
     if answer.headers.get("Content-Type") != "text/xml":
         return ["the content type is not XML"]
     space = "{" + model("sts").metadata["xmlNamespace"] + "}"
+    if b"<!" in answer.body:
+        return ["a document type"]
     root = xml.etree.ElementTree.fromstring(answer.body)
     if answer.status != 200:
         error = root.find(f"{space}Error")
@@ -361,6 +402,8 @@ def _from_xml(shape, element, space):
     value = {}
     for child in element:
         name = child.tag.replace(space, "")
+        if name in value:
+            raise ValueError("an element twice")
         member = shape.members.get(name)
         value[name] = (child.text if member is None else
                        _from_xml(member, child, space))

@@ -32,6 +32,7 @@ class Device:
     expires: float
     interval: float
     polled: float = None    # monotonic, of the last CreateToken
+    hurried: bool = False   # came once before the interval was over
     user: str = None
     denied: bool = False
     used: bool = False
