@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The records that are kept: which key holds which, how long, and what goes
+ * when there is no room. A table in memory says where things are; what they
+ * are is read from the keyring each time, and its identity and expiry are
+ * checked, since a key may vanish or outlive its time. Never knows what is in
+ * the sealed part.
+ */
+#include "agent/broker/broker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "awsenv/log.h"
+#include "awsenv/own.h"
+#include "store.h"
+
+#define RECORD_VERSION 1
+#define EVICTIONS 3	/* in one put; then memory is nearer */
+#define GRACE 60	/* seconds a key outlives what it holds */
+#define FOREVER (10u * 365 * 86400) /* a timeout the kernel can add to now */
+#define IN_MEMORY_MAX (4u * 1024 * 1024)
+
+struct slot {
+	enum store_kind kind;
+	uint64_t hash;	/* of id */
+	struct view id; /* owned */
+	int32_t serial; /* 0: in memory */
+	void *memory;
+	uint32_t size;
+	uint64_t expires; /* of the record; 0: never */
+	uint64_t timeout; /* when it goes, whatever it says; 0: never */
+};
+
+static const char *const kinds[KEY__MAX] = {
+	[KEY_ROLE] = "role",
+	[KEY_TOK] = "tok",
+	[KEY_REF] = "ref",
+	[KEY_DEV] = "dev",
+	[KEY_LOCK] = "lock",
+};
+
+static struct {
+	int32_t ring;
+	int key_users;
+	uint32_t lifetime;
+	bool lost; /* the ring is not ours any more */
+	bool told; /* that the quota is full */
+	struct slot *slots;
+	unsigned int n, cap;
+	uint32_t in_memory; /* bytes */
+} store = {.key_users = -1};
+
+/* ---- the table ---- */
+
+/* FNV-1a. A collision costs a fetch, not a mix-up: identities are compared. */
+static uint64_t
+hash(struct view id)
+{
+	uint64_t h = 0xcbf29ce484222325u;
+	uint32_t i;
+
+	for (i = 0; i < id.n; i++)
+		h = (h ^ id.p[i]) * 0x100000001b3u;
+	return h;
+}
+
+static void
+describe(char desc[static KEY_DESC], enum store_kind kind, uint64_t h)
+{
+	snprintf(desc, KEY_DESC, "awsenv:1:%s:%016llx", kinds[kind],
+	    (unsigned long long)h);
+}
+
+static struct slot *
+slot_find(enum store_kind kind, struct view id)
+{
+	uint64_t h = hash(id);
+	unsigned int i;
+	struct slot *s;
+
+	for (i = 0; i < store.n; i++) {
+		s = &store.slots[i];
+		if (s->hash == h && s->kind == kind && view_eq(s->id, id))
+			return s;
+	}
+	return NULL;
+}
+
+static struct slot *
+slot_new(enum store_kind kind, struct view id)
+{
+	unsigned int cap = store.cap ? store.cap * 2 : 16;
+	struct slot *grown;
+	uint8_t *copy;
+
+	if (store.n == store.cap) {
+		grown = reallocarray(store.slots, cap, sizeof(*grown));
+		if (!grown)
+			return NULL;
+		store.slots = grown;
+		store.cap = cap;
+	}
+	if (!(copy = malloc(id.n ? id.n : 1)))
+		return NULL;
+	if (id.n)
+		memcpy(copy, id.p, id.n);
+	grown = &store.slots[store.n++];
+	*grown = (struct slot){
+		.kind = kind,
+		.hash = hash(id),
+		.id = {copy, id.n},
+	};
+	return grown;
+}
+
+/* Give back what the slot holds; the slot itself stays. */
+static void
+slot_clear(struct slot *s)
+{
+	if (s->serial)
+		key_forget(store.ring, s->serial);
+	if (s->memory) {
+		tier_free(s->memory, s->size);
+		store.in_memory -= s->size;
+	}
+	s->serial = 0;
+	s->memory = NULL;
+}
+
+/* The last slot takes its place: walk backwards when dropping. */
+static void
+slot_drop(struct slot *s)
+{
+	slot_clear(s);
+	free((void *)(uintptr_t)s->id.p);
+	*s = store.slots[--store.n];
+}
+
+static bool
+slot_expired(const struct slot *s, uint64_t now)
+{
+	return (s->expires && s->expires <= now) ||
+	    (s->timeout && s->timeout <= now);
+}
+
+static void
+drop_expired(void)
+{
+	uint64_t now = loop_time();
+	unsigned int i;
+
+	for (i = store.n; i-- > 0;) {
+		if (slot_expired(&store.slots[i], now))
+			slot_drop(&store.slots[i]);
+	}
+}
+
+/* The role credentials that end first can be had again; nothing else can. */
+static struct slot *
+slot_to_evict(bool in_memory, const struct slot *keep)
+{
+	struct slot *s, *first = NULL;
+	unsigned int i;
+
+	for (i = 0; i < store.n; i++) {
+		s = &store.slots[i];
+		if (s->kind != KEY_ROLE || s == keep ||
+		    (in_memory ? !s->memory : !s->serial))
+			continue;
+		if (!first || s->expires < first->expires)
+			first = s;
+	}
+	return first;
+}
+
+/* ---- the ring ---- */
+
+/* A ring that is not ours any more may be somebody's trap: forget it all and
+ * write nothing again. */
+static enum aw_err
+ring_lost(void)
+{
+	if (!store.lost)
+		log_err("the keyring is not ours any more");
+	store.lost = true;
+	store_close();
+	return AW_DENIED;
+}
+
+/* Seconds until the kernel is to drop a record, 0 for never. */
+static uint32_t
+seconds_left(const struct record *r, uint64_t now)
+{
+	uint64_t left = 0, most = store.lifetime;
+
+	if (r->expires)
+		left = r->expires - now + GRACE;
+	if (most && r->obtained < now && r->obtained + most > now)
+		most = r->obtained + most - now;
+	if (most && (!left || left > most))
+		left = most;
+	return left > FOREVER ? FOREVER : (uint32_t)left;
+}
+
+static void
+slot_set(struct slot *s, const struct record *r, uint32_t size,
+    uint32_t seconds, uint64_t now)
+{
+	s->size = size;
+	s->expires = r->expires;
+	s->timeout = seconds ? now + seconds : 0;
+}
+
+static enum aw_err
+put_in_ring(struct slot *s, const char *desc, struct view payload,
+    uint32_t seconds)
+{
+	struct slot *victim;
+	enum aw_err r;
+	int32_t serial;
+	int tries;
+
+	if (payload.n > KEY_BYTES)
+		return AW_BUSY;
+	for (tries = 0;; tries++) {
+		r = key_write(store.ring, desc, payload, seconds, &serial);
+		if (r != AW_BUSY)
+			break;
+		victim = tries < EVICTIONS ? slot_to_evict(false, s) : NULL;
+		if (!victim)
+			return AW_BUSY;
+		/* Its slot stays, empty, until the put is over: s is a pointer
+		 * into the same table. */
+		slot_clear(victim);
+		victim->expires = 1;
+	}
+	if (r != AW_OK)
+		return r;
+	/* A key that was revoked or collected meanwhile comes back as another
+	 * one; the old is not ours to forget twice. */
+	if (s->serial && s->serial != serial)
+		key_forget(store.ring, s->serial);
+	s->serial = 0;
+	slot_clear(s);
+	s->serial = serial;
+	return AW_OK;
+}
+
+static enum aw_err
+put_in_memory(struct slot *s, struct view payload)
+{
+	struct slot *victim;
+
+	/* Never leave an older one in the ring: a new broker would find it. */
+	slot_clear(s);
+	while (store.in_memory + payload.n > IN_MEMORY_MAX) {
+		if (!(victim = slot_to_evict(true, s)))
+			return AW_NOMEM;
+		slot_clear(victim);
+		victim->expires = 1;
+	}
+	if (!(s->memory = tier_new(payload)))
+		return AW_NOMEM;
+	s->size = payload.n;
+	store.in_memory += payload.n;
+	if (!store.told)
+		log_warn("the kernel keyring of this user is full: keeping "
+			 "some credentials in memory, where they end with the "
+			 "broker; see kernel.keys.maxbytes and maxkeys");
+	store.told = true;
+	return AW_OK;
+}
+
+enum aw_err
+store_put(enum store_kind kind, const struct record *given)
+{
+	AUTOBUF struct buf payload = {0};
+	struct record record = *given;
+	uint64_t now = loop_time();
+	char desc[KEY_DESC];
+	struct slot *s;
+	uint32_t seconds;
+	enum aw_err r;
+
+	if (store.lost)
+		return AW_DENIED;
+	if (record.expires && record.expires <= now) {
+		store_drop(kind, record.id);
+		return AW_OK;
+	}
+	record.version = RECORD_VERSION;
+	record.kind = (uint8_t)kind;
+	msg_encode(MSG_RECORD, &record, &payload);
+	drop_expired();
+	s = slot_find(kind, record.id);
+	if (payload.bad || (!s && !(s = slot_new(kind, record.id))))
+		return AW_NOMEM;
+	describe(desc, kind, s->hash);
+	seconds = seconds_left(&record, now);
+	r = put_in_ring(s, desc, view_of(&payload), seconds);
+	if (r == AW_DENIED)
+		return ring_lost();
+	if (r == AW_SYSTEM)
+		log_err("cannot write a key of %zu bytes", payload.len);
+	if (r != AW_OK)
+		r = put_in_memory(s, view_of(&payload));
+	if (r == AW_OK)
+		slot_set(s, &record, (uint32_t)payload.len, seconds, now);
+	else
+		slot_drop(s);
+	drop_expired();
+	return r;
+}
+
+/* ---- reading ---- */
+
+/* By serial; once more by description if that key is gone or is not ours. */
+static enum aw_err
+read_key(struct slot *s, struct buf *out)
+{
+	char desc[KEY_DESC];
+	enum aw_err r, found;
+	int32_t serial;
+
+	r = key_read(s->serial, out);
+	if (r != AW_GONE && r != AW_DENIED)
+		return r;
+	describe(desc, s->kind, s->hash);
+	found = key_find(store.ring, desc, &serial);
+	if (found != AW_OK)
+		return found;
+	if (serial == s->serial)
+		return r == AW_DENIED ? AW_DENIED : AW_GONE;
+	s->serial = serial;
+	return key_read(serial, out);
+}
+
+static bool
+record_open(const struct slot *s, struct buf *out, struct record *record)
+{
+	return msg_decode(MSG_RECORD, view_of(out), record) &&
+	    record->version == RECORD_VERSION && record->kind == s->kind &&
+	    view_eq(record->id, s->id);
+}
+
+/* AW_GONE: the slot is worthless and the caller drops it. */
+static enum aw_err
+slot_read(struct slot *s, struct buf *out, struct record *record)
+{
+	enum aw_err r = AW_OK;
+
+	buf_reset(out);
+	if (slot_expired(s, loop_time()))
+		return AW_GONE;
+	if (s->memory)
+		buf_put(out, s->memory, s->size);
+	else
+		r = read_key(s, out);
+	if (r != AW_OK)
+		return r;
+	if (out->bad)
+		return AW_NOMEM;
+	if (!record_open(s, out, record))
+		return AW_GONE;
+	return AW_OK;
+}
+
+enum aw_err
+store_get(enum store_kind kind, struct view id, struct buf *out,
+    struct record *record)
+{
+	struct slot *s;
+	enum aw_err r;
+
+	if (store.lost)
+		return AW_DENIED;
+	if (!(s = slot_find(kind, id)))
+		return AW_GONE;
+	r = slot_read(s, out, record);
+	if (r == AW_DENIED)
+		return ring_lost();
+	if (r == AW_GONE)
+		slot_drop(s);
+	if (r != AW_OK)
+		buf_reset(out);
+	return r;
+}
+
+void
+store_drop(enum store_kind kind, struct view id)
+{
+	struct slot *s = slot_find(kind, id);
+
+	if (s)
+		slot_drop(s);
+}
+
+unsigned int
+store_drop_all(unsigned int mask, struct view prefix)
+{
+	unsigned int i, dropped = 0;
+	struct slot *s;
+
+	for (i = store.n; i-- > 0;) {
+		s = &store.slots[i];
+		if (!(mask & 1u << s->kind) || s->id.n < prefix.n ||
+		    !view_eq((struct view){s->id.p, prefix.n}, prefix))
+			continue;
+		slot_drop(s);
+		dropped++;
+	}
+	return dropped;
+}
+
+void
+store_each(unsigned int mask, void (*fn)(const struct store_entry *, void *),
+    void *arg)
+{
+	AUTOBUF struct buf out = {0};
+	struct store_entry entry;
+	unsigned int i;
+	struct slot *s;
+
+	for (i = store.n; i-- > 0;) {
+		s = &store.slots[i];
+		if (!(mask & 1u << s->kind) ||
+		    slot_read(s, &out, &entry.record) != AW_OK)
+			continue;
+		entry.serial = s->serial;
+		entry.kind = s->kind;
+		entry.size = s->size;
+		entry.timeout = s->timeout;
+		fn(&entry, arg);
+	}
+}
+
+void
+store_usage(struct store_usage *u)
+{
+	quota_read(store.key_users, geteuid(), u);
+}
+
+/* ---- the beginning and the end ---- */
+
+static bool
+is_live(const struct record *r)
+{
+	uint64_t now = loop_time();
+
+	return r->version == RECORD_VERSION && r->kind < KEY__MAX &&
+	    (!r->expires || r->expires > now) &&
+	    (!store.lifetime || r->obtained + store.lifetime > now);
+}
+
+/*
+ * A key that an earlier broker left. That one may have died between writing it
+ * and giving it its timeout, so that is done again. AW_GONE: it is not as we
+ * write them, or it vanished as we looked.
+ */
+static enum aw_err
+adopt(int32_t serial, struct buf *out)
+{
+	char desc[KEY_DESC], want[KEY_DESC];
+	uint64_t now = loop_time();
+	struct record record;
+	uint32_t seconds;
+	struct slot *s;
+	enum aw_err r;
+
+	if (key_name(serial, desc) != AW_OK)
+		return AW_GONE;
+	if ((r = key_read(serial, out)) != AW_OK)
+		return r == AW_BUSY || r == AW_NOMEM ? AW_NOMEM : AW_GONE;
+	if (!msg_decode(MSG_RECORD, view_of(out), &record) ||
+	    !is_live(&record))
+		return AW_GONE;
+	describe(want, record.kind, hash(record.id));
+	seconds = seconds_left(&record, now);
+	if (strcmp(desc, want) != 0 || slot_find(record.kind, record.id) ||
+	    key_arm(serial, seconds) != AW_OK)
+		return AW_GONE;
+	if (!(s = slot_new(record.kind, record.id)))
+		return AW_NOMEM;
+	s->serial = serial;
+	slot_set(s, &record, (uint32_t)out->len, seconds, now);
+	return AW_OK;
+}
+
+enum aw_err
+store_open(int32_t ring, int32_t session, int key_users)
+{
+	AUTOFREE int32_t *serials = NULL;
+	AUTOBUF struct buf out = {0};
+	unsigned int i, n;
+	enum aw_err r;
+
+	store.key_users = key_users;
+	store.lost = false;
+	if (key_claim(ring, session) != AW_OK)
+		return AW_DENIED;
+	store.ring = ring;
+	if ((r = key_list(ring, &serials, &n)) != AW_OK)
+		return r == AW_NOMEM ? AW_NOMEM : AW_DENIED;
+	for (i = 0; i < n; i++) {
+		if ((r = adopt(serials[i], &out)) == AW_NOMEM)
+			return r;
+		if (r != AW_OK)
+			key_forget(ring, serials[i]);
+	}
+	return AW_OK;
+}
+
+void
+store_lifetime(uint32_t seconds)
+{
+	store.lifetime = seconds;
+}
+
+void
+store_close(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < store.n; i++) {
+		if (store.slots[i].memory)
+			tier_free(store.slots[i].memory, store.slots[i].size);
+		free((void *)(uintptr_t)store.slots[i].id.p);
+	}
+	free(store.slots);
+	store.slots = NULL;
+	store.n = store.cap = 0;
+	store.in_memory = 0;
+	if (store.key_users >= 0)
+		close(store.key_users);
+	store.key_users = -1;
+}
