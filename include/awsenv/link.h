@@ -46,7 +46,13 @@ enum link_type {
 	/* spawner to supervisor and broker */
 	LINK_SPAWNED = 30, /* tag, pid, fd */
 	LINK_FAILED = 31,  /* tag, error: errno; to the broker only */
+	/* supervisor to spawner; LINK_END ends its programs and itself */
+	LINK_BROKER = 40, /* fd: the spawner's end of a new broker's link */
 };
+
+/* Exit statuses of a broker that mean something to the supervisor. */
+#define LINK_EXIT_RING 70    /* the ring is not ours: all of us end */
+#define LINK_EXIT_VERSION 71 /* link_recv said AW_PROTO: we are two versions */
 
 enum link_program {
 	PROGRAM_PROFILE = 1,
