@@ -4,7 +4,7 @@
 import json
 import traceback
 
-from . import faults, models, oidc, portal, sigv4, sts, wire
+from . import faults, judge, models, oidc, portal, sigv4, sts, wire
 from .message import Answer, Refusal
 
 ROUTES = {
@@ -99,7 +99,7 @@ class Aws:
                                       self.state.now())
             found = []
             if operation and not (changed and fault.unchecked):
-                found = models.answer_problems(operation, answer)
+                found = judge.answer_problems(operation, answer)
         except Exception:  # a mistake of ours must be seen, not retried
             found = traceback.format_exc().splitlines()
         if found:
