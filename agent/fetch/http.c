@@ -1,0 +1,544 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * HTTP over libcurl: one easy handle for the conversation, so that its
+ * connection is used again. Nothing here knows AWS. Every failure becomes one
+ * sentence that names the host and never the query, which may hold secrets.
+ */
+#include "fetch.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <arpa/inet.h>
+#include <openssl/evp.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "awsenv/own.h"
+
+#define CONNECT_MS (10 * 1000)
+#define HEAD_MAX (64 * 1024)
+#define CA_MAX (4 * 1024 * 1024)
+#define AGENT "awsenv/" AWSENV_VERSION
+
+struct http {
+	CURL *curl;
+	void *ca; /* the bundle's text, or NULL: the system's */
+	size_t ca_size;
+	char *ca_path;
+	char *proxy;
+	char *no_proxy;
+	char error[CURL_ERROR_SIZE];
+};
+
+/* What the callbacks of one request work on. */
+struct transfer {
+	struct http_answer *answer;
+	bool too_large;
+};
+
+/* -------- URLs */
+
+/* The authority: what stands between "//" and the next of "/?#". */
+static struct view
+url_authority(const char *url)
+{
+	const char *p = strstr(url, "://");
+
+	if (!p)
+		return (struct view){0};
+	p += 3;
+	return (struct view){(const uint8_t *)p, (uint32_t)strcspn(p, "/?#")};
+}
+
+void
+http_host(const char *url, char host[static HTTP_HOST])
+{
+	const char *usual = strncasecmp(url, "https:", 6) == 0 ? ":443" : ":80";
+	size_t n;
+
+	text_clean(host, HTTP_HOST, url_authority(url));
+	n = strlen(host);
+	if (n > strlen(usual) && strcmp(host + n - strlen(usual), usual) == 0)
+		host[n - strlen(usual)] = '\0';
+}
+
+/* localhost, 127.0.0.0/8 in four parts, or [::1]; with a port or without. */
+static bool
+is_loopback(struct view authority)
+{
+	char host[64], *colon;
+	struct in_addr v4;
+
+	if (authority.n >= sizeof(host))
+		return false;
+	text_clean(host, sizeof(host), authority);
+	if (strcmp(host, "[::1]") == 0 || strncmp(host, "[::1]:", 6) == 0)
+		return true;
+	if ((colon = strchr(host, ':')))
+		*colon = '\0';
+	if (strcasecmp(host, "localhost") == 0)
+		return true;
+	return inet_pton(AF_INET, host, &v4) == 1 &&
+	    ntohl(v4.s_addr) >> 24 == 127;
+}
+
+bool
+http_may_visit(const char *url)
+{
+	struct view authority = url_authority(url);
+
+	/* user:password@host would hide which host it is. */
+	if (!text_is_word(view_str(url), 8192) || authority.n == 0 ||
+	    memchr(authority.p, '@', authority.n))
+		return false;
+	return strncasecmp(url, "https://", 8) == 0 ||
+	    (strncasecmp(url, "http://", 7) == 0 && is_loopback(authority));
+}
+
+/* "host:port" of a proxy, which may be written with scheme and password. */
+static void
+proxy_host(const char *proxy, char host[static HTTP_HOST])
+{
+	struct view v = url_authority(proxy);
+	const uint8_t *at;
+
+	if (!v.p)
+		v = (struct view){
+		    (const uint8_t *)proxy, (uint32_t)strcspn(proxy, "/?#")};
+	if ((at = memrchr(v.p, '@', v.n)))
+		v = (struct view){at + 1, (uint32_t)(v.p + v.n - at - 1)};
+	text_clean(host, HTTP_HOST, v);
+}
+
+/* -------- opening */
+
+/* The whole of a regular file that is no larger than CA_MAX. */
+static bool
+read_file(const char *path, void **data, size_t *size)
+{
+	/* Not blocking: a FIFO must not hold us. */
+	AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	AUTOFREE char *text = NULL;
+	struct stat st;
+	size_t n = 0;
+	ssize_t got;
+
+	if (fd < 0 || fstat(fd, &st) != 0)
+		return false;
+	errno = EINVAL;
+	if (!S_ISREG(st.st_mode) || st.st_size <= 0 || st.st_size > CA_MAX)
+		return false;
+	*size = (size_t)st.st_size;
+	if (!(text = malloc(*size)))
+		return false;
+	while (n < *size && (got = read(fd, text + n, *size - n)) > 0)
+		n += (size_t)got;
+	*data = STEAL(text);
+	return n == *size;
+}
+
+/*
+ * The login is bound to the bundle by its content, and the file may be anybody's
+ * to change: what was hashed here is what curl is given.
+ */
+static enum aw_err
+open_ca(struct http *h, struct view digest, struct why *why)
+{
+	uint8_t hash[SHA256_DIGEST_LENGTH];
+	struct view got = {hash, sizeof(hash)};
+
+	if (!read_file(h->ca_path, &h->ca, &h->ca_size))
+		return why_set(why, AW_STALE,
+		    "cannot read the CA bundle %s: %s", h->ca_path,
+		    strerror(errno));
+	if (!EVP_Digest(h->ca, h->ca_size, hash, NULL, EVP_sha256(), NULL))
+		return why_set(why, AW_NOMEM, "out of memory");
+	if (!view_eq(got, digest))
+		return why_set(
+		    why, AW_STALE, "the CA bundle %s has changed", h->ca_path);
+	return AW_OK;
+}
+
+static char *
+optional(struct view v)
+{
+	return v.n ? view_dup(v) : NULL;
+}
+
+enum aw_err
+http_open(struct http **out, const struct http_setup *setup, struct why *why)
+{
+	struct http *h = calloc(1, sizeof(*h));
+	enum aw_err r = AW_OK;
+
+	if (!h || !(h->curl = curl_easy_init())) {
+		free(h);
+		return why_set(why, AW_NOMEM, "out of memory");
+	}
+	h->ca_path = optional(setup->ca_path);
+	h->proxy = optional(setup->proxy);
+	h->no_proxy = optional(setup->no_proxy);
+	if ((setup->ca_path.n && !h->ca_path) ||
+	    (setup->proxy.n && !h->proxy) ||
+	    (setup->no_proxy.n && !h->no_proxy))
+		r = why_set(why, AW_PROTO, "malformed order");
+	else if (h->ca_path)
+		r = open_ca(h, setup->ca_digest, why);
+	*out = h;
+	if (r != AW_OK) {
+		http_close(h);
+		*out = NULL;
+	}
+	return r;
+}
+
+void
+http_close(struct http *h)
+{
+	if (!h)
+		return;
+	curl_easy_cleanup(h->curl);
+	free(h->ca);
+	free(h->ca_path);
+	free(h->proxy);
+	free(h->no_proxy);
+	free(h);
+}
+
+/* -------- answers */
+
+void
+http_answer_free(struct http_answer *a)
+{
+	buf_free(&a->head);
+	buf_free(&a->body);
+	*a = (struct http_answer){0};
+}
+
+bool
+http_header(const struct http_answer *a, const char *name, struct view *out)
+{
+	struct view rest = view_of(&a->head), line;
+	size_t n = strlen(name);
+	const uint8_t *end;
+
+	while (rest.n && (end = memchr(rest.p, '\n', rest.n))) {
+		line = (struct view){rest.p, (uint32_t)(end - rest.p)};
+		rest = (struct view){end + 1, rest.n - line.n - 1};
+		if (line.n <= n || line.p[n] != ':' ||
+		    strncasecmp((const char *)line.p, name, n) != 0)
+			continue;
+		line.p += n + 1;
+		line.n -= (uint32_t)n + 1;
+		while (line.n && (line.p[0] == ' ' || line.p[0] == '\t')) {
+			line.p++;
+			line.n--;
+		}
+		while (line.n && strchr(" \t\r", line.p[line.n - 1]))
+			line.n--;
+		*out = line;
+		return true;
+	}
+	return false;
+}
+
+bool
+http_date(const struct http_answer *a, time_t *out)
+{
+	char text[64];
+	struct view v;
+
+	if (!http_header(a, "date", &v) || v.n >= sizeof(text))
+		return false;
+	text_clean(text, sizeof(text), v);
+	*out = curl_getdate(text, NULL);
+	return *out > 0;
+}
+
+/* -------- one request */
+
+/* An interim or proxy answer may come before the one that counts. */
+static size_t
+on_head(char *p, size_t one, size_t n, void *arg)
+{
+	struct transfer *t = arg;
+	struct buf *head = &t->answer->head;
+
+	(void)one;
+	if (n > 5 && memcmp(p, "HTTP/", 5) == 0)
+		buf_reset(head);
+	t->too_large = n > HEAD_MAX - head->len;
+	if (t->too_large)
+		return 0;
+	buf_put(head, p, n);
+	return head->bad ? 0 : n;
+}
+
+static size_t
+on_body(char *p, size_t one, size_t n, void *arg)
+{
+	struct transfer *t = arg;
+	struct buf *body = &t->answer->body;
+
+	(void)one;
+	t->too_large = n > BUF_MAX - body->len;
+	if (t->too_large)
+		return 0;
+	buf_put(body, p, n);
+	return body->bad ? 0 : n;
+}
+
+/* The connection stands and the request goes out now. */
+static int
+on_sending(void *arg, char *ip, char *local_ip, int port, int local_port)
+{
+	struct transfer *t = arg;
+
+	(void)ip;
+	(void)local_ip;
+	(void)port;
+	(void)local_port;
+	t->answer->sent = true;
+	return CURL_PREREQFUNC_OK;
+}
+
+static void
+set_trust(struct http *h)
+{
+	struct curl_blob blob = {h->ca, h->ca_size, CURL_BLOB_NOCOPY};
+
+	curl_easy_setopt(
+	    h->curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	curl_easy_setopt(h->curl, CURLOPT_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(h->curl, CURLOPT_SSL_VERIFYHOST, 2L);
+	curl_easy_setopt(h->curl, CURLOPT_PROXY_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(h->curl, CURLOPT_PROXY_SSL_VERIFYHOST, 2L);
+	if (!h->ca)
+		return;
+	/* A bundle stands in for the system's CAs, it does not add to them. */
+	curl_easy_setopt(h->curl, CURLOPT_CAINFO_BLOB, &blob);
+	curl_easy_setopt(h->curl, CURLOPT_CAPATH, NULL);
+	curl_easy_setopt(h->curl, CURLOPT_PROXY_CAINFO_BLOB, &blob);
+	curl_easy_setopt(h->curl, CURLOPT_PROXY_CAPATH, NULL);
+}
+
+/*
+ * An empty CURLOPT_PROXY keeps curl from looking into the environment. Plain
+ * http, which only goes to this machine, is shown to no proxy.
+ */
+static void
+set_route(struct http *h, const char *url)
+{
+	bool plain = strncasecmp(url, "http:", 5) == 0;
+
+#if LIBCURL_VERSION_NUM >= 0x075500
+	curl_easy_setopt(
+	    h->curl, CURLOPT_PROTOCOLS_STR, plain ? "http" : "https");
+#else
+	curl_easy_setopt(h->curl, CURLOPT_PROTOCOLS,
+	    (long)(plain ? CURLPROTO_HTTP : CURLPROTO_HTTPS));
+#endif
+	curl_easy_setopt(
+	    h->curl, CURLOPT_PROXY, h->proxy && !plain ? h->proxy : "");
+	curl_easy_setopt(
+	    h->curl, CURLOPT_NOPROXY, h->no_proxy ? h->no_proxy : "");
+	curl_easy_setopt(h->curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+}
+
+static void
+set_request(struct http *h, const struct http_request *q,
+    struct curl_slist *headers, struct transfer *t, int ms)
+{
+	CURL *c = h->curl;
+
+	/* Options are dropped, the connection is kept. */
+	curl_easy_reset(c);
+	set_trust(h);
+	set_route(h, q->url);
+	curl_easy_setopt(c, CURLOPT_URL, q->url);
+	curl_easy_setopt(c, CURLOPT_USERAGENT, AGENT);
+	curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
+	curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)ms);
+	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, h->error);
+	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_head);
+	curl_easy_setopt(c, CURLOPT_HEADERDATA, t);
+	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(c, CURLOPT_WRITEDATA, t);
+	curl_easy_setopt(c, CURLOPT_PREREQFUNCTION, on_sending);
+	curl_easy_setopt(c, CURLOPT_PREREQDATA, t);
+	if (strcmp(q->method, "POST") == 0) {
+		curl_easy_setopt(c, CURLOPT_POST, 1L);
+		curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)q->body.n);
+		curl_easy_setopt(c, CURLOPT_POSTFIELDS,
+		    q->body.n ? (const char *)q->body.p : "");
+	}
+}
+
+static enum aw_err
+tell_proxy(struct http *h, struct why *why)
+{
+	char host[HTTP_HOST];
+	long status = 0;
+
+	proxy_host(h->proxy ? h->proxy : "", host);
+	curl_easy_getinfo(h->curl, CURLINFO_HTTP_CONNECTCODE, &status);
+	if (status == 407)
+		return why_set(why, AW_NETWORK,
+		    "the proxy %s wants a user name and password", host);
+	if (status >= 300)
+		return why_set(why, AW_NETWORK,
+		    "the proxy %s refuses (HTTP %ld)", host, status);
+	return why_set(
+	    why, AW_NETWORK, "the proxy %s does not work: %s", host, h->error);
+}
+
+static enum aw_err
+tell_certificate(struct http *h, const char *host, struct why *why)
+{
+	const char *reason = strstr(h->error, ": ");
+
+	if (strstr(h->error, "does not match") ||
+	    strstr(h->error, "no alternative certificate"))
+		return why_set(why, AW_NETWORK,
+		    "the certificate of %s is for another host", host);
+	return why_set(why, AW_NETWORK,
+	    "the certificate of %s is not trusted (%s); CAs: %s", host,
+	    reason ? reason + 2 : h->error,
+	    h->ca_path ? h->ca_path : "the system's");
+}
+
+/* A connection was lost, or never stood: did it stand, and is there a proxy? */
+static enum aw_err
+tell_connection(
+    struct http *h, const struct transfer *t, const char *host, struct why *why)
+{
+	long connect = 0;
+
+	curl_easy_getinfo(h->curl, CURLINFO_HTTP_CONNECTCODE, &connect);
+	if (!t->answer->sent && connect >= 300)
+		return tell_proxy(h, why);
+	return why_set(why, AW_NETWORK, "the connection to %s broke off: %s",
+	    host, h->error);
+}
+
+static enum aw_err
+tell(struct http *h, CURLcode code, const struct transfer *t, const char *url,
+    int ms, struct why *why)
+{
+	char host[HTTP_HOST];
+
+	http_host(url, host);
+	if (t->too_large)
+		return why_set(why, AW_NETWORK,
+		    "the answer of %s is too large to be AWS's", host);
+	t->answer->again = true;
+	switch (code) {
+	case CURLE_COULDNT_RESOLVE_HOST:
+		return why_set(why, AW_NETWORK, "cannot resolve %s", host);
+	case CURLE_COULDNT_CONNECT:
+		return why_set(why, AW_NETWORK, "cannot connect to %s: %s",
+		    host, h->error);
+	case CURLE_OPERATION_TIMEDOUT:
+		if (!t->answer->sent)
+			return why_set(why, AW_NETWORK,
+			    "cannot connect to %s: timeout", host);
+		return why_set(why, AW_NETWORK,
+		    "no answer from %s within %d seconds", host,
+		    (ms + 999) / 1000);
+	case CURLE_PEER_FAILED_VERIFICATION:
+		t->answer->again = false;
+		return tell_certificate(h, host, why);
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_SSL_CACERT_BADFILE:
+		t->answer->again = false;
+		return why_set(
+		    why, AW_NETWORK, "no TLS with %s: %s", host, h->error);
+	case CURLE_COULDNT_RESOLVE_PROXY:
+#if LIBCURL_VERSION_NUM >= 0x074900
+	case CURLE_PROXY:
+#endif
+		return tell_proxy(h, why);
+	default:
+		return tell_connection(h, t, host, why);
+	}
+}
+
+/* Where a redirect leads is never followed: it would take the secrets along. */
+static enum aw_err
+refuse_redirect(const struct http_answer *a, const char *url, struct why *why)
+{
+	char host[HTTP_HOST], to[HTTP_HOST] = "somewhere else", *name = NULL;
+	struct view location;
+
+	http_host(url, host);
+	if (http_header(a, "location", &location) &&
+	    (name = view_dup(location)) && url_authority(name).n)
+		http_host(name, to);
+	free(name);
+	return why_set(why, AW_NETWORK,
+	    "%s redirects to %s (HTTP %ld), which awsenv does not follow", host,
+	    to, a->status);
+}
+
+static struct curl_slist *
+header_list(const struct http_request *q)
+{
+	struct curl_slist *list = NULL, *longer;
+	int i;
+
+	for (i = 0; i < HTTP_HEADERS && q->headers[i]; i++) {
+		if (!(longer = curl_slist_append(list, q->headers[i]))) {
+			curl_slist_free_all(list);
+			return NULL;
+		}
+		list = longer;
+	}
+	return list;
+}
+
+enum aw_err
+http_do(struct http *h, const struct http_request *q, int ms,
+    struct http_answer *a, struct why *why)
+{
+	struct transfer t = {a, false};
+	struct curl_slist *headers;
+	CURLcode code;
+
+	http_answer_free(a);
+	if (!http_may_visit(q->url)) {
+		char host[HTTP_HOST];
+
+		http_host(q->url, host);
+		return why_set(why, AW_CONFIG,
+		    "%s is no https URL (http is for this machine only)", host);
+	}
+	if (!(headers = header_list(q)))
+		return why_set(why, AW_NOMEM, "out of memory");
+	h->error[0] = '\0';
+	set_request(h, q, headers, &t, ms);
+	code = curl_easy_perform(h->curl);
+	curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &a->status);
+	if (code != CURLE_OK) {
+		if (h->error[0] == '\0')
+			snprintf(h->error, sizeof(h->error), "%s",
+			    curl_easy_strerror(code));
+		a->status = 0;
+		tell(h, code, &t, q->url, ms, why);
+	}
+	curl_easy_reset(h->curl); /* it points to what ends with us */
+	curl_slist_free_all(headers);
+	if (code != CURLE_OK)
+		return AW_NETWORK;
+	if (a->status >= 300 && a->status < 400)
+		return refuse_redirect(a, q->url, why);
+	return AW_OK;
+}

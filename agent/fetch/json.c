@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * JSON documents, over cJSON for reading. Writing is our own: values are views
+ * of wiping buffers, and cJSON would want copies with a NUL.
+ */
+#include "fetch.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+
+/* struct json is a cJSON that nobody above has to know. */
+static const cJSON *
+node(const struct json *j)
+{
+	return (const void *)j;
+}
+
+struct json *
+json_parse(struct view v)
+{
+	cJSON *j = v.n ? cJSON_ParseWithLength((const char *)v.p, v.n) : NULL;
+
+	if (j && !cJSON_IsObject(j)) {
+		cJSON_Delete(j);
+		return NULL;
+	}
+	return (void *)j;
+}
+
+void
+json_free(struct json *j)
+{
+	cJSON_Delete((void *)j);
+}
+
+static const cJSON *
+member(const struct json *j, const char *name)
+{
+	return j ? cJSON_GetObjectItemCaseSensitive(node(j), name) : NULL;
+}
+
+bool
+json_string(const struct json *j, const char *name, struct view *out)
+{
+	const cJSON *m = member(j, name);
+
+	if (!cJSON_IsString(m) || !m->valuestring)
+		return false;
+	*out = view_str(m->valuestring);
+	return true;
+}
+
+bool
+json_number(const struct json *j, const char *name, int64_t *out)
+{
+	const cJSON *m = member(j, name);
+	const double exact = 9007199254740992.0; /* 2^53 */
+
+	if (!cJSON_IsNumber(m) ||
+	    !(m->valuedouble >= -exact && m->valuedouble <= exact))
+		return false;
+	*out = (int64_t)m->valuedouble;
+	return true;
+}
+
+const struct json *
+json_object(const struct json *j, const char *name)
+{
+	const cJSON *m = member(j, name);
+
+	return cJSON_IsObject(m) ? (const void *)m : NULL;
+}
+
+const struct json *
+json_array(const struct json *j, const char *name)
+{
+	const cJSON *m = member(j, name);
+
+	return cJSON_IsArray(m) ? (const void *)m : NULL;
+}
+
+const struct json *
+json_each(const struct json *array, const struct json *after)
+{
+	const cJSON *next = after ? node(after)->next
+	    : array		  ? node(array)->child
+				  : NULL;
+
+	while (next && !cJSON_IsObject(next))
+		next = next->next;
+	return (const void *)next;
+}
+
+static void
+put_quoted(struct buf *b, struct view v)
+{
+	char escape[8];
+	uint32_t i;
+
+	buf_u8(b, '"');
+	for (i = 0; i < v.n; i++) {
+		if (v.p[i] < ' ') {
+			snprintf(escape, sizeof(escape), "\\u%04x", v.p[i]);
+			buf_put(b, escape, 6);
+			continue;
+		}
+		if (v.p[i] == '"' || v.p[i] == '\\')
+			buf_u8(b, '\\');
+		buf_u8(b, v.p[i]);
+	}
+	buf_u8(b, '"');
+}
+
+static void
+put_name(struct buf *b, const char *name)
+{
+	buf_u8(b, b->len ? ',' : '{');
+	put_quoted(b, view_str(name));
+	buf_u8(b, ':');
+}
+
+void
+json_put(struct buf *b, const char *name, struct view v)
+{
+	put_name(b, name);
+	put_quoted(b, v);
+}
+
+/* The next item of "a, b,c", without blanks around it. */
+static struct view
+next_item(struct view *list)
+{
+	struct view item = {list->p, 0};
+
+	while (item.n < list->n && list->p[item.n] != ',')
+		item.n++;
+	list->p += item.n;
+	list->n -= item.n;
+	if (list->n) {
+		list->p++;
+		list->n--;
+	}
+	while (item.n && item.p[0] == ' ') {
+		item.p++;
+		item.n--;
+	}
+	while (item.n && item.p[item.n - 1] == ' ')
+		item.n--;
+	return item;
+}
+
+void
+json_put_list(struct buf *b, const char *name, struct view list)
+{
+	struct view item;
+	bool first = true;
+
+	put_name(b, name);
+	buf_u8(b, '[');
+	while (list.n) {
+		item = next_item(&list);
+		if (item.n == 0)
+			continue;
+		if (!first)
+			buf_u8(b, ',');
+		put_quoted(b, item);
+		first = false;
+	}
+	buf_u8(b, ']');
+}
+
+void
+json_end(struct buf *b)
+{
+	buf_put(b, b->len ? "}" : "{}", b->len ? 1 : 2);
+}

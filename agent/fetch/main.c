@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * awsenv-fetch: takes one order from LINK_FD, talks to AWS, answers, exits. It
+ * has one login in its memory, and no keyring.
+ */
+#include "fetch.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "awsenv/harden.h"
+#include "awsenv/link.h"
+#include "awsenv/log.h"
+
+static enum aw_err (*const orders[])(struct talk *) = {
+    [FETCH_LOGIN] = login_begin,
+    [FETCH_POLL] = login_resume,
+    [FETCH_REFRESH] = login_refresh,
+    [FETCH_ROLE] = role_fetch,
+    [FETCH_IDENTITY] = role_identity,
+    [FETCH_LOGOUT] = role_logout,
+};
+
+static enum aw_err
+run(struct talk *t)
+{
+	const struct http_setup setup = {
+	    .ca_path = t->facts.ca_path,
+	    .ca_digest = t->facts.ca_digest,
+	    .proxy = t->facts.proxy,
+	    .no_proxy = t->facts.no_proxy,
+	};
+	enum aw_err r;
+
+	if (t->fetch.what >= sizeof(orders) / sizeof(orders[0]) ||
+	    !orders[t->fetch.what])
+		return why_set(&t->why, AW_PROTO, "malformed order");
+	if ((r = http_open(&t->http, &setup, &t->why)) != AW_OK)
+		return r;
+	return orders[t->fetch.what](t);
+}
+
+int
+main(void)
+{
+	struct answer a = {.last = true};
+	struct talk t = {0};
+	enum aw_err r;
+
+	/* Before anything looks for OPENSSL_CONF, SSLKEYLOGFILE, a proxy. */
+	clearenv();
+	log_open("awsenv-fetch", true, false);
+	if (harden_process() != 0 || harden_no_new_privs() != 0)
+		fatal("cannot protect this process");
+	wipe_install();
+	if ((r = talk_receive(&t, LINK_FD)) != AW_OK) {
+		log_err(
+		    "no order on descriptor %d: %s", LINK_FD, aw_strerror(r));
+		return 1;
+	}
+	r = run(&t);
+	if (r != AW_OK && r != AW_GONE) {
+		if (!t.why.text[0])
+			why_set(&t.why, r, "%s", aw_strerror(r));
+		a.error = r;
+		talk_answer(&t, &a);
+	}
+	http_close(t.http);
+	buf_free(&t.packet);
+	return r == AW_OK ? 0 : 1;
+}
