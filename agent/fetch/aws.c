@@ -24,7 +24,7 @@ void
 aws_free(struct aws_answer *a)
 {
 	json_free(a->json);
-	http_answer_free(&a->http);
+	reply_free(&a->http);
 	*a = (struct aws_answer){0};
 }
 
@@ -102,7 +102,7 @@ read_error(struct aws_answer *a)
 {
 	struct view v;
 
-	if (http_header(&a->http, "x-amzn-errortype", &v))
+	if (reply_header(&a->http, "x-amzn-errortype", &v))
 		set_code(a, v);
 	if (a->json)
 		read_json_error(a);
@@ -151,9 +151,9 @@ static enum aw_err
 judge(struct talk *t, const char *url, const struct aws_answer *a)
 {
 	const char *gap = a->code[0] ? " " : "";
-	char host[HTTP_HOST];
+	char host[HOST_SIZE];
 
-	http_host(url, host);
+	url_host(url, host);
 	if (a->http.status >= 200 && a->http.status < 300)
 		return AW_OK;
 	if (is_throttled(a))
@@ -178,9 +178,9 @@ enum aw_err
 aws_strange(struct talk *t, struct view base)
 {
 	AUTOFREE char *url = view_dup(base);
-	char host[HTTP_HOST];
+	char host[HOST_SIZE];
 
-	http_host(url ? url : "", host);
+	url_host(url ? url : "", host);
 	return why_set(&t->why, AW_NETWORK,
 	    "%s is answered by something that is not AWS: a proxy or a "
 	    "sign-in page of the network?",
@@ -191,14 +191,14 @@ aws_strange(struct talk *t, struct view base)
 
 /* A cached answer's Date is old, and a slow one's was true some time ago. */
 static void
-learn_skew(struct talk *t, const struct http_answer *a, int64_t ms)
+learn_skew(struct talk *t, const struct reply *a, int64_t ms)
 {
 	int64_t skew;
 	struct view v;
 	time_t date;
 
-	if (ms > AGE_MAX_MS || http_header(a, "age", &v) ||
-	    !http_date(a, &date))
+	if (ms > AGE_MAX_MS || reply_header(a, "age", &v) ||
+	    !reply_date(a, &date))
 		return;
 	skew = (int64_t)date - (int64_t)time(NULL);
 	if (skew < INT32_MIN || skew > INT32_MAX)
@@ -220,13 +220,13 @@ jitter(int n)
 }
 
 static int64_t
-header_number(const struct http_answer *a, const char *name)
+header_number(const struct reply *a, const char *name)
 {
 	char text[16], *end;
 	struct view v;
 	long n;
 
-	if (!http_header(a, name, &v) || v.n == 0 || v.n >= sizeof(text))
+	if (!reply_header(a, name, &v) || v.n == 0 || v.n >= sizeof(text))
 		return -1;
 	text_clean(text, sizeof(text), v);
 	n = strtol(text, &end, 10);

@@ -5,8 +5,8 @@
  *	main -> {login, role} -> {oidc, portal, sts} -> aws -> {http, json, xml}
  *
  * login and role know the order of steps, oidc, portal and sts one service
- * each, aws what all services have in common; http knows no AWS, json and xml
- * no HTTP. Whatever holds a secret is a struct buf, or is allocated by wipe.
+ * each, aws what all services have in common; http, url and reply know no AWS,
+ * json and xml no HTTP. Whatever holds a secret is a struct buf, or is allocated by wipe.
  */
 #ifndef AWSENV_FETCH_H
 #define AWSENV_FETCH_H
@@ -46,10 +46,34 @@ void text_percent(struct buf *, struct view);
 /* YYYY-MM-DDTHH:MM:SS, fraction allowed, Z or +00:00: seconds since 1970. */
 bool text_time(struct view, int64_t *);
 
-/* -------- http.c: requests and answers, over libcurl */
+/* -------- url.c */
+
+#define HOST_SIZE 300
+
+/* "host" or "host:port", as in a Host header. */
+void url_host(const char *url, char host[static HOST_SIZE]);
+/* The same of a proxy, which may be written without scheme, with password. */
+void url_proxy_host(const char *proxy, char host[static HOST_SIZE]);
+/* https to anywhere, or http to this machine itself. */
+bool url_may_visit(const char *url);
+
+/* -------- reply.c: an answer of HTTP */
+
+struct reply {
+	long status;	 /* 0: there is no answer */
+	bool sent;	 /* the other side may have seen the request */
+	bool again;	 /* no answer, but another try might bring one */
+	struct buf head; /* lines "name: value\r\n" */
+	struct buf body;
+};
+
+void reply_free(struct reply *); /* it may be used again */
+bool reply_header(const struct reply *, const char *name, struct view *);
+bool reply_date(const struct reply *, time_t *);
+
+/* -------- http.c: requests, over libcurl */
 
 #define HTTP_HEADERS 8
-#define HTTP_HOST 300
 
 struct http_setup {
 	struct view ca_path; /* empty: the system's CAs */
@@ -65,28 +89,13 @@ struct http_request {
 	struct view body;		   /* of a POST */
 };
 
-struct http_answer {
-	long status;	 /* 0: there is no answer */
-	bool sent;	 /* the other side may have seen the request */
-	bool again;	 /* no answer, but another try might bring one */
-	struct buf head; /* lines "name: value\r\n" */
-	struct buf body;
-};
-
 /* AW_OK; AW_STALE: the CA bundle is not the one that is named. */
 enum aw_err http_open(struct http **, const struct http_setup *, struct why *);
 void http_close(struct http *);
 /* AW_OK: there is an answer, whatever its status; AW_NETWORK: there is none,
  * or one that may not be believed; AW_CONFIG: no URL to send a secret to. */
 enum aw_err http_do(struct http *, const struct http_request *, int ms,
-    struct http_answer *, struct why *);
-void http_answer_free(struct http_answer *);
-bool http_header(const struct http_answer *, const char *name, struct view *);
-bool http_date(const struct http_answer *, time_t *);
-/* "host" or "host:port" of a URL, as in a Host header. */
-void http_host(const char *url, char host[static HTTP_HOST]);
-/* https to anywhere, or http to this machine itself. */
-bool http_may_visit(const char *url);
+    struct reply *, struct why *);
 
 /* -------- json.c: documents, over cJSON */
 
@@ -178,7 +187,7 @@ enum aws_repeat {
 };
 
 struct aws_answer {
-	struct http_answer http;
+	struct reply http;
 	struct json *json; /* the body, or NULL: it is no JSON object */
 	char code[64];	   /* name of the error, "" if there is none */
 	char message[256];

@@ -9,8 +9,6 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <arpa/inet.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <stdio.h>
@@ -37,83 +35,9 @@ struct http {
 
 /* What the callbacks of one request work on. */
 struct transfer {
-	struct http_answer *answer;
+	struct reply *reply;
 	bool too_large;
 };
-
-/* -------- URLs */
-
-/* The authority: what stands between "//" and the next of "/?#". */
-static struct view
-url_authority(const char *url)
-{
-	const char *p = strstr(url, "://");
-
-	if (!p)
-		return (struct view){0};
-	p += 3;
-	return (struct view){(const uint8_t *)p, (uint32_t)strcspn(p, "/?#")};
-}
-
-void
-http_host(const char *url, char host[static HTTP_HOST])
-{
-	const char *usual = strncasecmp(url, "https:", 6) == 0 ? ":443" : ":80";
-	size_t n;
-
-	text_clean(host, HTTP_HOST, url_authority(url));
-	n = strlen(host);
-	if (n > strlen(usual) && strcmp(host + n - strlen(usual), usual) == 0)
-		host[n - strlen(usual)] = '\0';
-}
-
-/* localhost, 127.0.0.0/8 in four parts, or [::1]; with a port or without. */
-static bool
-is_loopback(struct view authority)
-{
-	char host[64], *colon;
-	struct in_addr v4;
-
-	if (authority.n >= sizeof(host))
-		return false;
-	text_clean(host, sizeof(host), authority);
-	if (strcmp(host, "[::1]") == 0 || strncmp(host, "[::1]:", 6) == 0)
-		return true;
-	if ((colon = strchr(host, ':')))
-		*colon = '\0';
-	if (strcasecmp(host, "localhost") == 0)
-		return true;
-	return inet_pton(AF_INET, host, &v4) == 1 &&
-	    ntohl(v4.s_addr) >> 24 == 127;
-}
-
-bool
-http_may_visit(const char *url)
-{
-	struct view authority = url_authority(url);
-
-	/* user:password@host would hide which host it is. */
-	if (!text_is_word(view_str(url), 8192) || authority.n == 0 ||
-	    memchr(authority.p, '@', authority.n))
-		return false;
-	return strncasecmp(url, "https://", 8) == 0 ||
-	    (strncasecmp(url, "http://", 7) == 0 && is_loopback(authority));
-}
-
-/* "host:port" of a proxy, which may be written with scheme and password. */
-static void
-proxy_host(const char *proxy, char host[static HTTP_HOST])
-{
-	struct view v = url_authority(proxy);
-	const uint8_t *at;
-
-	if (!v.p)
-		v = (struct view){
-		    (const uint8_t *)proxy, (uint32_t)strcspn(proxy, "/?#")};
-	if ((at = memrchr(v.p, '@', v.n)))
-		v = (struct view){at + 1, (uint32_t)(v.p + v.n - at - 1)};
-	text_clean(host, HTTP_HOST, v);
-}
 
 /* -------- opening */
 
@@ -210,56 +134,6 @@ http_close(struct http *h)
 	free(h);
 }
 
-/* -------- answers */
-
-void
-http_answer_free(struct http_answer *a)
-{
-	buf_free(&a->head);
-	buf_free(&a->body);
-	*a = (struct http_answer){0};
-}
-
-bool
-http_header(const struct http_answer *a, const char *name, struct view *out)
-{
-	struct view rest = view_of(&a->head), line;
-	size_t n = strlen(name);
-	const uint8_t *end;
-
-	while (rest.n && (end = memchr(rest.p, '\n', rest.n))) {
-		line = (struct view){rest.p, (uint32_t)(end - rest.p)};
-		rest = (struct view){end + 1, rest.n - line.n - 1};
-		if (line.n <= n || line.p[n] != ':' ||
-		    strncasecmp((const char *)line.p, name, n) != 0)
-			continue;
-		line.p += n + 1;
-		line.n -= (uint32_t)n + 1;
-		while (line.n && (line.p[0] == ' ' || line.p[0] == '\t')) {
-			line.p++;
-			line.n--;
-		}
-		while (line.n && strchr(" \t\r", line.p[line.n - 1]))
-			line.n--;
-		*out = line;
-		return true;
-	}
-	return false;
-}
-
-bool
-http_date(const struct http_answer *a, time_t *out)
-{
-	char text[64];
-	struct view v;
-
-	if (!http_header(a, "date", &v) || v.n >= sizeof(text))
-		return false;
-	text_clean(text, sizeof(text), v);
-	*out = curl_getdate(text, NULL);
-	return *out > 0;
-}
-
 /* -------- one request */
 
 /* An interim or proxy answer may come before the one that counts. */
@@ -267,7 +141,7 @@ static size_t
 on_head(char *p, size_t one, size_t n, void *arg)
 {
 	struct transfer *t = arg;
-	struct buf *head = &t->answer->head;
+	struct buf *head = &t->reply->head;
 
 	(void)one;
 	if (n > 5 && memcmp(p, "HTTP/", 5) == 0)
@@ -283,7 +157,7 @@ static size_t
 on_body(char *p, size_t one, size_t n, void *arg)
 {
 	struct transfer *t = arg;
-	struct buf *body = &t->answer->body;
+	struct buf *body = &t->reply->body;
 
 	(void)one;
 	t->too_large = n > BUF_MAX - body->len;
@@ -303,7 +177,7 @@ on_sending(void *arg, char *ip, char *local_ip, int port, int local_port)
 	(void)local_ip;
 	(void)port;
 	(void)local_port;
-	t->answer->sent = true;
+	t->reply->sent = true;
 	return CURL_PREREQFUNC_OK;
 }
 
@@ -386,10 +260,10 @@ set_request(struct http *h, const struct http_request *q,
 static enum aw_err
 tell_proxy(struct http *h, struct why *why)
 {
-	char host[HTTP_HOST];
+	char host[HOST_SIZE];
 	long status = 0;
 
-	proxy_host(h->proxy ? h->proxy : "", host);
+	url_proxy_host(h->proxy ? h->proxy : "", host);
 	curl_easy_getinfo(h->curl, CURLINFO_HTTP_CONNECTCODE, &status);
 	if (status == 407)
 		return why_set(why, AW_NETWORK,
@@ -424,7 +298,7 @@ tell_connection(
 	long connect = 0;
 
 	curl_easy_getinfo(h->curl, CURLINFO_HTTP_CONNECTCODE, &connect);
-	if (!t->answer->sent && connect >= 300)
+	if (!t->reply->sent && connect >= 300)
 		return tell_proxy(h, why);
 	return why_set(why, AW_NETWORK, "the connection to %s broke off: %s",
 	    host, h->error);
@@ -434,13 +308,13 @@ static enum aw_err
 tell(struct http *h, CURLcode code, const struct transfer *t, const char *url,
     int ms, struct why *why)
 {
-	char host[HTTP_HOST];
+	char host[HOST_SIZE];
 
-	http_host(url, host);
+	url_host(url, host);
 	if (t->too_large)
 		return why_set(why, AW_NETWORK,
 		    "the answer of %s is too large to be AWS's", host);
-	t->answer->again = true;
+	t->reply->again = true;
 	switch (code) {
 	case CURLE_COULDNT_RESOLVE_HOST:
 		return why_set(why, AW_NETWORK, "cannot resolve %s", host);
@@ -448,18 +322,18 @@ tell(struct http *h, CURLcode code, const struct transfer *t, const char *url,
 		return why_set(why, AW_NETWORK, "cannot connect to %s: %s",
 		    host, h->error);
 	case CURLE_OPERATION_TIMEDOUT:
-		if (!t->answer->sent)
+		if (!t->reply->sent)
 			return why_set(why, AW_NETWORK,
 			    "cannot connect to %s: timeout", host);
 		return why_set(why, AW_NETWORK,
 		    "no answer from %s within %d seconds", host,
 		    (ms + 999) / 1000);
 	case CURLE_PEER_FAILED_VERIFICATION:
-		t->answer->again = false;
+		t->reply->again = false;
 		return tell_certificate(h, host, why);
 	case CURLE_SSL_CONNECT_ERROR:
 	case CURLE_SSL_CACERT_BADFILE:
-		t->answer->again = false;
+		t->reply->again = false;
 		return why_set(
 		    why, AW_NETWORK, "no TLS with %s: %s", host, h->error);
 	case CURLE_COULDNT_RESOLVE_PROXY:
@@ -474,19 +348,19 @@ tell(struct http *h, CURLcode code, const struct transfer *t, const char *url,
 
 /* Where a redirect leads is never followed: it would take the secrets along. */
 static enum aw_err
-refuse_redirect(const struct http_answer *a, const char *url, struct why *why)
+refuse_redirect(const struct reply *a, const char *url, struct why *why)
 {
-	char host[HTTP_HOST], to[HTTP_HOST] = "somewhere else", *name = NULL;
+	char host[HOST_SIZE], to[HOST_SIZE] = "";
+	AUTOFREE char *target = NULL;
 	struct view location;
 
-	http_host(url, host);
-	if (http_header(a, "location", &location) &&
-	    (name = view_dup(location)) && url_authority(name).n)
-		http_host(name, to);
-	free(name);
+	url_host(url, host);
+	if (reply_header(a, "location", &location) &&
+	    (target = view_dup(location)))
+		url_host(target, to);
 	return why_set(why, AW_NETWORK,
 	    "%s redirects to %s (HTTP %ld), which awsenv does not follow", host,
-	    to, a->status);
+	    to[0] ? to : "somewhere else", a->status);
 }
 
 static struct curl_slist *
@@ -506,18 +380,18 @@ header_list(const struct http_request *q)
 }
 
 enum aw_err
-http_do(struct http *h, const struct http_request *q, int ms,
-    struct http_answer *a, struct why *why)
+http_do(struct http *h, const struct http_request *q, int ms, struct reply *a,
+    struct why *why)
 {
 	struct transfer t = {a, false};
 	struct curl_slist *headers;
 	CURLcode code;
 
-	http_answer_free(a);
-	if (!http_may_visit(q->url)) {
-		char host[HTTP_HOST];
+	reply_free(a);
+	if (!url_may_visit(q->url)) {
+		char host[HOST_SIZE];
 
-		http_host(q->url, host);
+		url_host(q->url, host);
 		return why_set(why, AW_CONFIG,
 		    "%s is no https URL (http is for this machine only)", host);
 	}

@@ -134,7 +134,7 @@ check_shown(struct talk *t, const struct dev *d)
 {
 	AUTOFREE char *url = view_dup(d->url);
 
-	if (!url || !text_is_word(d->url, URL_MAX) || !http_may_visit(url))
+	if (!url || !text_is_word(d->url, URL_MAX) || !url_may_visit(url))
 		return why_set(&t->why, AW_AWS,
 		    "the sign-in address that was sent is no https URL of at "
 		    "most %d printable characters",

@@ -20,7 +20,7 @@
 struct signed_request {
 	struct http_request http;
 	char *url;
-	char host[HTTP_HOST];
+	char host[HOST_SIZE];
 	char date[20];
 	struct buf headers[4]; /* NUL-terminated */
 };
@@ -90,7 +90,7 @@ sign(struct talk *t, struct view base, struct view region,
 	if (!(q->url = aws_url(base, "/")) || !gmtime_r(&now, &tm))
 		return false;
 	strftime(q->date, sizeof(q->date), "%Y%m%dT%H%M%SZ", &tm);
-	http_host(q->url, q->host);
+	url_host(q->url, q->host);
 	headers[1].value = view_str(q->host);
 	headers[2].value = view_str(q->date);
 	s.date = q->date;
