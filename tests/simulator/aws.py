@@ -46,20 +46,28 @@ class Aws:
         row = self.ledger.begin(operation, request)
         try:
             self.ledger.wait(operation, "before")
-            fault = self.faults.pick(operation)
-            row["fault"] = fault and fault.kind
-            answer = fault and faults.instead(fault, operation, request, self)
-            if answer is None:
-                answer = self._answer(service, operation, request, refused,
-                                      fault, row)
-                if fault:
-                    answer = faults.spoil(fault, answer)
+            answer = self._decide(service, operation, request, refused, row)
             self.ledger.wait(operation, "after")
             row["error"] = answer.error
-            link.answer(answer)
             row["status"] = answer.status or None
+            if answer.send:
+                link.answer(answer)
         finally:
             self.ledger.end(row, request)
+        # Who has the answer finds it in the record: so this comes last.
+        if not answer.send:
+            link.answer(answer)
+
+    def _decide(self, service, operation, request, refused, row):
+        fault = self.faults.pick(operation)
+        row["fault"] = fault and fault.kind
+        answer = fault and faults.instead(fault, operation, request, self)
+        if answer is None:
+            answer = self._answer(service, operation, request, refused, fault,
+                                  row)
+            if fault:
+                answer = faults.spoil(fault, answer)
+        return answer
 
     def _route(self, request):
         """(service, operation or None, Refusal or None)."""

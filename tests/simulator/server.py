@@ -109,6 +109,21 @@ class Link:
         self.sock.close()
 
 
+def _bound(port):
+    """A socket that keeps its port when it stops listening: the kernel takes
+    a port back that it chose itself, so that it is asked for by number."""
+    with contextlib.ExitStack() as stack:
+        if port == 0:
+            first = stack.enter_context(socket.socket())
+            first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("127.0.0.1", port))
+        return sock
+
+
 class Listener:
     """serve(request, link) is called for each request that comes."""
 
@@ -119,9 +134,7 @@ class Listener:
         self._serve = serve
         self._context = context
         self._open = threading.Event()
-        self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.sock.bind(("127.0.0.1", port))
+        self.sock = _bound(port)
         self.port = self.sock.getsockname()[1]
         if not closed:
             self.open()
