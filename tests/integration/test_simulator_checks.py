@@ -108,6 +108,17 @@ def test_a_verdict_depends_on_the_answer():
     assert cases.botocore_verdict(other) != cases.botocore_verdict(case)
 
 
+def test_real_host_names_say_which_region_is_meant(sim, tmp_path):
+    for region in (sim.region, sim.info["other_region"]):
+        subprocess.run(
+            ["/usr/bin/curl", "-sS", "-f", "--cacert", sim.ca, "--proxy",
+             sim.urls["proxy"], "--json",
+             '{"clientName":"x","clientType":"public"}',
+             f"https://oidc.{region}.amazonaws.com/client/register"],
+            check=True, stdout=subprocess.DEVNULL)
+        assert sim.requests()[-1]["region"] == region
+
+
 # Gates and records
 
 def test_held_requests_overlap_and_are_counted(sim):

@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 
+import boto3
+import botocore.config
 import botocore.exceptions
 import botocore.session
 import pytest
@@ -233,7 +235,7 @@ def test_assume_role_is_refused_as_aws_does(sim, role, more, code):
     assert caught.value.response["Error"]["Code"] == code
 
 
-def sts_refusal(sim, key, skew=0, region=None):
+def sts_refusal(sim, key, skew=0):
     if skew:
         sim.skew(skew)
     sts = client(sim, "sts", key=key)
@@ -264,6 +266,26 @@ def test_a_clock_five_minutes_off_is_refused(sim, skew, words):
     assert words in error["Message"]
     sim.skew(skew * 0.8)
     client(sim, "sts", key=key).get_caller_identity()
+
+
+def test_a_signature_for_another_region_than_the_hosts_is_refused(sim):
+    key = Visitor(sim).login().credentials()
+    for region, good in ((sim.region, True), ("us-east-1", False)):
+        session = boto3.session.Session(
+            key["accessKeyId"], key["secretAccessKey"], key["sessionToken"],
+            region_name=region)
+        sts = session.client(
+            "sts", verify=sim.ca,
+            endpoint_url=f"https://sts.{sim.region}.amazonaws.com",
+            config=botocore.config.Config(
+                proxies={"https": sim.urls["proxy"]},
+                retries={"total_max_attempts": 1}))
+        if good:
+            sts.get_caller_identity()
+            continue
+        with pytest.raises(botocore.exceptions.ClientError) as caught:
+            sts.get_caller_identity()
+        assert "valid region" in str(caught.value)
 
 
 def test_expired_keys_are_refused(sim):
@@ -473,6 +495,8 @@ def test_the_old_kind_of_url_carries_the_code():
     with Simulator(url="code") as sim:
         device = Visitor(sim).begin()
         assert device["userCode"] in device["verificationUriComplete"]
+        assert sim.pending()[0]["url_complete"] == (
+            device["verificationUriComplete"])
         assert device["userCode"] in curl(device["verificationUriComplete"])
         sim.settings(url="none")
         assert "verificationUriComplete" not in Visitor(sim).begin()

@@ -43,6 +43,7 @@ class Aws:
 
     def serve(self, request, link):
         service, operation, refused = self._route(request)
+        request.region = request.host_region() or request.region
         row = self.ledger.begin(operation, request)
         try:
             self.ledger.wait(operation, "before")

@@ -220,7 +220,8 @@ class Simulator:
 
     def pending(self):
         """Device authorizations that nobody has answered yet, oldest first:
-        user_code, url, url_complete, client_name, expires_in."""
+        user_code, url, url_complete, client_name, region, interval,
+        expires_in."""
         return self.control("pending")["pending"]
 
     def wait_pending(self, number=1, seconds=20):

@@ -34,8 +34,8 @@ class Control:
             now = self._state.now()
             return {"pending": [
                 {"user_code": d.user_code, "client_name": d.client.name,
-                 "region": d.client.region, "handle": d.handle,
-                 "expires_in": d.expires - now, "interval": d.interval}
+                 "region": d.client.region, "url": d.url,
+                 "url_complete": d.url_complete, "expires_in": d.expires - now, "interval": d.interval}
                 for d in self._state.pending()]}
 
     def do_approve(self, user_code=None, user=None):

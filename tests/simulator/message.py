@@ -2,7 +2,11 @@
 """A request as it came, an answer as it goes, and a refusal."""
 
 import dataclasses
+import re
 import urllib.parse
+
+SERVICE_HOST = re.compile(r"(?:oidc|portal\.sso|sts)(?:-fips)?\."
+                          r"([a-z]+-[a-z0-9-]+-\d+)\.")
 
 
 @dataclasses.dataclass
@@ -21,6 +25,14 @@ class Request:
             if key.lower() == name.lower():
                 return value
         return default
+
+    def host_region(self):
+        """The region in a real service's host name; None for localhost."""
+        match = SERVICE_HOST.match(self.header("Host", ""))
+        if match:
+            return match.group(1)
+        return ("us-east-1" if self.header("Host", "").startswith(
+            "sts.amazonaws.com") else None)
 
     def form(self):
         text = self.body.decode("utf-8", "replace")

@@ -49,18 +49,25 @@ def start_device_authorization(state, request, values):
     if not state.organisation.knows_url(values["startUrl"]):
         raise Refusal("InvalidRequestException", "")
     device = state.make_device(client)
+    _set_urls(state, device)
     value = {"deviceCode": device.code, "userCode": device.user_code,
-             "verificationUri": f"{state.page_url}/start/#/device",
+             "verificationUri": device.url,
              "expiresIn": int(state.options.device_life)}
-    if state.options.url == "long":
-        value["verificationUriComplete"] = _long_url(state, device)
-    elif state.options.url == "code":
-        value["verificationUri"] = f"{state.page_url}/"
-        value["verificationUriComplete"] = (
-            f"{state.page_url}/?user_code={device.user_code}")
+    if device.url_complete:
+        value["verificationUriComplete"] = device.url_complete
     if state.options.tell_interval:
         value["interval"] = state.options.interval
     return value
+
+
+def _set_urls(state, device):
+    device.url = f"{state.page_url}/start/#/device"
+    if state.options.url == "long":
+        device.url_complete = _long_url(state, device)
+    elif state.options.url == "code":
+        device.url = f"{state.page_url}/"
+        device.url_complete = (
+            f"{state.page_url}/?user_code={device.user_code}")
 
 
 def _long_url(state, device):

@@ -13,7 +13,7 @@ The file of --organisation is a JSON object:
                     "trusts": ["012345678901"], "external_id": null,
                     "max_duration": 3600}]}
 
-`trusts` lists accounts, "*" for all.
+`trusts` lists accounts, "*" for all; "mfa": true wants a TokenCode.
 """
 
 import hashlib

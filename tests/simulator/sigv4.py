@@ -76,10 +76,7 @@ def _stamp(state, request, day):
 
 
 def _scope(request, scope, service):
-    host = re.match(r"sts\.([a-z0-9-]+)\.", request.header("Host", ""))
-    wanted = host.group(1) if host else None
-    if host and host.group(1) == "amazonaws":
-        wanted = "us-east-1"
+    wanted = request.host_region()
     if scope[3] != service:
         raise Refusal("SignatureDoesNotMatch", "Credential should be scoped "
                       f"to correct service: '{service}'.")

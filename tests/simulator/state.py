@@ -31,6 +31,8 @@ class Device:
     created: float
     expires: float
     interval: float
+    url: str = None
+    url_complete: str = None
     polled: float = None    # monotonic, of the last CreateToken
     hurried: bool = False   # came once before the interval was over
     user: str = None
