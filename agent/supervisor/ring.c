@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The session keyring that only we and the broker possess, and in it the ring
+ * for the keys. Both are addressed by serial ever after: "the session keyring"
+ * is whatever somebody made it.
+ */
+#include "supervisor.h"
+
+#include <errno.h>
+#include <keyutils.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "awsenv/log.h"
+#include "awsenv/own.h"
+
+#define PERM 0x3f000000u /* all for the possessor, nothing for others */
+#define TRIES 200	 /* a dead predecessor is charged for a while */
+#define PAUSE_MS 10
+
+static void *
+park(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+/*
+ * The kernel lets a child replace the session keyring of a parent that has one
+ * thread. So there are two before the ring is joined: credentials belong to a
+ * thread, and the parked one keeps the session that we came with.
+ */
+void
+ring_guard(void)
+{
+	sigset_t all, before;
+	pthread_attr_t attr;
+	pthread_t thread;
+	int error;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 64 * 1024);
+	error = pthread_create(&thread, &attr, park, NULL);
+	pthread_attr_destroy(&attr);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (error) {
+		errno = error;
+		fatal("cannot start a thread");
+	}
+}
+
+static _Noreturn void
+refuse(const char *what)
+{
+	switch (errno) {
+	case EDQUOT:
+		fatalx(
+		    "%s: the kernel keyring of this user is full, by all its "
+		    "programs together (see /proc/key-users, keyctl show); "
+		    "remove keys, or let the administrator raise "
+		    "kernel.keys.maxbytes and kernel.keys.maxkeys by sysctl",
+		    what);
+	case EPERM:
+	case ENOSYS:
+		fatalx(
+		    "%s: %s: a container's system call filter, or a kernel "
+		    "without CONFIG_KEYS, forbids the kernel keyring; allow "
+		    "add_key, keyctl and request_key in the container's "
+		    "seccomp profile, or run the agent on the host and share "
+		    "its socket",
+		    what, strerror(errno));
+	default:
+		fatal("%s", what);
+	}
+}
+
+/* May the call be tried again? Releasing quota takes the kernel a moment. */
+static bool
+again(int *tries)
+{
+	if (errno == EINTR || errno == EAGAIN)
+		return true;
+	if (errno != EDQUOT || ++*tries >= TRIES)
+		return false;
+	poll(NULL, 0, PAUSE_MS);
+	errno = EDQUOT;
+	return true;
+}
+
+static key_serial_t
+join(void)
+{
+	key_serial_t k;
+	int tries = 0;
+
+	do {
+		k = keyctl_join_session_keyring(NULL);
+	} while (k < 0 && again(&tries));
+	return k;
+}
+
+static key_serial_t
+add(const char *type, const char *name, const char *text, key_serial_t ring)
+{
+	key_serial_t k;
+	int tries = 0;
+
+	do {
+		k = add_key(type, name, text, text ? strlen(text) : 0, ring);
+	} while (k < 0 && again(&tries));
+	return k;
+}
+
+/* Filters may allow one of the calls and not the other. */
+static void
+probe(key_serial_t ring)
+{
+	key_serial_t k = add("user", "awsenv:probe", "probe", ring);
+	char text[8];
+
+	if (k < 0)
+		refuse("cannot add a key");
+	if (keyctl_setperm(k, PERM) != 0 ||
+	    keyctl_read(k, text, sizeof(text)) != 5)
+		refuse("cannot read a key");
+	if (keyctl_revoke(k) != 0 || keyctl_unlink(k, ring) != 0)
+		refuse("cannot remove a key");
+}
+
+void
+ring_make(struct ring *r)
+{
+	if ((r->session = join()) < 0)
+		refuse("cannot make a session keyring");
+	if (keyctl_setperm(r->session, PERM) != 0)
+		refuse("cannot close the session keyring");
+	r->serial = add("keyring", "awsenv:v1", NULL, r->session);
+	if (r->serial < 0)
+		refuse("cannot make a keyring");
+	if (keyctl_setperm(r->serial, PERM) != 0)
+		refuse("cannot close the keyring");
+	probe(r->serial);
+}
+
+bool
+ring_verify(const struct ring *r)
+{
+	char text[64];
+
+	return r->session > 0 && r->serial > 0 &&
+	    keyctl_get_keyring_ID(KEY_SPEC_SESSION_KEYRING, 0) == r->session &&
+	    keyctl_describe(r->serial, text, sizeof(text)) > 0;
+}
+
+bool
+ring_leave(const struct ring *r)
+{
+	char byte[4];
+
+	if (join() < 0)
+		return false;
+	return keyctl_read(r->serial, byte, sizeof(byte)) < 0 &&
+	    errno == EACCES &&
+	    keyctl_read(r->session, byte, sizeof(byte)) < 0 && errno == EACCES;
+}
+
+void
+ring_end(const struct ring *r)
+{
+	AUTOFREE void *list = NULL;
+	const key_serial_t *serials;
+	int i, n;
+
+	n = keyctl_read_alloc(r->serial, &list);
+	serials = list;
+	for (i = 0; i < n / (int)sizeof(*serials); i++) {
+		keyctl_revoke(serials[i]);
+		keyctl_unlink(serials[i], r->serial);
+	}
+	keyctl_clear(r->serial);
+	keyctl_revoke(r->serial);
+	keyctl_unlink(r->serial, r->session);
+	keyctl_revoke(r->session);
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The spawner: forked from the supervisor before the ring is joined, it has no
+ * secret and no filter, and execs awsenv-profile and awsenv-fetch for the
+ * broker. Filters pass through exec: the broker could start nothing that may
+ * do more than itself. Reads nothing but struct link.
+ */
+#include "supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "awsenv/io.h"
+#include "awsenv/log.h"
+#include "awsenv/own.h"
+
+#define PROGRAMS_MAX 64
+#define SEND_MS 1000
+
+static struct {
+	const struct agent *agent;
+	int supervisor;
+	int broker;
+	pid_t pids[PROGRAMS_MAX];
+	unsigned int n;
+} spawner;
+
+/* Descriptors of the supervisor's are not ours to hold open. */
+static void
+close_others(int keep)
+{
+	if (keep > 3)
+		syscall(SYS_close_range, 3u, (unsigned int)keep - 1, 0);
+	syscall(SYS_close_range, (unsigned int)keep + 1, ~0u, 0);
+}
+
+static const char *
+program_path(uint32_t program)
+{
+	switch (program) {
+	case PROGRAM_PROFILE:
+		return spawner.agent->profile_path;
+	case PROGRAM_FETCH:
+		return spawner.agent->fetch_path;
+	default:
+		return NULL;
+	}
+}
+
+/* A process group of its own: Ctrl-C in our terminal is not meant for it. */
+static int
+run(const char *path, int link, pid_t *pid)
+{
+	static char lang[] = "LANG=C", dirs[] = "PATH=/usr/bin:/bin";
+	char home[sizeof(spawner.agent->home)];
+	char *argv[] = {(char *)(uintptr_t)path, NULL};
+	char *env[] = {home, lang, dirs, NULL};
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t attr;
+	sigset_t none, pipe;
+	int error;
+
+	memcpy(home, spawner.agent->home, sizeof(home));
+	sigemptyset(&none);
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setsigdefault(&attr, &pipe);
+	posix_spawnattr_setflags(&attr,
+	    POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
+		POSIX_SPAWN_SETSIGDEF);
+	posix_spawn_file_actions_init(&files);
+	posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
+	posix_spawn_file_actions_adddup2(&files, link, LINK_FD);
+	error = posix_spawn(pid, path, &files, &attr, argv, env);
+	posix_spawn_file_actions_destroy(&files);
+	posix_spawnattr_destroy(&attr);
+	return error;
+}
+
+/* 0, or an errno. *fd is the other end of the program's link. */
+static int
+start(uint32_t program, int *fd, pid_t *pid)
+{
+	const char *path = program_path(program);
+	AUTOCLOSE int high = -1;
+	int pair[2], error;
+
+	if (!path)
+		return EINVAL;
+	if (spawner.n == PROGRAMS_MAX)
+		return EAGAIN;
+	if (link_pair(pair) != 0)
+		return errno;
+	/* Not LINK_FD already, or it would be closed by exec. */
+	high = fcntl(pair[1], F_DUPFD_CLOEXEC, 10);
+	close(pair[1]);
+	error = high < 0 ? errno : run(path, high, pid);
+	if (error) {
+		close(pair[0]);
+		return error;
+	}
+	spawner.pids[spawner.n++] = *pid;
+	*fd = pair[0];
+	return 0;
+}
+
+static enum aw_err
+tell(int fd, const struct link *l)
+{
+	int64_t deadline = io_deadline(SEND_MS);
+	enum aw_err r;
+
+	while ((r = link_send(fd, l)) == AW_BUSY) {
+		if (io_wait(fd, POLLOUT, deadline) != AW_OK)
+			return AW_BUSY;
+	}
+	return r;
+}
+
+/*
+ * The supervisor hears of it first, so that the program's link outlives a
+ * broker that dies on the way. A program that no broker knows of would wait
+ * for its request for ever.
+ */
+static void
+on_spawn(const struct link *asked)
+{
+	struct link l = {.type = LINK_SPAWNED, .program = asked->program};
+	AUTOCLOSE int fd = -1;
+	pid_t pid = 0;
+
+	memcpy(l.tag, asked->tag, sizeof(l.tag));
+	l.error = start(asked->program, &fd, &pid);
+	if (l.error) {
+		log_warn("cannot start program %u: %s", asked->program,
+		    strerror(l.error));
+		l.type = LINK_FAILED;
+		tell(spawner.broker, &l);
+		return;
+	}
+	l.pid = pid;
+	l.fds[0] = fd;
+	l.nfds = 1;
+	if (tell(spawner.supervisor, &l) == AW_OK &&
+	    tell(spawner.broker, &l) == AW_OK)
+		return;
+	kill(pid, SIGKILL);
+	l.type = LINK_OVER;
+	l.nfds = 0;
+	tell(spawner.supervisor, &l);
+}
+
+static void
+read_broker(void)
+{
+	struct link l;
+	enum aw_err r;
+
+	while ((r = link_recv(spawner.broker, &l)) == AW_OK) {
+		while (l.nfds > 0)
+			close(l.fds[--l.nfds]);
+		if (l.type == LINK_SPAWN)
+			on_spawn(&l);
+	}
+	if (r == AW_BUSY)
+		return;
+	close(spawner.broker);
+	spawner.broker = -1;
+}
+
+static _Noreturn void
+end(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < spawner.n; i++)
+		kill(spawner.pids[i], SIGTERM);
+	_exit(0);
+}
+
+static void
+read_supervisor(void)
+{
+	struct link l;
+	enum aw_err r;
+
+	while ((r = link_recv(spawner.supervisor, &l)) == AW_OK) {
+		if (l.type == LINK_END)
+			end();
+		if (l.type == LINK_BROKER && l.nfds == 1) {
+			if (spawner.broker >= 0)
+				close(spawner.broker);
+			spawner.broker = l.fds[0];
+			l.nfds = 0;
+		}
+		while (l.nfds > 0)
+			close(l.fds[--l.nfds]);
+	}
+	/* It re-executes itself, or it was killed: the programs see the latter
+	 * by their links, and go on in the former. */
+	if (r != AW_BUSY)
+		_exit(0);
+}
+
+static void
+reap(int signals)
+{
+	struct signalfd_siginfo info;
+	unsigned int i;
+	pid_t pid;
+
+	while (read(signals, &info, sizeof(info)) == sizeof(info))
+		continue;
+	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
+		for (i = 0; i < spawner.n; i++) {
+			if (spawner.pids[i] == pid) {
+				spawner.pids[i] = spawner.pids[--spawner.n];
+				break;
+			}
+		}
+	}
+}
+
+static void
+to_null(void)
+{
+	AUTOCLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int fd;
+
+	for (fd = 0; fd <= 2; fd++) {
+		if (null < 0 || dup2(null, fd) < 0)
+			_exit(1);
+	}
+}
+
+static int
+take_signals(void)
+{
+	sigset_t chld;
+
+	/* The terminal's are for the supervisor to decide on. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	sigprocmask(SIG_SETMASK, &chld, NULL);
+	return signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+_Noreturn void
+spawner_run(const struct agent *a, int link)
+{
+	struct pollfd p[3] = {{0}};
+	int signals;
+
+	prctl(PR_SET_NAME, "awsenv-spawner");
+	close_others(link);
+	if (!a->foreground)
+		to_null();
+	if (a->ring.session && !ring_leave(&a->ring))
+		fatal("the spawner cannot leave the keyring");
+	if ((signals = take_signals()) < 0)
+		fatal("signalfd");
+	spawner.agent = a;
+	spawner.supervisor = link;
+	spawner.broker = -1;
+	for (;;) {
+		p[0] = (struct pollfd){spawner.supervisor, POLLIN, 0};
+		p[1] = (struct pollfd){signals, POLLIN, 0};
+		p[2] = (struct pollfd){spawner.broker, POLLIN, 0};
+		if (poll(p, 3, -1) < 0 && errno != EINTR)
+			fatal("poll");
+		reap(signals);
+		if (spawner.broker >= 0 && p[2].revents)
+			read_broker();
+		read_supervisor();
+	}
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The supervisor's rooms, grouped by file. main -> agent -> child ->
+ * {spawner, ring}; the others stand alone. It possesses the keyring and keeps
+ * what must outlive a broker, so it reads nothing from outside but struct link.
+ */
+#ifndef AWSENV_SUPERVISOR_H
+#define AWSENV_SUPERVISOR_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "awsenv/client.h"
+#include "awsenv/err.h"
+#include "awsenv/link.h"
+
+#define LISTENERS_MAX 8
+#define JOBS_MAX 128
+
+struct listener {
+	char name[32]; /* "agent", "forward", "remote" */
+	int fd;
+	char path[CLIENT_PATH]; /* to unlink at the end; empty: not ours */
+	uint64_t dev, ino;	/* of what we bound there */
+};
+
+/* A one-shot program's link, kept for the next broker. */
+struct job {
+	int32_t pid;
+	int fd;
+	uint8_t tag[LINK_TAG];
+};
+
+struct ring {
+	int32_t session;
+	int32_t serial;
+};
+
+/* A process of ours that is started again when it ends. */
+struct child {
+	pid_t pid; /* 0: does not run */
+	int link;
+	int64_t began;	/* CLOCK_MONOTONIC, milliseconds */
+	int64_t due;	/* not to be started before */
+	uint32_t quick; /* how often in a row it ended soon after its start */
+};
+
+struct agent {
+	/* what a re-execution hands over */
+	struct listener listeners[LISTENERS_MAX];
+	unsigned int nlisteners;
+	struct job jobs[JOBS_MAX];
+	unsigned int njobs;
+	struct ring ring;
+	uint64_t started;
+	uint32_t restarts;
+	uint32_t lifetime;
+	bool foreground;
+	bool debug;
+	int lock;
+	int command; /* pidfd of the process that we end with, or -1 */
+	/* what is found out anew */
+	char before[32]; /* version that we were before a re-execution */
+	char self[PATH_MAX];
+	char broker_path[PATH_MAX];
+	char profile_path[PATH_MAX];
+	char fetch_path[PATH_MAX];
+	char home[PATH_MAX + 8]; /* "HOME=..." */
+	bool protected;
+	struct child broker;
+	struct child spawner;
+	bool stale; /* the broker on disk is of another version than we */
+	int signals;
+};
+
+/* options.c: the command line, as ssh-agent has it. */
+struct options {
+	const char *bind;
+	bool csh;
+	bool foreground;
+	bool debug;
+	bool stop;
+	uint32_t lifetime;
+	int resume;	/* descriptor of a state, or -1 */
+	char **command; /* NULL: none */
+};
+
+/* false: a usage error was printed. */
+bool options_parse(int argc, char **argv, struct options *);
+
+/* output.c: what a shell is to eval. pid 0: not known, not said. */
+void output_set(bool csh, const char *path, pid_t);
+void output_unset(bool csh, pid_t);
+
+/*
+ * socket.c: the listening sockets, and that there is one agent. On failure the
+ * reason was logged.
+ */
+/* AW_OK: bound and locked; AW_BUSY: an agent answers there already, *pid is
+ * its, or 0; others: failed. */
+enum aw_err socket_own(struct agent *, const char *path, pid_t *pid);
+/* Sockets that a service manager opened for us; 0: none, -1: none usable. */
+int socket_activated(struct agent *);
+/* Take our own away; nobody can connect any more. */
+void socket_end(struct agent *);
+/* Until an agent that was told to end has let go of its lock. */
+void socket_wait_gone(const char *path);
+
+/* program.c: where our programs are, and whether their user could meddle. */
+void program_find_all(struct agent *);
+/* Root's, unreadable, and no folder above it writable by this user. */
+bool program_protected(const char *path);
+
+/* ring.c: the session keyring. */
+/* Park a second thread: KEYCTL_SESSION_TO_PARENT then cannot change us. */
+void ring_guard(void);
+void ring_make(struct ring *); /* ends the process if it cannot */
+bool ring_verify(const struct ring *);
+/* Leave it for an empty one; false if something of it can still be reached. */
+bool ring_leave(const struct ring *);
+/* Revoke all that is in it, so that nothing lingers. */
+void ring_end(const struct ring *);
+
+/* spawner.c: the process that execs the one-shot programs. */
+_Noreturn void spawner_run(const struct agent *, int link);
+
+/* child.c: the broker and the spawner, and what a new broker is given. */
+int64_t child_clock(void);
+void child_start_due(struct agent *);
+int child_wait_ms(const struct agent *); /* until child_start_due; -1: never */
+/* The spawner's messages first: a broker says that a job is over only after
+ * the spawner told us of it. */
+void child_read_spawner(struct agent *);
+void child_read_broker(struct agent *, bool *stop);
+/* Collect the dead. The broker's exit status if it is LINK_EXIT_RING, else 0. */
+int child_reap(struct agent *, bool *stop);
+void child_kill(struct child *);
+/* It is dead and collected; when another may start, by how long it lived. */
+void child_forget(struct child *);
+/* Both are asked to end, waited for, then made to. */
+void child_end(struct agent *);
+
+/* state.c: what a re-execution hands over, in words that two versions know. */
+int state_save(const struct agent *); /* a memfd, or -1 with errno */
+bool state_load(struct agent *, int fd);
+
+/* agent.c: the loop. */
+void agent_init(struct agent *);
+void agent_signals(struct agent *);
+void agent_start(struct agent *); /* spawner, ring, broker, in this order */
+void agent_resume(struct agent *, int state);
+int agent_run(struct agent *); /* the exit status */
+
+#endif
