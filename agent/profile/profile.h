@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The profile reader's rooms, grouped by file. main -> table -> {config ->
+ * ini, resolve -> {dialect, login -> endpoint}}; arena, map, text and check
+ * serve them all. Everything that is read lives in one arena until the
+ * process, or the test, ends; views point into it and are never freed.
+ */
+#ifndef AWSENV_PROFILE_H
+#define AWSENV_PROFILE_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "awsenv/buf.h"
+#include "awsenv/err.h"
+#include "awsenv/msg.h"
+
+/* arena.c: memory that is given back all at once. No memory is fatal. */
+
+struct arena {
+	struct arena_block *blocks;
+};
+
+void *arena_alloc(struct arena *, size_t); /* zeroed */
+struct view arena_copy(struct arena *, struct view);
+/* One NUL follows the view, so that .p serves as a C string. */
+struct view arena_printf(struct arena *, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void arena_free(struct arena *);
+
+/* map.c: (space, bytes) -> pointer. Keys are borrowed. */
+
+struct map {
+	struct map_slot *slots;
+	size_t cap;
+	size_t used;
+};
+
+void *map_get(const struct map *, uint32_t space, struct view key);
+/* Where the value of the key is, made NULL if new; good until the next call. */
+void **map_at(struct map *, uint32_t space, struct view key);
+void map_free(struct map *);
+
+/* text.c: UTF-8, blanks, shell words, and texts for people. */
+
+#define TEXT_MAX 300
+
+/* For "%.*s" in a text for people: a name, but never all of the line. */
+#define NAME_ARG(v) (int)((v).n > 60 ? 60 : (v).n), (const char *)(v).p
+
+/* One code point from the front of *v; UINT32_MAX for a byte that is none. */
+uint32_t text_rune(struct view *v);
+bool text_is_utf8(struct view);
+/* UTF-8 without control characters, and nothing that turns a line around. */
+bool text_is_printable(struct view);
+bool text_is_ascii(struct view); /* 0x21 to 0x7e */
+/* Without the white space of Unicode at both ends, as Python strips it. */
+struct view text_strip(struct view);
+/* How many characters of white space it begins with. */
+uint32_t text_indent(struct view);
+/* At the first byte c; false, with *a all of v, if there is none. */
+bool text_split(struct view v, char c, struct view *a, struct view *b);
+bool text_starts(struct view, const char *);
+bool text_ends(struct view, const char *);
+/* As Python's shlex.split(): how many words, or -1 if a quote stays open or
+ * there are more than max. */
+int text_words(struct arena *, struct view, struct view *words, int max);
+/* A printable line of at most TEXT_MAX bytes. */
+struct view text_make(struct arena *, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+struct view text_vmake(struct arena *, const char *fmt, va_list)
+    __attribute__((format(printf, 2, 0)));
+
+/* check.c: alphabets, before anything becomes part of a host name or a request. */
+
+bool check_account(struct view); /* 12 digits */
+bool check_role(struct view);	 /* a permission set's name */
+bool check_region(struct view);
+bool check_role_arn(struct view);
+bool check_session_name(struct view); /* of AssumeRole */
+bool check_external_id(struct view);
+bool check_scopes(struct view);
+bool check_loopback(struct view host);
+/* https, or http to this machine; printable ASCII. */
+bool check_start_url(struct view);
+
+struct url {
+	struct view scheme;
+	struct view user; /* with the password, without the "@" */
+	struct view host; /* without the brackets of IPv6 */
+	struct view port;
+	struct view rest; /* path and what follows */
+};
+
+bool check_url(struct view, struct url *);
+/* "true" or "false" in any case, as botocore reads them. */
+bool check_bool(struct view, bool *);
+
+/* config.c and ini.c: files, sections, keys. */
+
+#define CONFIG_FILE_MAX (16 * 1024 * 1024)
+#define CONFIG_LINE_MAX (64 * 1024)
+#define CONFIG_PROFILES_MAX 100000
+#define CONFIG_NAME_MAX 256
+#define CONFIG_PROBLEMS_MAX 100 /* for each file */
+
+enum section_kind {
+	SECTION_NONE, /* read over: its header, or its kind, means nothing here */
+	SECTION_DEFAULTS, /* [DEFAULT] */
+	SECTION_PROFILE,
+	SECTION_SESSION,
+	SECTION_SERVICES,
+	SECTION_AWSENV,
+};
+
+struct file {
+	struct view path;
+	struct view shown; /* "~/.aws/config" */
+	bool admin;	   /* below /etc/awsenv */
+	uint32_t problems;
+};
+
+struct entry {
+	struct view key;   /* lower case, but not in a block */
+	struct view value; /* with all its lines; empty where a block follows */
+	const struct file *file;
+	uint32_t line;
+	struct entry
+	    *block; /* "s3 =": the indented lines below, last one first */
+	struct entry *next;
+};
+
+/*
+ * What one file says under one name. A user's section stands on the
+ * administrator's of the same name: what it does not say, `below` does.
+ */
+struct section {
+	enum section_kind kind;
+	uint32_t id;
+	struct view name;
+	bool prefixed; /* [profile default], not [default] */
+	const struct file *file;
+	uint32_t line;
+	struct entry *first;
+	struct entry *last;
+	const struct section *defaults; /* [DEFAULT] of the same file */
+	const struct section *below;
+	const struct section *include; /* aws-vault's include_profile */
+	struct section *next;	       /* in the order they were read */
+};
+
+/* For "%.*s:%u" in a text for people: where a key or a section stands. */
+#define AT(e)                                                       \
+	(int)((e)->file->shown.n > 100 ? 100 : (e)->file->shown.n), \
+	    (const char *)(e)->file->shown.p, (e)->line
+
+struct problem {
+	const struct file *file;
+	uint32_t line;
+	struct view text;
+	struct problem *next;
+};
+
+struct config {
+	struct arena arena;
+	struct map names; /* kind, name -> the uppermost section */
+	struct map keys;  /* section id, key -> entry */
+	struct section *first, *last;
+	struct problem *problem, *last_problem;
+	struct view home;		    /* empty: unknown */
+	const struct section *only_session; /* NULL: none, or several */
+	uint32_t sections;
+	uint32_t profiles;
+};
+
+/* Read the text of one file on top of what is there. */
+void ini_parse(struct config *, struct file *, struct view text);
+
+/*
+ * Read `admin`/config, `admin`/config.d/ *.conf and the user's file, which may
+ * all be absent. AW_SYSTEM: a file is there but cannot be read now, which is
+ * told as a problem: what was read before had better stay.
+ */
+enum aw_err config_read(
+    struct config *, const char *admin, struct view path, struct stamp *);
+void config_free(struct config *);
+struct file *config_file(struct config *, struct view path, bool admin);
+void config_problem(struct config *, struct file *, uint32_t line,
+    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* The uppermost section of that name, or NULL. */
+struct section *config_section(
+    const struct config *, enum section_kind, struct view name);
+bool config_is_top(const struct config *, const struct section *);
+/* What the section, or what it stands on, says of the key; or NULL. */
+const struct entry *config_get(
+    const struct config *, const struct section *, const char *key);
+/* The value; empty also where the section or the key is not there. */
+struct view config_value(
+    const struct config *, const struct section *, const char *key);
+bool config_true(
+    const struct config *, const struct section *, const char *key);
+/* "~" and "~/x" by the home directory; false for a relative path. */
+bool config_path(struct config *, struct view value, struct view *path);
+/* Read a regular file of at most `max` bytes into the arena. 0 or an errno. */
+int config_slurp(struct config *, const char *path, size_t max,
+    struct view *text, struct stamp *);
+/* Is it a key that awsenv reads, or one of the SDKs that says whose it is? */
+bool config_is_known(struct view key);
+
+/* endpoint.c: which hosts. */
+
+/* How a profile, or nobody, reaches AWS. Where a function gives false, `why`
+ * says what cannot be used. */
+struct reach {
+	struct config *config;
+	const struct section *profile; /* NULL: the environment alone */
+	struct view env;
+	struct view why;
+};
+
+enum service { SERVICE_OIDC, SERVICE_PORTAL, SERVICE_STS };
+
+/* A switch: the environment first, then the profile. */
+bool endpoint_switch(
+    const struct reach *, const char *variable, const char *key);
+/* AWS's own base URL. */
+struct view endpoint_standard(struct arena *, enum service, struct view region,
+    bool fips, bool dualstack);
+/* What the settings put in its place; *url is empty if nothing. */
+bool endpoint_override(struct reach *, enum service, struct view *url);
+/* The base URL, all settings counted. */
+bool endpoint_url(
+    struct reach *, enum service, struct view region, struct view *url);
+/* Is it one of AWS's own for this service and region? */
+bool endpoint_is_aws(
+    struct arena *, enum service, struct view region, struct view url);
+/* STS's URL and the region to sign for. `fallback` where none is configured. */
+bool endpoint_sts(struct reach *, struct view fallback, struct view *url,
+    struct view *region);
+
+/* login.c: sessions, and what a login is bound to. */
+
+struct table;
+
+/* Where a profile logs in, and as what; NULL: not said. */
+struct sso {
+	const struct section *session; /* NULL: the legacy form */
+	const struct entry *start_url;
+	const struct entry *region;
+	const struct entry *scopes;
+	const struct entry *account;
+	const struct entry *role;
+};
+
+struct session_row {
+	struct session msg;
+	struct session_row *next;
+};
+
+/* The row of this login, made if it is the first of its kind; NULL: *why. */
+struct session_row *login_row(struct table *, const struct section *profile,
+    const struct sso *, struct view *why);
+/* The rows of the sections themselves, and what legacy profiles join. */
+void login_bare(struct table *);
+/* What an sso-session says. */
+void login_session(const struct config *, const struct section *, struct sso *);
+/* SHA-256 */
+struct view login_digest(struct arena *, struct view);
+
+/* dialect.c: what other tools write into a profile. */
+
+/* The value of sso_X, or of granted's granted_sso_X; or NULL. */
+const struct entry *dialect_sso(
+    const struct config *, const struct section *, const char *key);
+/*
+ * What a credential_process stands for: another profile, or an account and a
+ * role of an sso-session. False: not a command of ours; *why tells.
+ */
+bool dialect_process(struct config *, const struct entry *process,
+    const struct section **profile, struct sso *, struct view *why);
+
+/* resolve.c: one profile. */
+
+struct profile_row {
+	struct profile msg;
+	struct profile_row *next;
+};
+
+void resolve_profile(
+    struct table *, const struct section *, struct profile_row *);
+
+/* settings.c: what the command would lose with AWS_PROFILE. */
+
+/* A list of NAME=value; only what the config says, the environment is still
+ * the command's own. */
+void settings_list(const struct reach *, struct buf *list);
+
+/* table.c: all of it, and handing it over. */
+
+struct table {
+	struct config config;
+	struct view env;
+	struct map logins;  /* digest -> session_row */
+	struct map bundles; /* path -> CA bundle */
+	struct map places;  /* start URL, region -> sso-session, or spelling */
+	struct session_row *session, *last_session;
+	struct profile_row *profile, *last_profile;
+	struct stamp stamp;
+	uint32_t sessions;
+	uint32_t profiles;
+	bool broken; /* a file could not be read: no MSG_TABLE_END */
+};
+
+/* AW_OK; AW_SYSTEM: a file is there but cannot be read now: table_send() then
+ * has the reasons, and what was read before had better stay. */
+enum aw_err table_read(struct table *, const char *admin,
+    const struct read_req *, const char *home);
+typedef enum aw_err table_sink(void *arg, enum msg_kind, const void *msg);
+/* Give each message to `sink`, in order. */
+enum aw_err table_send(const struct table *, table_sink *, void *arg);
+void table_free(struct table *);
+
+#endif

@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a profile stands for: from its section, through the roles and the other
+ * profiles that it names, to an account and a role of a login. In the order
+ * that botocore looks: role_arn, web identity, sso_*, credential_process, keys.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "awsenv/log.h"
+#include "awsenv/own.h"
+
+#include "profile.h"
+
+#define WALK_MAX 16
+#define DURATION_LEAST 900
+#define DURATION_MOST 3600 /* role chaining, whatever the role allows */
+#define LISTS_MAX (96 * 1024)
+
+struct walk {
+	struct table *table;
+	const struct section *asked;
+	const struct section *seen[WALK_MAX];
+	int nseen;
+	const struct section *hop[WALK_MAX]; /* those with a role_arn */
+	int nhops;
+	const struct section *base; /* the one that logs in */
+	struct sso sso;
+	struct view notice;
+	struct view why;
+};
+
+static bool refuse(struct walk *, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static bool
+refuse(struct walk *w, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	w->why = text_vmake(&w->table->config.arena, fmt, ap);
+	va_end(ap);
+	return false;
+}
+
+/* "profile "x" at FILE:LINE", for the texts below */
+#define WHO "profile \"%.*s\" at %.*s:%u"
+#define WHO_ARG(s) NAME_ARG((s)->name), AT(s)
+
+static const struct entry *
+get(const struct walk *w, const struct section *s, const char *key)
+{
+	return config_get(&w->table->config, s, key);
+}
+
+/* ---- one section */
+
+static bool
+visit(struct walk *w, const struct section *s)
+{
+	const struct entry *e;
+	int i;
+
+	for (i = 0; i < w->nseen; i++) {
+		if (w->seen[i] == s)
+			return refuse(w,
+			    WHO " leads back to itself through "
+				"profile \"%.*s\": break the circle with a "
+				"profile that has sso_* keys",
+			    WHO_ARG(s), NAME_ARG(w->seen[w->nseen - 1]->name));
+	}
+	if (w->nseen == WALK_MAX)
+		return refuse(w,
+		    WHO " needs more than %d other profiles: "
+			"shorten its chain of source_profile",
+		    WHO_ARG(w->asked), WALK_MAX - 1);
+	w->seen[w->nseen++] = s;
+	if (!(e = get(w, s, "include_profile")))
+		e = get(w, s, "parent_profile");
+	if (e && !config_section(&w->table->config, SECTION_PROFILE, e->value))
+		return refuse(w,
+		    "%.*s at %.*s:%u names profile \"%.*s\", which "
+		    "is not there: correct the name",
+		    NAME_ARG(e->key), AT(e), NAME_ARG(e->value));
+	return true;
+}
+
+/* What a role_arn needs, and what of it we cannot give. */
+static bool
+check_hop(struct walk *w, const struct section *s)
+{
+	const struct entry *arn = get(w, s, "role_arn");
+	const struct entry *e;
+
+	if ((e = get(w, s, "mfa_serial")))
+		return refuse(w,
+		    "mfa_serial at %.*s:%u: awsenv asks for no MFA "
+		    "code; remove it, if the role can be assumed without",
+		    AT(e));
+	if (!check_role_arn(arn->value))
+		return refuse(w,
+		    "role_arn at %.*s:%u is not the ARN of a role: "
+		    "write arn:aws:iam::ACCOUNT:role/NAME",
+		    AT(arn));
+	e = get(w, s, "external_id");
+	if (e && !check_external_id(e->value))
+		return refuse(w,
+		    "external_id at %.*s:%u is not one that AWS "
+		    "takes: 2 to 1224 letters, digits or _+=,.@:/-",
+		    AT(e));
+	e = get(w, s, "role_session_name");
+	if (e && !check_session_name(e->value))
+		return refuse(w,
+		    "role_session_name at %.*s:%u is not one that "
+		    "AWS takes: 2 to 64 letters, digits or _+=,.@-",
+		    AT(e));
+	return true;
+}
+
+/* From a profile with role_arn to the one whose credentials assume it. */
+static bool
+follow_role(struct walk *w, const struct section **s)
+{
+	const struct entry *arn = get(w, *s, "role_arn");
+	const struct entry *source = get(w, *s, "source_profile");
+	const struct entry *other = get(w, *s, "credential_source");
+	const struct section *next;
+
+	if (source && other)
+		return refuse(w,
+		    WHO " has source_profile and credential_source: "
+			"remove one",
+		    WHO_ARG(*s));
+	if (other)
+		return refuse(w,
+		    WHO " is none of ours: credential_source at "
+			"%.*s:%u takes this machine's own credentials; name an "
+			"SSO profile by source_profile instead",
+		    WHO_ARG(*s), AT(other));
+	if (!source)
+		return refuse(w,
+		    "role_arn at %.*s:%u has no source_profile: add "
+		    "source_profile = PROFILE, one that has sso_* keys",
+		    AT(arn));
+	next =
+	    config_section(&w->table->config, SECTION_PROFILE, source->value);
+	if (!next)
+		return refuse(w,
+		    "source_profile at %.*s:%u names profile "
+		    "\"%.*s\", which is not there: correct the name",
+		    AT(source), NAME_ARG(source->value));
+	if (!check_hop(w, *s))
+		return false;
+	w->hop[w->nhops++] = *s;
+	*s = next;
+	return true;
+}
+
+static bool
+refuse_without_sso(struct walk *w, const struct section *s)
+{
+	const struct entry *e;
+
+	if (get(w, s, "sso_session") ||
+	    dialect_sso(&w->table->config, s, "sso_start_url"))
+		return refuse(w,
+		    WHO " has neither sso_account_id nor "
+			"sso_role_name: add both",
+		    WHO_ARG(s));
+	if ((e = get(w, s, "login_session")))
+		return refuse(w,
+		    WHO
+		    " is none of ours: login_session belongs to "
+		    "\"aws login\"; give it sso_session, sso_account_id and "
+		    "sso_role_name instead",
+		    WHO_ARG(s));
+	if ((e = get(w, s, "aws_access_key_id")))
+		return refuse(w,
+		    WHO
+		    " is none of ours: it has aws_access_key_id "
+		    "(line %u); use it without awsenv, or give it sso_session, "
+		    "sso_account_id and sso_role_name instead",
+		    WHO_ARG(s), e->line);
+	return refuse(w,
+	    WHO " has no sso_* keys: add sso_session, "
+		"sso_account_id and sso_role_name",
+	    WHO_ARG(s));
+}
+
+/* ---- the end of the walk */
+
+static bool
+same_in_both(struct walk *w, const struct section *s, const char *key,
+    const struct entry *theirs)
+{
+	const struct entry *ours = get(w, s, key);
+
+	if (!ours || !theirs || view_eq(ours->value, theirs->value))
+		return true;
+	return refuse(w,
+	    "%s at %.*s:%u is not what the sso-session says (at "
+	    "%.*s:%u): remove it from the profile",
+	    key, AT(ours), AT(theirs));
+}
+
+/* sso_session = NAME: where to log in is said there, and nowhere else. */
+static bool
+take_session(struct walk *w, const struct section *s, const struct entry *named)
+{
+	const struct config *c = &w->table->config;
+	const struct section *session;
+
+	if (!named->value.n)
+		return refuse(w,
+		    "sso_session at %.*s:%u is empty: write the name "
+		    "of an sso-session, or remove it",
+		    AT(named));
+	session = config_section(c, SECTION_SESSION, named->value);
+	if (!session)
+		return refuse(w,
+		    "sso_session = %.*s at %.*s:%u: there is no "
+		    "[sso-session %.*s]; write one with sso_start_url and "
+		    "sso_region, or correct the name",
+		    NAME_ARG(named->value), AT(named), NAME_ARG(named->value));
+	login_session(c, session, &w->sso);
+	if (!same_in_both(w, s, "sso_start_url", w->sso.start_url) ||
+	    !same_in_both(w, s, "sso_region", w->sso.region))
+		return false;
+	if (!w->sso.start_url)
+		w->sso.start_url = get(w, s, "sso_start_url");
+	if (!w->sso.region)
+		w->sso.region = get(w, s, "sso_region");
+	/* botocore reads these in the session, too. */
+	if (!w->sso.account)
+		w->sso.account = config_get(c, session, "sso_account_id");
+	if (!w->sso.role)
+		w->sso.role = config_get(c, session, "sso_role_name");
+	return true;
+}
+
+static bool
+take_sso(struct walk *w, const struct section *s)
+{
+	const struct config *c = &w->table->config;
+	const struct entry *named = get(w, s, "sso_session");
+
+	w->sso.account = dialect_sso(c, s, "sso_account_id");
+	w->sso.role = dialect_sso(c, s, "sso_role_name");
+	if (named)
+		return take_session(w, s, named);
+	w->sso.start_url = dialect_sso(c, s, "sso_start_url");
+	w->sso.region = dialect_sso(c, s, "sso_region");
+	w->sso.scopes = dialect_sso(c, s, "sso_registration_scopes");
+	return true;
+}
+
+static const char *
+cure_account(struct view v)
+{
+	if (v.n > 1 && (*v.p == '"' || *v.p == '\''))
+		return "remove the quotes";
+	if (v.n > 0 && v.n < 12)
+		return "write 12 digits, with the leading zeros";
+	return "write 12 digits and nothing else";
+}
+
+static bool
+check_target(struct walk *w, const struct section *s)
+{
+	const struct entry *account = w->sso.account, *role = w->sso.role;
+
+	if (!account || !role)
+		return refuse(w, WHO " has no %s: add it", WHO_ARG(s),
+		    account ? "sso_role_name" : "sso_account_id");
+	if (!check_account(account->value))
+		return refuse(w,
+		    "%.*s = %.*s at %.*s:%u is not an account id: %s",
+		    NAME_ARG(account->key), NAME_ARG(account->value),
+		    AT(account), cure_account(account->value));
+	if (!check_role(role->value))
+		return refuse(w,
+		    "%.*s at %.*s:%u is not the name of a permission "
+		    "set: 1 to 64 letters, digits or _+=,.@-",
+		    NAME_ARG(role->key), AT(role));
+	return true;
+}
+
+/* Follow all references until an account and a role are known. */
+static bool
+walk(struct walk *w)
+{
+	struct config *c = &w->table->config;
+	const struct section *s = w->asked, *other;
+	const struct entry *e;
+
+	for (;;) {
+		bool is_source = w->nhops > 0;
+
+		if (!visit(w, s))
+			return false;
+		if ((e = get(w, s, "web_identity_token_file")))
+			return refuse(w,
+			    WHO " is none of ours: "
+				"web_identity_token_file at %.*s:%u; use it "
+				"without awsenv",
+			    WHO_ARG(s), AT(e));
+		/* In a source profile, keys go before its own role_arn. */
+		if (is_source && get(w, s, "aws_access_key_id"))
+			return refuse_without_sso(w, s);
+		if (get(w, s, "role_arn")) {
+			if (!follow_role(w, &s))
+				return false;
+			continue;
+		}
+		if (dialect_sso(c, s, "sso_account_id") ||
+		    dialect_sso(c, s, "sso_role_name")) {
+			if (!take_sso(w, s))
+				return false;
+			break;
+		}
+		if (!(e = get(w, s, "credential_process")))
+			return refuse_without_sso(w, s);
+		if (!dialect_process(c, e, &other, &w->sso, &w->why))
+			return refuse(
+			    w, WHO " %.*s", WHO_ARG(s), VIEW_ARG(w->why));
+		if (!other)
+			break;
+		s = other;
+	}
+	w->base = s;
+	return check_target(w, s);
+}
+
+/* ---- the row */
+
+static void
+add_notice(struct walk *w, const struct entry *e, const char *what)
+{
+	w->notice = text_make(&w->table->config.arena,
+	    "%.*s%sduration_seconds at %.*s:%u %s", VIEW_ARG(w->notice),
+	    w->notice.n ? "; " : "", AT(e), what);
+}
+
+/* AWS refuses more than an hour for roles on top of roles, and less than 15
+ * minutes for all; a person who wrote that wants the role anyway. */
+static uint32_t
+duration_of(struct walk *w, const struct section *s)
+{
+	const struct entry *e = get(w, s, "duration_seconds");
+	unsigned long seconds = 0;
+	uint32_t i;
+
+	if (!e)
+		return 0;
+	for (i = 0; i < e->value.n && e->value.p[i] >= '0' &&
+	     e->value.p[i] <= '9' && seconds < 1000000;
+	     i++)
+		seconds = seconds * 10 + (unsigned long)(e->value.p[i] - '0');
+	if (i == 0 || (i < e->value.n && seconds < 1000000)) {
+		add_notice(w, e, "is not a number: 3600 is taken");
+		return 0;
+	}
+	if (seconds > DURATION_MOST) {
+		add_notice(w, e, "cut to 3600: role chaining");
+		return DURATION_MOST;
+	}
+	if (seconds < DURATION_LEAST) {
+		add_notice(w, e, "raised to 900: AWS gives no less");
+		return DURATION_LEAST;
+	}
+	return (uint32_t)seconds;
+}
+
+static struct view
+value(const struct walk *w, const struct section *s, const char *key)
+{
+	return config_value(&w->table->config, s, key);
+}
+
+/* From the SSO role on, so the profile that was asked for comes last. */
+static bool
+set_chain(struct walk *w, struct profile *p)
+{
+	struct arena *a = &w->table->config.arena;
+	AUTOBUF struct buf list = {0}, all = {0};
+	int i;
+
+	if (!w->nhops)
+		return true;
+	for (i = w->nhops - 1; i >= 0; i--) {
+		const struct section *s = w->hop[i];
+		struct step step = {
+		    .role_arn = value(w, s, "role_arn"),
+		    .external_id = value(w, s, "external_id"),
+		    .session_name = value(w, s, "role_session_name"),
+		    .duration = duration_of(w, s),
+		    .sts = p->sts,
+		    .sts_region = p->sts_region,
+		};
+
+		msg_append(MSG_STEP, &step, &list);
+	}
+	buf_string(&all, view_of(&list));
+	buf_string(&all, p->sts);
+	if (list.bad || all.bad)
+		return refuse(
+		    w, WHO " has a chain that is too long", WHO_ARG(w->asked));
+	p->chain = arena_copy(a, view_of(&list));
+	p->chain_digest = login_digest(a, view_of(&all));
+	return true;
+}
+
+static bool
+set_expected(struct walk *w, struct profile *p)
+{
+	const struct entry *e = get(w, w->asked, "awsenv_identity");
+
+	if (!e)
+		e = get(w, w->base, "awsenv_identity");
+	if (!e && w->sso.session)
+		e = get(w, w->sso.session, "awsenv_identity");
+	if (!e)
+		return true;
+	if (e->value.n > 256 || !text_is_printable(e->value))
+		return refuse(w,
+		    "awsenv_identity at %.*s:%u is not a user's "
+		    "name: write it as IAM Identity Center shows it",
+		    AT(e));
+	p->expected = e->value;
+	return true;
+}
+
+static bool
+fill(struct walk *w, struct profile *p)
+{
+	struct table *t = w->table;
+	struct reach reach = {&t->config, w->asked, t->env, {0}};
+	AUTOBUF struct buf settings = {0};
+	struct session_row *row;
+	const struct entry *region = get(w, w->asked, "region");
+
+	if (region && region->value.n && !check_region(region->value))
+		return refuse(w,
+		    "region = %.*s at %.*s:%u is not a region: write "
+		    "one like eu-west-1",
+		    NAME_ARG(region->value), AT(region));
+	if (!(row = login_row(t, w->asked, &w->sso, &w->why)))
+		return false;
+	p->session = row->msg.index;
+	p->account = w->sso.account->value;
+	p->role = w->sso.role->value;
+	if (region)
+		p->region = region->value;
+	if (!endpoint_sts(
+		&reach, w->sso.region->value, &p->sts, &p->sts_region)) {
+		w->why = reach.why;
+		return false;
+	}
+	if (!set_chain(w, p) || !set_expected(w, p))
+		return false;
+	settings_list(&reach, &settings);
+	if (settings.bad || settings.len + p->chain.n > LISTS_MAX)
+		return refuse(w,
+		    WHO " has settings that are too long: shorten "
+			"its services section",
+		    WHO_ARG(w->asked));
+	p->settings = arena_copy(&t->config.arena, view_of(&settings));
+	p->notice = w->notice;
+	return true;
+}
+
+void
+resolve_profile(
+    struct table *t, const struct section *s, struct profile_row *row)
+{
+	struct walk w = {.table = t, .asked = s};
+
+	row->msg = (struct profile){.name = s->name, .line = s->line};
+	if (walk(&w) && fill(&w, &row->msg))
+		return;
+	row->msg = (struct profile){
+	    .name = s->name,
+	    .line = s->line,
+	    .error = AW_CONFIG,
+	    .text = w.why,
+	};
+}

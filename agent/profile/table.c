@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: ISC */
+/* Read everything, then hand it over: sessions, profiles, problems, the end. */
+#include <string.h>
+
+#include "profile.h"
+
+/* Our own keys, misspelt, would be a promise that nobody keeps. */
+static void
+tell_unknown(struct config *c)
+{
+	const struct section *s;
+	const struct entry *e;
+
+	for (s = c->first; s; s = s->next) {
+		for (e = s->kind == SECTION_NONE ? NULL : s->first; e;
+		     e = e->next) {
+			struct file *f = (struct file *)(uintptr_t)e->file;
+
+			if (text_starts(e->key, "awsenv_") &&
+			    !config_is_known(e->key))
+				config_problem(c, f, e->line,
+				    "%.*s is no key that "
+				    "this version of awsenv knows: see "
+				    "awsenv-config(5)",
+				    NAME_ARG(e->key));
+			else if (view_is(e->key, "awsenv_enforce") && !f->admin)
+				config_problem(c, f, e->line,
+				    "awsenv_enforce counts "
+				    "in the administrator's files alone: "
+				    "remove it");
+		}
+	}
+}
+
+static void
+add_profile(struct table *t, const struct section *s)
+{
+	struct profile_row *row = arena_alloc(&t->config.arena, sizeof(*row));
+
+	resolve_profile(t, s, row);
+	if (t->last_profile)
+		t->last_profile->next = row;
+	else
+		t->profile = row;
+	t->last_profile = row;
+	t->profiles++;
+}
+
+static struct view
+config_asked(struct table *t, const struct read_req *req)
+{
+	struct config *c = &t->config;
+
+	if (req->config.n &&
+	    (*req->config.p != '/' ||
+		memchr(req->config.p, '\0', req->config.n))) {
+		config_problem(c, config_file(c, req->config, false), 0,
+		    "it is not an absolute path: point AWS_CONFIG_FILE at one");
+		t->broken = true;
+		return (struct view){0};
+	}
+	if (req->config.n)
+		return req->config;
+	if (c->home.n)
+		return arena_printf(
+		    &c->arena, "%.*s/.aws/config", VIEW_ARG(c->home));
+	config_problem(c, config_file(c, view_str("~/.aws/config"), false), 0,
+	    "this user has no home folder: point AWS_CONFIG_FILE at a file");
+	return (struct view){0};
+}
+
+enum aw_err
+table_read(struct table *t, const char *admin, const struct read_req *req,
+    const char *home)
+{
+	const struct section *s;
+	struct view path;
+	enum aw_err r;
+
+	*t = (struct table){.env = req->env};
+	if (home && *home == '/')
+		t->config.home = arena_copy(&t->config.arena, view_str(home));
+	path = config_asked(t, req);
+	r = config_read(&t->config, admin, path, &t->stamp);
+	if (r != AW_OK || t->broken) {
+		t->broken = true;
+		return AW_SYSTEM;
+	}
+	tell_unknown(&t->config);
+	login_bare(t);
+	for (s = t->config.first; s; s = s->next) {
+		if (s->kind == SECTION_PROFILE && config_is_top(&t->config, s))
+			add_profile(t, s);
+	}
+	return AW_OK;
+}
+
+enum aw_err
+table_send(const struct table *t, table_sink *sink, void *arg)
+{
+	const struct table_end end = {t->stamp, t->profiles, t->sessions};
+	const struct session_row *s;
+	const struct profile_row *p;
+	const struct problem *b;
+	enum aw_err r = AW_OK;
+
+	for (s = t->session; s && r == AW_OK; s = s->next)
+		r = sink(arg, MSG_SESSION, &s->msg);
+	for (p = t->profile; p && r == AW_OK; p = p->next)
+		r = sink(arg, MSG_PROFILE, &p->msg);
+	for (b = t->config.problem; b && r == AW_OK; b = b->next) {
+		const struct problem_item item = {
+		    b->file->path, b->line, b->text};
+
+		r = sink(arg, MSG_PROBLEM_ITEM, &item);
+	}
+	if (r == AW_OK && !t->broken)
+		r = sink(arg, MSG_TABLE_END, &end);
+	return r;
+}
+
+void
+table_free(struct table *t)
+{
+	map_free(&t->logins);
+	map_free(&t->bundles);
+	map_free(&t->places);
+	config_free(&t->config);
+	*t = (struct table){0};
+}
