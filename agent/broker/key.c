@@ -103,8 +103,8 @@ key_arm(int32_t serial, uint32_t seconds)
  * cannot have one would outlive what it holds and goes at once.
  */
 enum aw_err
-key_write(int32_t ring, const char *desc, struct view payload,
-    uint32_t seconds, int32_t *serial)
+key_write(int32_t ring, const char *desc, struct view payload, uint32_t seconds,
+    int32_t *serial)
 {
 	bool again = true;
 	enum aw_err r;

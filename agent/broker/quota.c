@@ -20,9 +20,8 @@ quota_line(const char *line, unsigned int uid, struct store_usage *u)
 {
 	unsigned int who;
 
-	return sscanf(line, " %u: %*u %*u/%*u %u/%u %u/%u", &who,
-		   &u->keys_used, &u->keys_max, &u->bytes_used,
-		   &u->bytes_max) == 5 &&
+	return sscanf(line, " %u: %*u %*u/%*u %u/%u %u/%u", &who, &u->keys_used,
+		   &u->keys_max, &u->bytes_used, &u->bytes_max) == 5 &&
 	    who == uid;
 }
 

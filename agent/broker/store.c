@@ -17,8 +17,8 @@
 #include "store.h"
 
 #define RECORD_VERSION 1
-#define EVICTIONS 3	/* in one put; then memory is nearer */
-#define GRACE 60	/* seconds a key outlives what it holds */
+#define EVICTIONS 3		    /* in one put; then memory is nearer */
+#define GRACE 60		    /* seconds a key outlives what it holds */
 #define FOREVER (10u * 365 * 86400) /* a timeout the kernel can add to now */
 #define IN_MEMORY_MAX (4u * 1024 * 1024)
 
@@ -34,11 +34,11 @@ struct slot {
 };
 
 static const char *const kinds[KEY__MAX] = {
-	[KEY_ROLE] = "role",
-	[KEY_TOK] = "tok",
-	[KEY_REF] = "ref",
-	[KEY_DEV] = "dev",
-	[KEY_LOCK] = "lock",
+    [KEY_ROLE] = "role",
+    [KEY_TOK] = "tok",
+    [KEY_REF] = "ref",
+    [KEY_DEV] = "dev",
+    [KEY_LOCK] = "lock",
 };
 
 static struct {
@@ -108,9 +108,9 @@ slot_new(enum store_kind kind, struct view id)
 		memcpy(copy, id.p, id.n);
 	grown = &store.slots[store.n++];
 	*grown = (struct slot){
-		.kind = kind,
-		.hash = hash(id),
-		.id = {copy, id.n},
+	    .kind = kind,
+	    .hash = hash(id),
+	    .id = {copy, id.n},
 	};
 	return grown;
 }
@@ -214,8 +214,8 @@ slot_set(struct slot *s, const struct record *r, uint32_t size,
 }
 
 static enum aw_err
-put_in_ring(struct slot *s, const char *desc, struct view payload,
-    uint32_t seconds)
+put_in_ring(
+    struct slot *s, const char *desc, struct view payload, uint32_t seconds)
 {
 	struct slot *victim;
 	enum aw_err r;
@@ -473,8 +473,7 @@ adopt(int32_t serial, struct buf *out)
 		return AW_GONE;
 	if ((r = key_read(serial, out)) != AW_OK)
 		return r == AW_BUSY || r == AW_NOMEM ? AW_NOMEM : AW_GONE;
-	if (!msg_decode(MSG_RECORD, view_of(out), &record) ||
-	    !is_live(&record))
+	if (!msg_decode(MSG_RECORD, view_of(out), &record) || !is_live(&record))
 		return AW_GONE;
 	describe(want, record.kind, hash(record.id));
 	seconds = seconds_left(&record, now);

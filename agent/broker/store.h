@@ -17,7 +17,7 @@
 #define KEY_PERM 0x3f000000u /* all for the possessor, nothing for others */
 #define KEY_RING "awsenv:v1"
 #define KEY_BYTES 32767 /* most bytes of a payload */
-#define KEY_DESC 48   /* longest description we make, with its NUL */
+#define KEY_DESC 48	/* longest description we make, with its NUL */
 
 /* AW_OK only if our session keyring is `session` and has the ring in it. */
 enum aw_err key_claim(int32_t ring, int32_t session);

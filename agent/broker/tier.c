@@ -25,8 +25,9 @@ tier_new(struct view payload)
 	madvise(p, payload.n, MADV_DONTDUMP);
 	if (mlock(p, payload.n) != 0 && !told) {
 		told = true;
-		log_warn("memory cannot be locked (%s): what the keyring has no "
-			 "room for may be swapped; raise RLIMIT_MEMLOCK",
+		log_warn(
+		    "memory cannot be locked (%s): what the keyring has no "
+		    "room for may be swapped; raise RLIMIT_MEMLOCK",
 		    strerror(errno));
 	}
 	memcpy(p, payload.p, payload.n);
