@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -140,7 +141,7 @@ def test_held_after_it_took_effect(sim):
     known = len(sim.secrets())
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         job = pool.submit(visitor.refresh)
-        Simulator._until(lambda: len(sim.secrets()) > known, 10, "secret")
+        Simulator.until(lambda: len(sim.secrets()) > known, 10, "secret")
         assert not job.done()
         assert sim.requests("CreateToken")[-1]["status"] is None
         sim.release("CreateToken")
@@ -178,6 +179,27 @@ def test_the_record_has_secrets_where_they_were_asked_for():
         for value in (visitor.token["accessToken"],
                       visitor.registration["clientSecret"]):
             assert value in text
+
+
+def test_five_hundred_requests_at_once(sim):
+    sim.hold("RegisterClient")
+    body = '{"clientName":"x","clientType":"public"}'
+    head = ("POST /client/register HTTP/1.1\r\nHost: localhost\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n{body}").encode()
+    port = int(sim.urls["http"].rpartition(":")[2])
+    links = [socket.create_connection(("127.0.0.1", port))
+             for _ in range(500)]
+    for _ in range(2):
+        for link in links:
+            link.sendall(head)
+        sim.wait_in_flight("RegisterClient", 500)
+        sim.release()
+        for link in links:
+            assert link.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+        sim.hold("RegisterClient")
+    for link in links:
+        link.close()
+    assert sim.counts()["RegisterClient"] == 1000
 
 
 def test_secrets_are_all_that_were_handed_out(sim):
@@ -262,7 +284,7 @@ def test_it_ends_with_the_test_that_started_it(tmp_path):
             "os._exit(1)\n")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True)
     pid = int(done.stdout)
-    Simulator._until(lambda: not os.path.exists(f"/proc/{pid}"), 10, "end")
+    Simulator.until(lambda: not os.path.exists(f"/proc/{pid}"), 10, "end")
 
 
 def test_it_says_why_it_does_not_start(tmp_path):

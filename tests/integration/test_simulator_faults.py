@@ -106,6 +106,13 @@ def test_an_error_of_the_model(visitor, sim):
         visitor.credentials()
     with pytest.raises(SimulatorError, match="cannot answer"):
         sim.fault("Logout", "error", code="SlowDownException")
+    # A fault of the whole service meets only those who know the error.
+    sim.fault("sso", "error", code="ResourceNotFoundException")
+    other = Visitor(sim).login()
+    token = {"accessToken": other.token["accessToken"]}
+    with pytest.raises(other.sso.exceptions.ResourceNotFoundException):
+        other.sso.list_accounts(**token)
+    other.sso.logout(**token)
     with pytest.raises(SimulatorError, match="no fault"):
         sim.fault("Logout", "earthquake")
 

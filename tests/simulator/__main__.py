@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import resource
 import signal
 import sys
 import threading
@@ -99,6 +100,8 @@ def main():
     directory = pathlib.Path(settings.dir)
     directory.mkdir(parents=True, exist_ok=True)
     threading.stack_size(512 * 1024)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     done = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: os._exit(0))

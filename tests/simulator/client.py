@@ -226,7 +226,7 @@ class Simulator:
 
     def wait_pending(self, number=1, seconds=20):
         """Wait for that many open authorizations; returns the latest."""
-        self._until(lambda: len(self.pending()) >= number, seconds,
+        self.until(lambda: len(self.pending()) >= number, seconds,
                     f"{number} pending device authorization(s)")
         return self.pending()[-1]
 
@@ -249,7 +249,7 @@ class Simulator:
         return flights.get(operation, {"now": 0, "most": 0})
 
     def wait_in_flight(self, operation, number=1, seconds=20):
-        self._until(lambda: self.in_flight(operation)["now"] >= number,
+        self.until(lambda: self.in_flight(operation)["now"] >= number,
                     seconds, f"{number} {operation} in flight")
 
     def requests(self, operation=None, since=0):
@@ -321,7 +321,7 @@ class Simulator:
         self.control("reset")
 
     @staticmethod
-    def _until(condition, seconds, what):
+    def until(condition, seconds, what):
         end = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > end:

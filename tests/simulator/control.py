@@ -34,8 +34,9 @@ class Control:
             now = self._state.now()
             return {"pending": [
                 {"user_code": d.user_code, "client_name": d.client.name,
-                 "region": d.client.region, "url": d.url,
-                 "url_complete": d.url_complete, "expires_in": d.expires - now, "interval": d.interval}
+                 "region": d.client.region, "interval": d.interval,
+                 "url": d.url, "url_complete": d.url_complete,
+                 "expires_in": d.expires - now}
                 for d in self._state.pending()]}
 
     def do_approve(self, user_code=None, user=None):
@@ -46,10 +47,13 @@ class Control:
 
     def _decide(self, user_code, user, deny):
         with self._state.lock:
+            device = self._state.device_of(user_code)
+            pending = self._state.pending()
+            if user_code is None and len(pending) != 1:
+                raise ValueError(f"{len(pending)} codes are pending; say "
+                                 "which is meant")
             if user_code is None:
-                device, = self._state.pending() or [None]
-            else:
-                device = self._state.device_of(user_code)
+                device = pending[0]
             status, words = approve.decide(self._state, device, user, deny)
             if status != 200:
                 raise ValueError(words)

@@ -63,6 +63,9 @@ class Fault:
         if self.operation not in ("*", operation,
                                   models.SERVICE_OF.get(operation)):
             return False
+        if self.kind == "error" and self.code not in models.errors_of(
+                operation):
+            return False
         self.seen += 1
         if (self.seen <= self.skip or
                 (self.seen - self.skip - 1) % self.every or

@@ -70,11 +70,17 @@ class Proxy:
 
 
 def _relay(one, other):
-    peer = {one: other, other: one}
-    while peer:
-        for sock in select.select(list(peer), [], [])[0]:
-            data = sock.recv(CHUNK)
-            if not data:
-                peer.pop(sock).shutdown(socket.SHUT_WR)
+    pairs = {one.fileno(): (one, other), other.fileno(): (other, one)}
+    poll = select.poll()
+    for fd in pairs:
+        poll.register(fd, select.POLLIN)
+    while pairs:
+        for fd, _ in poll.poll():
+            source, sink = pairs[fd]
+            data = source.recv(CHUNK)
+            if data:
+                sink.sendall(data)
                 continue
-            peer[sock].sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+            poll.unregister(fd)
+            del pairs[fd]

@@ -9,6 +9,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 
 from .message import Request
 
@@ -100,7 +101,9 @@ class Link:
                              struct.pack("ii", 1, 0))
 
     def wait_gone(self, seconds):
-        select.select([self.sock], [], [], seconds)
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN)
+        poll.poll(seconds * 1000)
 
     def close(self):
         self.usable = False
@@ -156,6 +159,8 @@ class Listener:
             try:
                 sock, _ = self.sock.accept()
             except OSError:
+                # Shut by refuse(), or out of descriptors for a while.
+                time.sleep(0.02)
                 continue
             threading.Thread(target=self._run, args=(sock,),
                              daemon=True).start()
