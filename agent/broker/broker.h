@@ -8,15 +8,43 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
 
 #include "awsenv/buf.h"
 #include "awsenv/err.h"
+#include "awsenv/link.h"
 #include "awsenv/msg.h"
 
 /* loop.c: the only place that sleeps, and the only clock. */
 
+struct timer {
+	TAILQ_ENTRY(timer) entry;
+	int64_t at; /* loop_now() when it is due */
+	bool armed;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
 /* Seconds since 1970 by this machine's clock. Tests replace it. */
 uint64_t loop_time(void);
+/* Milliseconds that never jump and go on while the machine sleeps. */
+int64_t loop_now(void);
+void loop_open(void);
+/* Call fn when one of the epoll(7) events is there; also changes an earlier
+ * wish for that descriptor. Forget it before it is closed. */
+void loop_fd(
+    int fd, uint32_t events, void (*fn)(uint32_t events, void *arg), void *arg);
+void loop_forget(int fd);
+/* Call fn once, in ms from now; a timer that runs is set anew. */
+void loop_after(struct timer *, int64_t ms, void (*fn)(void *arg), void *arg);
+void loop_cancel(struct timer *);
+/* Wait for and serve what comes next; loop_run() does until loop_end(). */
+void loop_once(void);
+int loop_run(void);
+void loop_end(int status);
+/* A number below n, for jitter. */
+uint32_t loop_random(uint32_t n);
 
 /* store.c: the kernel keyring, and the only file that says keyctl. */
 
@@ -47,22 +75,30 @@ struct store_entry {
 /*
  * Take over the ring that the supervisor made. It is given by serial and never
  * searched for: a child of the supervisor could have planted another session
- * (keyring.md). AW_OK; AW_DENIED: the session keyring of this process is not
- * `session`, or the ring is not ours: exit at once. `key_users` is an open
- * /proc/key-users or -1; the store owns it from here on.
+ * (KEYCTL_SESSION_TO_PARENT). AW_OK; AW_DENIED: the session keyring of this process is not
+ * `session`, or the ring is not ours: exit at once with LINK_EXIT_RING.
+ * `key_users` is an open /proc/key-users or -1; the store owns it from here on.
+ *
+ * System calls: add_key, keyctl (GET_KEYRING_ID, REVOKE, SETPERM, DESCRIBE,
+ * UNLINK, SEARCH, READ, SET_TIMEOUT), pread64, mmap, munmap, madvise, mlock.
  */
 enum aw_err store_open(int32_t ring, int32_t session, int key_users);
 
+/* No key is kept longer than this, whatever it says; 0: no limit. To be called
+ * before store_open. */
+void store_lifetime(uint32_t seconds);
+
 /*
- * Keep a record (kind and version are set here) until it expires. Takes the place of an older one with
- * the same kind and id. When the quota is full, expired entries and then the
+ * Keep a record (kind and version are set here) until it expires; 0: for good.
+ * Takes the place of an older one with the same kind and id. When the quota is full, expired entries and then the
  * role credentials that end first make room; what still does not fit is kept
  * in memory. AW_OK either way; AW_NOMEM; AW_DENIED: the ring is no longer
  * ours, fatal for the caller.
  */
 enum aw_err store_put(enum store_kind, const struct record *);
 
-/* AW_OK: *record's views point into *out. AW_GONE: not there or expired. */
+/* AW_OK: *record's views point into *out. AW_GONE: not there or expired.
+ * AW_DENIED as store_put. Others: it could not be read just now. */
 enum aw_err store_get(
     enum store_kind, struct view id, struct buf *out, struct record *);
 
@@ -77,5 +113,347 @@ void store_each(unsigned int kinds,
 void store_usage(struct store_usage *);
 /* Wipe what is kept in memory. */
 void store_close(void);
+
+/* hold.c: lists of those who wait for something to end. */
+
+struct hold {
+	LIST_ENTRY(hold) entry;
+	bool on;
+	void (*fn)(void *arg, enum aw_err, const char *text);
+	void *arg;
+};
+
+LIST_HEAD(holds, hold);
+
+void hold_on(struct holds *, struct hold *);
+void hold_off(struct hold *);
+/* Take each off the list and call it. One that is put on meanwhile waits for
+ * the next time. */
+void hold_wake(struct holds *, enum aw_err, const char *text);
+
+/* text.c: sentences. What cannot be printed becomes a question mark, since
+ * names in it come from clients and files and it ends on a terminal. */
+
+void text_set(char **, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* A copy that the caller frees; "" for an empty view. */
+char *text_dup(struct view);
+
+/* job.c: one-shot programs under way, at most one for the same purpose. */
+
+#define JOB_READ 16 /* the others are of enum fetch_what */
+#define JOB_KEY 49  /* what, login, hash of the id: the first part of a tag */
+
+struct job;
+
+struct job_class {
+	enum link_program program;
+	/* One packet. True: that was the last, see job_outcome(). What it
+	 * brought must be in the store on return: then it is taken off. */
+	bool (*packet)(struct job *, enum msg_kind, struct view body);
+	/* May be NULL. `early`: the program died, again and again. */
+	void (*ended)(struct job *, enum aw_err, const char *text, bool early);
+};
+
+struct job {
+	LIST_ENTRY(job) entry;
+	const struct job_class *class;
+	uint8_t tag[LINK_TAG];
+	enum { JOB_QUEUED, JOB_ASKED, JOB_RUNNING, JOB_RESTING } state;
+	pid_t pid;
+	int fd;
+	struct buf request; /* kept, to begin again; wiped with the job */
+	unsigned int tries; /* how often it may begin again */
+	int64_t begun;
+	struct timer rest;
+	struct holds holds;
+	enum aw_err error;
+	char *text;
+	void *arg; /* of whoever started it; NULL in an adopted one */
+};
+
+void job_open(int spawner, int supervisor);
+void job_register(uint8_t what, const struct job_class *);
+/* The one under way for this purpose, or NULL. */
+struct job *job_find(uint8_t what, struct view id);
+/* NULL: the message is too long. */
+struct job *job_start(uint8_t what, struct view id, enum msg_kind,
+    const void *msg, unsigned int tries);
+/* One that outlived the broker before this one. */
+void job_adopt(const struct link *);
+void job_each(void (*fn)(struct job *));
+bool job_is(const struct job *, uint8_t what, struct view id);
+uint8_t job_what(const struct job *);
+void job_outcome(struct job *, enum aw_err, struct view text);
+void job_say(struct job *, enum msg_kind, const void *msg);
+/* Let go of it: whoever waits looks again. */
+void job_abandon(struct job *);
+/* The same for all whose bit (1 << what) is in the mask. */
+void job_abandon_all(unsigned int mask);
+/* Tell the supervisor something. */
+void job_report(const struct link *);
+
+/* fetch.c: what is said to awsenv-fetch, and how its answers say where they
+ * belong, also to a broker that did not ask. */
+
+struct fetch_tag {
+	struct view id; /* in the store */
+	struct view facts;
+	uint64_t tok_expires; /* of the token that it was given, or 0 */
+};
+
+struct job *fetch_start(
+    const struct fetch *, const struct fetch_tag *, unsigned int tries);
+/* False: not an answer to this job. */
+bool fetch_answer(struct job *, enum msg_kind, struct view body,
+    struct answer *, struct fetch_tag *);
+/* AWS's clock minus ours, in seconds, as last seen. */
+int32_t fetch_skew(void);
+/* How long (HELLO) any record may live after the person's login, 0: as it
+ * says; `from` is when that was. */
+void fetch_lifetime(int32_t seconds);
+uint64_t fetch_capped(uint64_t expires, uint64_t from);
+
+/* table.c: what awsenv-profile read, one table for each file and environment. */
+
+struct content;
+
+struct table {
+	TAILQ_ENTRY(table) entry; /* the last used first */
+	struct buf key;
+	struct content *now;  /* the last good one, or NULL */
+	struct content *next; /* being read */
+	struct job *job;
+	struct stamp asked; /* the client's stamp that led to `now` */
+	struct stamp asking;
+	int64_t read;	   /* when `now` came */
+	enum aw_err error; /* of the last reading */
+	char *text;
+};
+
+void table_open(void);
+/* Of this file and environment, perhaps empty. NULL: all are being read. */
+struct table *table_for(const struct ask *);
+/* The last one used, or NULL. */
+struct table *table_last(void);
+/* Is what is there what the client saw, or the best there can be? */
+bool table_current(const struct table *, const struct stamp *);
+/* Old enough to be read again on the quiet? */
+bool table_old(const struct table *);
+/* Read it, or join the reading under way. NULL with t->error and t->text. */
+struct job *table_read(struct table *, const struct ask *);
+/* Forget what was read: some of it proved wrong. */
+void table_forget_all(void);
+bool table_profile(const struct table *, struct view name, struct profile *);
+bool table_profile_at(const struct table *, uint32_t index, struct profile *);
+bool table_session(const struct table *, uint32_t index, struct session *);
+bool table_problem(const struct table *, uint32_t index, struct problem_item *);
+uint32_t table_problems(const struct table *);
+/* Up to three names that look like this one: "a, b, c". Caller frees; NULL:
+ * none does. */
+char *table_near(const struct table *, struct view name);
+/* The problem that tells why there is no such profile, if one does. */
+bool table_why(const struct table *, struct view name, struct problem_item *);
+
+/* target.c: what a request is about: a row of a table, found as the person
+ * said it. Views point into the table and the request. */
+
+struct target {
+	struct session session;
+	struct view profile; /* empty: named by account and role */
+	struct view account;
+	struct view role;
+	struct view chain;
+	struct view chain_digest;
+	struct view region;
+	struct view sts;
+	struct view sts_region;
+	struct view settings;
+	struct view expected;
+	struct view notice;
+	struct buf id; /* of its role credentials in the store */
+};
+
+/* `login`: account and role may be missing. The text, if any, is for a person
+ * and the caller's to free. Free target.id in any case. */
+enum aw_err target_find(const struct table *, const struct ask *, bool login,
+    struct target *, char **text);
+
+/* login.c: one for each identity that tokens are bound to. */
+
+#define LOGIN_ID 32
+
+struct login {
+	LIST_ENTRY(login) entry;
+	uint8_t id[LOGIN_ID];
+	enum login_state state;
+	enum aw_err error; /* with LOGIN_FAILED */
+	char *text;
+	char *url;
+	char *code;
+	uint64_t until;
+	struct buf qr;
+	uint32_t qr_width;
+	char *session; /* as its login@ was told: name, endpoint warning ... */
+	char *notice;
+	char *expected; /* ... and who should approve */
+	char *person;	/* who did, and who had the time before */
+	char *before;
+	char *account; /* where to ask who the person is */
+	char *role;
+	unsigned int polls; /* fetchers that died while polling */
+	bool watched;
+	enum aw_err told;   /* did AWS hear of the logout */
+	struct holds holds; /* waiting for another state */
+	struct timer step;  /* poll again, or done without the person's name */
+	struct timer watch;
+	struct timer refresh;
+};
+
+void login_open(void);
+/* Go on with what the store knows, once the jobs are adopted. */
+void login_resume(void);
+struct view login_id(const struct login *);
+uint64_t login_ticket(const struct login *);
+struct login *login_by_ticket(uint64_t);
+/* NULL: there is none in memory. */
+struct login *login_find(struct view id);
+/* Makes it. NULL: too many. */
+struct login *login_get(struct view id);
+/* As it stands now: a token may have run out since. */
+enum login_state login_state(const struct login *);
+/* A token that is good for a while yet; else AW_GONE. */
+enum aw_err login_token(struct view id, struct buf *, struct record *);
+/* A new token without a person. NULL: impossible. */
+struct job *login_refresh(struct view id);
+/* With a person. */
+void login_begin(struct login *, const struct target *, struct view name);
+/* Somebody looks at the code now. */
+void login_watch(struct login *);
+/* The portal refused the token that expires then. */
+void login_refused(struct view id, uint64_t tok_expires);
+/* Tell AWS; NULL: there is no token to end. The result: login->told. */
+struct job *login_sign_out(struct login *);
+/* Every key of it, and what would bring new ones. Returns how many role
+ * credentials. */
+unsigned int login_forget(struct view id);
+
+/* role.c: role credentials, fetched when asked for and before they end. */
+
+void role_open(void);
+void role_id(struct buf *, struct view login, struct view account,
+    struct view role, struct view chain_digest);
+/* Long enough for who asks? */
+bool role_good(const struct record *, uint32_t seconds, bool half);
+struct job *role_fetch(
+    const struct target *, struct view tok, uint64_t tok_expires);
+/* Remember that somebody asked: it is then kept fresh for an hour. */
+void role_used(const struct target *, const struct record *);
+
+struct role_identity {
+	const char *arn;
+	const char *user_id;
+	const char *person;
+};
+
+/* Who these credentials are. AW_GONE: not known yet. */
+enum aw_err role_identity(
+    const struct target *, struct view access_key, struct role_identity *);
+struct job *role_identify(const struct target *, const struct record *);
+
+/* conn.c: clients of the sockets. One request at a time: the next is not read
+ * before its answer is on its way. */
+
+/* Bits, for the table of requests. */
+enum origin {
+	LOCAL = 1,  /* the owner, on this machine */
+	ROOT = 2,   /* root, asking somebody else's agent */
+	REMOTE = 4, /* forwarded, or not known to be local */
+};
+
+#define CONN_MAX 1200
+
+/* What a held request waits for. */
+enum stage {
+	STAGE_NONE,
+	STAGE_TABLE,
+	STAGE_TOKEN,
+	STAGE_ROLE,
+	STAGE_IDENTITY,
+	STAGE_LOGIN,
+	STAGE_LOGOUT
+};
+
+/* How far a held request has come; all zero for a new one. */
+struct progress {
+	int64_t deadline;
+	enum stage waited;
+	enum aw_err error; /* how that ended */
+	char *text;
+	unsigned int rounds;
+	unsigned int reads;
+	unsigned int refreshes;
+	unsigned int fetches;
+	bool fetched; /* and it brought something */
+	struct logout *logout;
+};
+
+struct conn {
+	LIST_ENTRY(conn) entry;
+	int fd;
+	pid_t pid;
+	enum origin origin;
+	bool poisoned; /* it sent a bind that was none */
+	bool held;
+	bool dead;
+	uint32_t events;
+	uint32_t
+	    need; /* length of the frame at the front of `in`; 0: unknown */
+	struct buf in;
+	struct buf out;
+	struct timer timer; /* of a held request, else patience with the peer */
+	struct hold hold;
+	enum stage stage;
+	struct progress progress;
+};
+
+/* Not an error: the handler runs again when what it waits for has ended. */
+#define REQUEST_HELD AW_PRIVATE
+
+void conn_open(void);
+/* Clients are accepted after conn_start(). */
+void conn_listen(int fd, enum origin);
+void conn_start(void);
+/* Takes over fd. */
+struct conn *conn_add(int fd, enum origin, pid_t);
+void conn_close(struct conn *);
+unsigned int conn_count(void);
+/* One frame: type byte, then the body. */
+void conn_send(struct conn *, uint8_t type, struct view body);
+/* REQUEST_HELD; AW_TIMEOUT when the request had its time already. */
+enum aw_err conn_hold(struct conn *, enum stage, struct holds *, int64_t ms);
+
+/* Exit status that tells the supervisor: the ring is not ours any more. */
+#define EXIT_RING 70
+
+/* request.c: what clients may ask, and the answers. */
+
+/* The frame at the front of c->in. Either the answer is in c->out, or the
+ * connection is held and this is called again. */
+void request_run(struct conn *, struct view frame);
+void request_forget(struct progress *);
+
+/* report.c: status and lists. */
+
+void report_open(const struct link *hello, const char *sandbox);
+void report_agent(struct status_rep *);
+void report_list(const struct list_req *, struct list_rep *, struct buf *items);
+/* The ids of all logins that left a trace, one after the other. */
+void report_logins(struct buf *ids);
+
+/* sandbox.c: no files, as far as this kernel can promise it. */
+
+/* In words, what is in force. */
+const char *sandbox_enter(void);
 
 #endif

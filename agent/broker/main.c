@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * awsenv-broker: answers clients, keeps logins and role credentials in the
+ * kernel keyring, has the one-shot programs do what needs files or the network.
+ * Started by awsenv-agent, which holds sockets and ring when this one dies.
+ */
+#include "broker.h"
+
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "awsenv/harden.h"
+#include "awsenv/log.h"
+
+static bool greeted;
+
+static void
+on_hello(const struct link *l)
+{
+	const char *sandbox;
+	int users = l->nfds > 1 ? l->fds[1] : -1;
+
+	if (greeted || l->nfds < 1)
+		fatalx("awsenv-agent does not speak our language");
+	greeted = true;
+	log_open(
+	    "awsenv-broker", l->flags & LINK_FOREGROUND, l->flags & LINK_DEBUG);
+	if (store_open(l->ring, l->session, users) != AW_OK) {
+		log_err("the keyring is not the one that awsenv-agent made");
+		exit(EXIT_RING);
+	}
+	tzset(); /* syslog's times: files are out of reach below */
+	sandbox = sandbox_enter();
+	report_open(l, sandbox);
+	fetch_lifetime(l->lifetime);
+	job_open(l->fds[0], LINK_FD);
+	table_open();
+	login_open();
+	role_open();
+	conn_open();
+}
+
+static void
+on_listening(const struct link *l)
+{
+	bool local = strncmp(l->text, "agent", sizeof(l->text)) == 0;
+
+	if (l->nfds != 1)
+		fatalx("a socket is missing");
+	conn_listen(l->fds[0], local ? LOCAL : REMOTE);
+}
+
+/* SIGUSR1 of the agent, as ssh-agent has it: nothing to hand out is left, nor
+ * anything to get it with. */
+static void
+drop_all(void)
+{
+	unsigned int n;
+
+	job_abandon_all(
+	    1u << FETCH_REFRESH | 1u << FETCH_ROLE | 1u << FETCH_IDENTITY);
+	n = store_drop_all(
+	    1u << KEY_ROLE | 1u << KEY_TOK | 1u << KEY_REF, (struct view){0});
+	log_info("dropped all credentials (%u)", n);
+}
+
+static void
+take(const struct link *l)
+{
+	if (!greeted && l->type != LINK_HELLO)
+		fatalx("awsenv-agent does not speak our language");
+	switch (l->type) {
+	case LINK_HELLO:
+		on_hello(l);
+		break;
+	case LINK_LISTENER:
+		on_listening(l);
+		break;
+	case LINK_JOB:
+		job_adopt(l);
+		break;
+	case LINK_START:
+		login_resume();
+		conn_start();
+		break;
+	case LINK_DROP:
+		drop_all();
+		break;
+	case LINK_END:
+		store_drop_all((1u << KEY__MAX) - 1, (struct view){0});
+		store_close();
+		loop_end(0);
+		break;
+	default:
+		log_warn("awsenv-agent said %u", (unsigned)l->type);
+	}
+}
+
+static void
+on_supervisor(uint32_t events, void *arg)
+{
+	struct link l;
+	enum aw_err r;
+
+	(void)events;
+	(void)arg;
+	while ((r = link_recv(LINK_FD, &l)) == AW_OK)
+		take(&l);
+	if (r == AW_PROTO)
+		fatalx("awsenv-agent is of another version");
+	if (r != AW_BUSY)
+		exit(0); /* the agent is gone, and with it the ring */
+}
+
+int
+main(void)
+{
+	struct stat st;
+
+	if (fstat(LINK_FD, &st) != 0 || !S_ISSOCK(st.st_mode))
+		fatalx("awsenv-broker is started by awsenv-agent");
+	if (harden_process() != 0)
+		fatal("harden");
+	/* One large table or packet must not raise what stays with us. */
+	mallopt(M_MMAP_THRESHOLD, 64 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 64 * 1024);
+	loop_open();
+	loop_fd(LINK_FD, EPOLLIN, on_supervisor, NULL);
+	return loop_run();
+}

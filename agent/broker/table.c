@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Profiles in memory. awsenv-profile reads a file and sends its rows; they are
+ * kept as they came and decoded when asked for, so that ten thousand profiles
+ * are one parse and a few megabytes. A table is replaced only by a whole new
+ * one: while that is read, or if it cannot be, the last good one serves.
+ */
+#include "broker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "awsenv/log.h"
+#include "awsenv/own.h"
+
+#define TABLES_MAX 4
+#define CONTENT_MAX (64u << 20)
+#define OLD_MS (5 * 60 * 1000)
+#define NAME_MAX_NEAR 64
+
+struct chunk {
+	struct chunk *next;
+	size_t used;
+	size_t size;
+	uint8_t data[];
+};
+
+/* Rows of one kind: views of encoded messages. */
+struct rows {
+	struct view *row;
+	uint32_t n;
+	uint32_t cap;
+};
+
+struct content {
+	struct stamp stamp;
+	struct chunk *chunks;
+	size_t total;
+	struct rows sessions;
+	struct rows profiles;
+	struct rows problems;
+	uint32_t *slots; /* hash table of profile numbers plus one; 0: free */
+	uint32_t mask;
+};
+
+static TAILQ_HEAD(table_list, table) tables = TAILQ_HEAD_INITIALIZER(tables);
+static unsigned int ntables;
+
+static void
+content_free(struct content *c)
+{
+	struct chunk *chunk;
+
+	if (!c)
+		return;
+	while ((chunk = c->chunks)) {
+		c->chunks = chunk->next;
+		free(chunk);
+	}
+	free(c->sessions.row);
+	free(c->profiles.row);
+	free(c->problems.row);
+	free(c->slots);
+	free(c);
+}
+
+static uint8_t *
+content_room(struct content *c, size_t n)
+{
+	size_t size = c->chunks ? 64 * 1024 : 4096;
+	struct chunk *chunk = c->chunks;
+
+	if (!chunk || chunk->size - chunk->used < n) {
+		if (size < n)
+			size = n;
+		if (!(chunk = malloc(sizeof(*chunk) + size)))
+			fatal("table");
+		chunk->next = c->chunks;
+		chunk->used = 0;
+		chunk->size = size;
+		c->chunks = chunk;
+	}
+	chunk->used += n;
+	c->total += n;
+	return chunk->data + chunk->used - n;
+}
+
+static void
+rows_add(struct content *c, struct rows *rows, struct view body)
+{
+	uint8_t *p = content_room(c, body.n);
+	uint32_t cap = rows->cap ? rows->cap * 2 : 8;
+	struct view *grown;
+
+	memcpy(p, body.p, body.n);
+	if (rows->n == rows->cap) {
+		grown = reallocarray(rows->row, cap, sizeof(*grown));
+		if (!grown)
+			fatal("table");
+		rows->row = grown;
+		rows->cap = cap;
+	}
+	rows->row[rows->n++] = (struct view){p, body.n};
+}
+
+/* The name is the first field of a profile. */
+static struct view
+row_name(struct view row)
+{
+	struct view name = {0};
+
+	view_string(&row, &name);
+	return name;
+}
+
+static uint32_t
+name_hash(struct view name)
+{
+	uint32_t i, h = 0x811c9dc5;
+
+	for (i = 0; i < name.n; i++)
+		h = (h ^ name.p[i]) * 0x01000193;
+	return h;
+}
+
+static void
+content_index(struct content *c)
+{
+	uint32_t i, slot, size = 16;
+
+	while (size < c->profiles.n * 2)
+		size *= 2;
+	if (!(c->slots = calloc(size, sizeof(*c->slots))))
+		fatal("table");
+	c->mask = size - 1;
+	for (i = 0; i < c->profiles.n; i++) {
+		slot = name_hash(row_name(c->profiles.row[i])) & c->mask;
+		while (c->slots[slot])
+			slot = (slot + 1) & c->mask;
+		c->slots[slot] = i + 1;
+	}
+}
+
+static bool
+content_complete(const struct content *c, const struct table_end *end)
+{
+	return end->profiles == c->profiles.n && end->sessions == c->sessions.n;
+}
+
+static bool
+fail(struct job *job, const char *text)
+{
+	job_outcome(job, AW_CONFIG, view_str(text));
+	return true;
+}
+
+static bool
+end_packet(struct job *job, struct content *c, struct view body)
+{
+	struct table_end end;
+
+	if (!msg_decode(MSG_TABLE_END, body, &end) ||
+	    !content_complete(c, &end))
+		return fail(job, "awsenv-profile sent half a table");
+	c->stamp = end.stamp;
+	content_index(c);
+	job_outcome(job, AW_OK, (struct view){0});
+	return true;
+}
+
+static bool
+table_packet(struct job *job, enum msg_kind kind, struct view body)
+{
+	struct table *t = job->arg;
+	struct content *c = t->next;
+
+	if (c->total + body.n > CONTENT_MAX)
+		return fail(job, "the config file is too large");
+	switch (kind) {
+	case MSG_SESSION:
+		rows_add(c, &c->sessions, body);
+		return false;
+	case MSG_PROFILE:
+		rows_add(c, &c->profiles, body);
+		return false;
+	case MSG_PROBLEM_ITEM:
+		rows_add(c, &c->problems, body);
+		return false;
+	case MSG_TABLE_END:
+		return end_packet(job, c, body);
+	default:
+		return fail(job, "awsenv-profile does not speak our language");
+	}
+}
+
+static void
+table_ended(struct job *job, enum aw_err error, const char *text, bool early)
+{
+	struct table *t = job->arg;
+	struct content *old = t->next;
+
+	t->job = NULL;
+	t->next = NULL;
+	t->error = error;
+	if (early)
+		text_set(&t->text,
+		    "awsenv-profile ended early while it read "
+		    "the config file");
+	else
+		text_set(&t->text, "%s", text ? text : "");
+	if (error == AW_OK) {
+		struct content *new = old;
+
+		old = t->now;
+		t->now = new;
+		t->asked = t->asking;
+		t->read = loop_now();
+	} else {
+		log_warn("config: %s", t->text);
+	}
+	content_free(old);
+}
+
+static const struct job_class table_class = {
+    PROGRAM_PROFILE,
+    table_packet,
+    table_ended,
+};
+
+void
+table_open(void)
+{
+	job_register(JOB_READ, &table_class);
+}
+
+static void
+table_free(struct table *t)
+{
+	TAILQ_REMOVE(&tables, t, entry);
+	ntables--;
+	content_free(t->now);
+	buf_free(&t->key);
+	free(t->text);
+	free(t);
+}
+
+/* The one that was not used for longest makes room. */
+static bool
+make_room(void)
+{
+	struct table *t;
+
+	if (ntables < TABLES_MAX)
+		return true;
+	TAILQ_FOREACH_REVERSE(t, &tables, table_list, entry)
+	{
+		if (!t->job) {
+			table_free(t);
+			return true;
+		}
+	}
+	return false;
+}
+
+struct table *
+table_for(const struct ask *ask)
+{
+	AUTOBUF struct buf key = {0};
+	struct table *t;
+
+	buf_string(&key, ask->config);
+	buf_put(&key, ask->env.p, ask->env.n);
+	TAILQ_FOREACH(t, &tables, entry)
+	{
+		if (view_eq(view_of(&t->key), view_of(&key)))
+			break;
+	}
+	if (!t) {
+		if (!make_room())
+			return NULL;
+		if (!(t = calloc(1, sizeof(*t))))
+			fatal("table");
+		t->key = key;
+		key = (struct buf){0};
+		TAILQ_INSERT_HEAD(&tables, t, entry);
+		ntables++;
+	} else if (t != TAILQ_FIRST(&tables)) {
+		TAILQ_REMOVE(&tables, t, entry);
+		TAILQ_INSERT_HEAD(&tables, t, entry);
+	}
+	return t;
+}
+
+struct table *
+table_last(void)
+{
+	return TAILQ_FIRST(&tables);
+}
+
+static bool
+same(const struct stamp *a, const struct stamp *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+	    a->mtime == b->mtime;
+}
+
+/* A client that sees the file otherwise than we do (another mount namespace)
+ * does not make us read it at each of its requests. */
+bool
+table_current(const struct table *t, const struct stamp *seen)
+{
+	return t->now &&
+	    (seen->mtime == STAMP_UNKNOWN || same(seen, &t->now->stamp) ||
+		same(seen, &t->asked));
+}
+
+/* The stamp knows nothing of /etc/awsenv/config and of CA bundles. */
+bool
+table_old(const struct table *t)
+{
+	return !t->job && loop_now() - t->read > OLD_MS;
+}
+
+struct job *
+table_read(struct table *t, const struct ask *ask)
+{
+	struct read_req req = {
+	    .version = MSG_VERSION,
+	    .config = ask->config,
+	    .env = ask->env,
+	};
+
+	if (t->job)
+		return t->job;
+	t->job = job_start(JOB_READ, view_of(&t->key), MSG_READ, &req, 2);
+	if (!t->job) {
+		t->error = AW_PROTO;
+		text_set(&t->text, "the environment is too large");
+		return NULL;
+	}
+	if (!(t->next = calloc(1, sizeof(*t->next))))
+		fatal("table");
+	t->asking = ask->stamp;
+	t->job->arg = t;
+	return t->job;
+}
+
+void
+table_forget_all(void)
+{
+	struct table *t;
+
+	TAILQ_FOREACH(t, &tables, entry)
+	{
+		content_free(STEAL(t->now));
+	}
+}
+
+bool
+table_profile_at(const struct table *t, uint32_t i, struct profile *p)
+{
+	return t->now && i < t->now->profiles.n &&
+	    msg_decode(MSG_PROFILE, t->now->profiles.row[i], p);
+}
+
+bool
+table_profile(const struct table *t, struct view name, struct profile *p)
+{
+	const struct content *c = t->now;
+	uint32_t slot, i;
+
+	if (!c)
+		return false;
+	slot = name_hash(name) & c->mask;
+	while ((i = c->slots[slot])) {
+		if (view_eq(row_name(c->profiles.row[i - 1]), name))
+			return table_profile_at(t, i - 1, p);
+		slot = (slot + 1) & c->mask;
+	}
+	return false;
+}
+
+bool
+table_session(const struct table *t, uint32_t i, struct session *s)
+{
+	return t->now && i < t->now->sessions.n &&
+	    msg_decode(MSG_SESSION, t->now->sessions.row[i], s);
+}
+
+bool
+table_problem(const struct table *t, uint32_t i, struct problem_item *p)
+{
+	return t->now && i < t->now->problems.n &&
+	    msg_decode(MSG_PROBLEM_ITEM, t->now->problems.row[i], p);
+}
+
+uint32_t
+table_problems(const struct table *t)
+{
+	return t->now ? t->now->problems.n : 0;
+}
+
+static uint32_t
+least(uint32_t a, uint32_t b, uint32_t c)
+{
+	uint32_t m = a < b ? a : b;
+
+	return m < c ? m : c;
+}
+
+static uint8_t
+lower(uint8_t c)
+{
+	return c >= 'A' && c <= 'Z' ? c | 32 : c;
+}
+
+/* Levenshtein's distance, blind to case. */
+static uint32_t
+distance(struct view a, struct view b)
+{
+	uint32_t row[NAME_MAX_NEAR + 1], i, j, corner, up;
+
+	if (a.n > NAME_MAX_NEAR || b.n > NAME_MAX_NEAR)
+		return UINT32_MAX;
+	for (j = 0; j <= b.n; j++)
+		row[j] = j;
+	for (i = 1; i <= a.n; i++) {
+		corner = row[0];
+		row[0] = i;
+		for (j = 1; j <= b.n; j++) {
+			up = row[j];
+			row[j] = least(up + 1, row[j - 1] + 1,
+			    corner + (lower(a.p[i - 1]) != lower(b.p[j - 1])));
+			corner = up;
+		}
+	}
+	return row[b.n];
+}
+
+/* What was typed is the beginning or the end of it, or nearly so. */
+static uint32_t
+unlike(struct view typed, struct view name)
+{
+	if (typed.n >= 3 && name.n > typed.n &&
+	    memmem(name.p, name.n, typed.p, typed.n))
+		return 1;
+	return distance(typed, name);
+}
+
+char *
+table_near(const struct table *t, struct view name)
+{
+	struct view best[3] = {{0}}, row;
+	uint32_t score[3], worst = name.n / 3 + 1, i, s;
+	char *text = NULL;
+	int at, n = 0, k;
+
+	for (i = 0; t->now && i < t->now->profiles.n; i++) {
+		row = row_name(t->now->profiles.row[i]);
+		if ((s = unlike(name, row)) > worst)
+			continue;
+		for (at = n; at > 0 && score[at - 1] > s; at--)
+			continue;
+		if (at == 3)
+			continue;
+		for (k = n < 3 ? n : 2; k > at; k--) {
+			best[k] = best[k - 1];
+			score[k] = score[k - 1];
+		}
+		best[at] = row;
+		score[at] = s;
+		n += n < 3;
+	}
+	for (k = 0; k < n; k++)
+		text_set(&text, "%s%s%.*s", text ? text : "", k ? ", " : "",
+		    VIEW_ARG(best[k]));
+	return text;
+}
+
+bool
+table_why(const struct table *t, struct view name, struct problem_item *p)
+{
+	AUTOBUF struct buf header = {0};
+	uint32_t i;
+
+	/* "[marketing]" as problems quote a section. */
+	buf_u8(&header, '[');
+	buf_put(&header, name.p, name.n);
+	buf_u8(&header, ']');
+	for (i = 0; table_problem(t, i, p); i++) {
+		if (memmem(p->text.p, p->text.n, header.data, header.len))
+			return true;
+	}
+	return false;
+}
