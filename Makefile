@@ -147,7 +147,9 @@ MUSL_DIR  = $(call once,MUSL_DIR,/usr/lib/$(patsubst %-gnu,%-musl,$(shell \
 gccfile   = $(shell $(MUSL_CC) -print-file-name=$1)
 MUSL_INC  = $(call once,MUSL_INC,-idirafter /usr/include -idirafter \
 	/usr/include/$(shell $(MUSL_CC) -print-multiarch))
-MUSL_FLAGS = -fPIE -ffunction-sections -fdata-sections $(MUSL_INC)
+# It may weigh 64 kB: no tables for unwinding, no gaps between segments.
+MUSL_FLAGS = -Os -fPIE -ffunction-sections -fdata-sections \
+	-fno-asynchronous-unwind-tables -fno-unwind-tables $(MUSL_INC)
 
 $B/musl/%.o: %.c $B/.flags
 	@mkdir -p $(@D)
@@ -159,7 +161,8 @@ $B/musl/agent/cli.a $B/musl/agent/common.a: $B/musl/%.a: $$(call objects,$$*,$B/
 ifeq ($(WRAPPER),static)
 $B/awsenv:
 	$(call run,LD)$(MUSL_CC) $(CFLAGS) -nostartfiles -static \
-		-Wl,-pie,--no-dynamic-linker,--gc-sections,-z,relro,-z,now,-z,noexecstack \
+		-Wl,-pie,--no-dynamic-linker,--gc-sections,-z,noseparate-code \
+		-Wl,-z,relro,-z,now,-z,noexecstack \
 		$(LDFLAGS) -o $@ $(MUSL_DIR)/rcrt1.o $(MUSL_DIR)/crti.o \
 		$(call gccfile,crtbeginS.o) $(filter %.o,$^) $(archives) \
 		$(call gccfile,crtendS.o) $(MUSL_DIR)/crtn.o

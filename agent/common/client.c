@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -27,10 +26,11 @@ static enum aw_err
 try_dir(char dir[static CLIENT_PATH], const char *parent, const char *name,
     bool create)
 {
-	int n = snprintf(dir, CLIENT_PATH, "%s/%s", parent, name);
-
-	if (n < 0 || n >= CLIENT_PATH - (int)sizeof("/forward.sock"))
+	/* snprintf would be a fifth of what the wrapper weighs. */
+	if (strlen(parent) + 1 + strlen(name) + sizeof("/forward.sock") >
+	    CLIENT_PATH)
 		return AW_NOAGENT;
+	stpcpy(stpcpy(stpcpy(dir, parent), "/"), name);
 	if (is_private(dir))
 		return AW_OK;
 	if (!create || !is_private(parent))
@@ -47,11 +47,15 @@ enum aw_err
 client_dir(char dir[static CLIENT_PATH], bool create)
 {
 	const char *xdg = getenv("XDG_RUNTIME_DIR");
-	char parent[64], uid[16];
+	char parent[64], digits[16], *uid = digits + sizeof(digits) - 1;
+	unsigned long n = geteuid();
 	enum aw_err r = AW_NOAGENT;
 
-	snprintf(uid, sizeof(uid), "%lu", (unsigned long)geteuid());
-	snprintf(parent, sizeof(parent), "/run/user/%s", uid);
+	*uid = '\0';
+	do {
+		*--uid = (char)('0' + n % 10);
+	} while (n /= 10);
+	stpcpy(stpcpy(parent, "/run/user/"), uid);
 	if (xdg && xdg[0] == '/')
 		r = try_dir(dir, xdg, "awsenv", create);
 	if (r == AW_NOAGENT)

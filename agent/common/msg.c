@@ -12,8 +12,8 @@
 enum type { END, U8, BOOL, U32, U64, VIEW };
 
 struct field {
-	enum type type;
-	size_t offset;
+	uint8_t type; /* enum type; small, since the wrapper carries them all */
+	uint16_t offset;
 };
 
 #define F(type, msg, member)                       \
