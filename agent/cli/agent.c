@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The connection to the agent. A broker may die at any time and be replaced:
+ * what it had not answered is asked again, on a new connection.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "awsenv/io.h"
+#include "awsenv/own.h"
+
+#include "agent/cli/cli.h"
+
+#define CONNECT_MS 5000
+#define REPEAT_MS 30000
+#define LIST_MS 10000
+
+static bool
+is_set(const char *name)
+{
+	const char *v = getenv(name);
+
+	return v && *v;
+}
+
+bool
+agent_foreign(void)
+{
+	return is_set("SSH_CONNECTION") && !is_set("AWSENV_SOCK");
+}
+
+static enum aw_err
+no_agent(const struct agent *a, enum agent_start start)
+{
+	if (is_set("AWSENV_SOCK"))
+		warn("no agent answers on AWSENV_SOCK=%s; start it there, or "
+		     "unset the variable",
+		    shown(view_str(a->path)));
+	else if (start != AGENT_AS_IS && agent_foreign())
+		warn(
+		    "agent not forwarded to this host; ssh -R "
+		    "SOCKET:LOCAL-SOCKET and AWSENV_SOCK bring one\n"
+		    "        along, or awsenv login --here logs in here, where "
+		    "root will hold that login");
+	else
+		warn("no agent runs; awsenv login starts one");
+	return AW_NOAGENT;
+}
+
+static enum aw_err
+told(const struct agent *a, enum aw_err r)
+{
+	switch (r) {
+	case AW_OK:
+		break;
+	case AW_CONFIG:
+		warn(
+		    "AWSENV_SOCK must be an absolute path of less than %d bytes",
+		    CLIENT_PATH);
+		break;
+	case AW_DENIED:
+		warn("the socket %s is not of an agent of yours",
+		    shown(view_str(a->path)));
+		break;
+	case AW_BUSY:
+		warn("the agent on %s does not accept connections; try again",
+		    shown(view_str(a->path)));
+		break;
+	default:
+		warn("cannot reach the agent on %s: %s",
+		    shown(view_str(a->path)),
+		    r == AW_SYSTEM ? strerror(errno) : aw_strerror(r));
+		break;
+	}
+	return r;
+}
+
+enum aw_err
+agent_open(struct agent *a, enum agent_start start)
+{
+	enum aw_err r;
+
+	*a = (struct agent){.fd = -1};
+	a->start = !is_set("AWSENV_SOCK") &&
+	    (start == AGENT_START_HERE ||
+		(start == AGENT_START && !agent_foreign()));
+	r = client_path(a->path);
+	if (r == AW_OK)
+		r = client_connect(a->path, &a->fd, io_deadline(CONNECT_MS));
+	if (r != AW_NOAGENT)
+		return told(a, r);
+	return a->start ? daemon_start(a) : no_agent(a, start);
+}
+
+void
+agent_close(struct agent *a)
+{
+	if (a->fd >= 0)
+		close(a->fd);
+	a->fd = -1;
+}
+
+/* Connect again after the broker went; the supervisor listens on. */
+static enum aw_err
+reconnect(struct agent *a, int64_t deadline)
+{
+	agent_close(a);
+	poll(NULL, 0, 20);
+	return client_connect(a->path, &a->fd, deadline);
+}
+
+static enum aw_err
+no_answer(const struct agent *a, const char *name, enum aw_err r)
+{
+	const char *path = shown(view_str(a->path));
+
+	switch (r) {
+	case AW_DENIED:
+		warn("the agent on %s does not know %s; is it an older awsenv, "
+		     "or no awsenv?",
+		    path, name);
+		/* Not a refusal by policy. */
+		return AW_PROTO;
+	case AW_PROTO:
+		warn("the agent on %s gave a malformed answer to %s", path,
+		    name);
+		break;
+	case AW_TIMEOUT:
+		warn("the agent on %s did not answer %s in time", path, name);
+		break;
+	case AW_GONE:
+	case AW_NOAGENT:
+		warn("the agent on %s went away", path);
+		return AW_NOAGENT;
+	default:
+		return told(a, r);
+	}
+	return r;
+}
+
+enum aw_err
+agent_ask(struct agent *a, const char *name, enum msg_kind req_kind,
+    const void *req, enum msg_kind rep_kind, void *rep, struct buf *frame,
+    int ms)
+{
+	int64_t repeat = io_deadline(REPEAT_MS);
+	enum aw_err r;
+
+	for (;;) {
+		r = client_ask(a->fd, name, req_kind, req, rep_kind, rep, frame,
+		    io_deadline(ms));
+		if (r != AW_GONE)
+			break;
+		/* Nobody there: not a broker ended, but the agent. */
+		if (io_deadline(0) >= repeat ||
+		    (r = reconnect(a, repeat)) != AW_OK)
+			break;
+	}
+	return r == AW_OK ? r : no_answer(a, name, r);
+}
+
+enum aw_err
+agent_list(struct agent *a, enum list_what what, struct buf *items)
+{
+	struct list_req req = {.what = (uint8_t)what};
+	AUTOBUF struct buf frame = {0};
+	struct list_rep rep;
+	enum aw_err r;
+
+	do {
+		r = agent_ask(a, "list@awsenv", MSG_LIST_REQ, &req,
+		    MSG_LIST_REP, &rep, &frame, LIST_MS);
+		if (r != AW_OK)
+			return r;
+		if (rep.error != AW_OK)
+			return complain(NULL, rep.error, rep.text);
+		buf_put(items, rep.items.p, rep.items.n);
+		/* One that does not go on would be asked for for ever. */
+		if (items->bad || (rep.next && rep.next <= req.from))
+			return no_answer(a, "list@awsenv", AW_PROTO);
+		req.from = rep.next;
+	} while (req.from);
+	return AW_OK;
+}

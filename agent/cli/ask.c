@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: ISC */
+/* Who is asked for, as this process sees it; and what the agent answers. */
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/cli/cli.h"
+
+/* What of our environment counts for a login and for finding AWS: PROTOCOL,
+ * "environment". */
+static const char *const counting[] = {
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "AWS_CA_BUNDLE",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_SSO",
+    "AWS_ENDPOINT_URL_SSO_OIDC",
+    "AWS_ENDPOINT_URL_STS",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_USE_FIPS_ENDPOINT",
+    "AWS_USE_DUALSTACK_ENDPOINT",
+    "AWS_STS_REGIONAL_ENDPOINTS",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    NULL,
+};
+
+/* An empty variable is an unset one. */
+static const char *
+setting(const char *name)
+{
+	const char *v = getenv(name);
+
+	return v && *v ? v : NULL;
+}
+
+static const char *
+profile_chosen(const struct options *o)
+{
+	static const char *const names[] = {
+	    "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWSENV_PROFILE"};
+	const char *p = o->profile;
+	size_t i;
+
+	if (o->given & (OPT_ACCOUNT | OPT_SESSION))
+		return NULL;
+	for (i = 0; !p && i < sizeof(names) / sizeof(names[0]); i++)
+		p = setting(names[i]);
+	return p;
+}
+
+/* The agent has a working directory and a HOME of its own. */
+static bool
+path_absolute(const char *path, char out[static PATH_MAX])
+{
+	const char *home = setting("HOME");
+	char here[PATH_MAX];
+
+	if (path[0] == '/')
+		return format(out, PATH_MAX, "%s", path);
+	if (path[0] == '~' && path[1] == '/' && home)
+		return format(out, PATH_MAX, "%s%s", home, path + 1);
+	return getcwd(here, sizeof(here)) &&
+	    format(out, PATH_MAX, "%s/%s", here, path);
+}
+
+static enum aw_err
+config_find(struct question *q)
+{
+	const char *named = setting("AWS_CONFIG_FILE");
+	const char *home = setting("HOME");
+
+	if (named) {
+		if (!path_absolute(named, q->config)) {
+			warn(
+			    "AWS_CONFIG_FILE=%s cannot be made an absolute path",
+			    shown(view_str(named)));
+			return AW_CONFIG;
+		}
+		strcpy(q->stamped, q->config);
+		return AW_OK;
+	}
+	if (home)
+		format(q->stamped, PATH_MAX, "%s/.aws/config", home);
+	return AW_OK;
+}
+
+static void
+env_add(struct buf *env, const char *name, const char *value)
+{
+	buf_put(env, name, strlen(name));
+	buf_u8(env, '=');
+	buf_put(env, value, strlen(value) + 1);
+}
+
+static void
+env_collect(struct buf *env, const char *region)
+{
+	char path[PATH_MAX];
+	const char *v;
+	size_t i;
+
+	for (i = 0; counting[i]; i++) {
+		v = setting(counting[i]);
+		if (region && !strcmp(counting[i], "AWS_REGION"))
+			v = region;
+		if (v && !strcmp(counting[i], "AWS_CA_BUNDLE") &&
+		    path_absolute(v, path))
+			v = path;
+		if (v)
+			env_add(env, counting[i], v);
+	}
+}
+
+enum aw_err
+question_begin(struct question *q, const struct options *o)
+{
+	enum aw_err r;
+
+	*q = (struct question){.look = -1, .looker = -1};
+	if ((r = config_find(q)) != AW_OK)
+		return r;
+	stamp_begin(q->stamped, &q->look, &q->looker, &q->ask.stamp);
+	env_collect(&q->env, o->region);
+	if (q->env.bad) {
+		warn("%s", aw_strerror(AW_NOMEM));
+		return AW_NOMEM;
+	}
+	q->profile = profile_chosen(o);
+	q->ask.config = view_str(q->config);
+	q->ask.env = view_of(&q->env);
+	q->ask.profile = view_str(q->profile);
+	q->ask.session = view_str(o->session);
+	q->ask.account = view_str(o->account);
+	q->ask.role = view_str(o->role);
+	return AW_OK;
+}
+
+void
+question_ready(struct question *q)
+{
+	stamp_end(q->look, q->looker, &q->ask.stamp);
+	q->look = -1;
+}
+
+void
+question_end(struct question *q)
+{
+	if (q->look >= 0)
+		close(q->look);
+	buf_free(&q->env);
+}
+
+const char *
+question_name(const struct question *q)
+{
+	static char name[512];
+
+	if (q->ask.account.n)
+		format(name, sizeof(name), "account %s role %s",
+		    shown(q->ask.account), shown(q->ask.role));
+	else if (q->ask.session.n)
+		format(name, sizeof(name), "sso-session %s",
+		    shown(q->ask.session));
+	else
+		format(name, sizeof(name), "profile %s",
+		    q->profile ? shown(q->ask.profile) : "default");
+	return name;
+}
+
+/* How to name the same again on a command line. */
+static const char *
+question_flags(const struct question *q)
+{
+	static char flags[512];
+
+	flags[0] = '\0';
+	if (q->ask.session.n)
+		format(flags, sizeof(flags), " --sso-session %s",
+		    shown(q->ask.session));
+	else if (q->profile)
+		format(flags, sizeof(flags), " -p %s", shown(q->ask.profile));
+	return flags;
+}
+
+enum aw_err
+complain(const struct question *q, uint32_t error, struct view text)
+{
+	const char *name = q ? question_name(q) : "";
+	const char *what = shown(text);
+	bool told = q && strstr(what, strrchr(name, ' ') + 1);
+
+	if (!*what)
+		what = aw_strerror((enum aw_err)error);
+	if (error == AW_LOGIN)
+		warn("%s: a login is needed; run: awsenv login%s", name,
+		    q ? question_flags(q) : "");
+	else
+		warn("%s%s%s", told || !q ? "" : name, told || !q ? "" : ": ",
+		    what);
+	return (enum aw_err)error;
+}
+
+int
+exit_of(enum aw_err e)
+{
+	switch (e) {
+	case AW_OK:
+		return EXIT_GOOD;
+	case AW_LOGIN:
+		return EXIT_LOGIN;
+	case AW_NOPROFILE:
+	case AW_CONFIG:
+		return EXIT_CONFIG;
+	case AW_DENIED:
+	case AW_AWS:
+		return EXIT_REFUSED;
+	case AW_NETWORK:
+	case AW_TIMEOUT:
+		return EXIT_AWS;
+	case AW_NOAGENT:
+		return EXIT_NOAGENT;
+	default:
+		return EXIT_OTHER;
+	}
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Opening the sign-in page on a desktop. Whether that works is nobody's
+ * business here: the URL stands on the screen.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+
+#include "awsenv/own.h"
+
+#include "agent/cli/cli.h"
+
+#define WORDS 16
+
+extern char **environ;
+
+static const char *
+setting(const char *name)
+{
+	const char *v = getenv(name);
+
+	return v && *v ? v : NULL;
+}
+
+static bool
+is_desktop(void)
+{
+	return (setting("DISPLAY") || setting("WAYLAND_DISPLAY")) &&
+	    !setting("SSH_CONNECTION") && isatty(STDERR_FILENO);
+}
+
+/*
+ * Forty commands that find the same login missing open one page, not forty: the
+ * ticket of the last one that was opened stands in a file beside the socket.
+ */
+static bool
+is_first(uint64_t ticket)
+{
+	char path[CLIENT_PATH + sizeof("/browser")];
+	AUTOCLOSE int fd = -1;
+	uint64_t last = 0;
+
+	if (client_dir(path, false) != AW_OK)
+		return true;
+	strcat(path, "/browser");
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 || flock(fd, LOCK_EX) != 0)
+		return true;
+	if (pread(fd, &last, sizeof(last), 0) == sizeof(last) && last == ticket)
+		return false;
+	return pwrite(fd, &ticket, sizeof(ticket), 0) == sizeof(ticket);
+}
+
+/* The word with the URL in the place of %s, in `out`. */
+static bool
+word_fill(const char *word, const char *url, char *out, size_t size)
+{
+	const char *mark = strstr(word, "%s");
+
+	if (!mark)
+		return format(out, size, "%s", word);
+	return format(
+	    out, size, "%.*s%s%s", (int)(mark - word), word, url, mark + 2);
+}
+
+/* One command of BROWSER, split at blanks as a person would read it; no shell
+ * ever sees the URL. Returns if there is no such program. */
+static void
+browser_try(char *command, char *url)
+{
+	char filled[4096 + 512], *argv[WORDS + 2], *word, *rest = NULL;
+	bool placed = false;
+	size_t n = 0;
+
+	for (word = strtok_r(command, " \t", &rest); word && n < WORDS;
+	     word = strtok_r(NULL, " \t", &rest)) {
+		argv[n++] = word;
+		if (placed || !strstr(word, "%s"))
+			continue;
+		if (!word_fill(word, url, filled, sizeof(filled)))
+			return;
+		argv[n - 1] = filled;
+		placed = true;
+	}
+	if (!n)
+		return;
+	if (!placed)
+		argv[n++] = url;
+	argv[n] = NULL;
+	exec_search(argv, environ);
+}
+
+static void
+browsers_try(char *url)
+{
+	static char xdg[] = "xdg-open";
+	const char *list = setting("AWSENV_BROWSER");
+	char *commands, *command, *rest = NULL;
+
+	if (!list)
+		list = setting("BROWSER");
+	if (list && (commands = strdup(list))) {
+		for (command = strtok_r(commands, ":", &rest); command;
+		     command = strtok_r(NULL, ":", &rest))
+			browser_try(command, url);
+	}
+	if (!setting("AWSENV_BROWSER"))
+		exec_search((char *[]){xdg, url, NULL}, environ);
+}
+
+/* A grandchild in a session of its own, that no job control of ours reaches. */
+static void
+detach(char *url)
+{
+	int null;
+
+	if (setsid() < 0 || fork() != 0)
+		_exit(EXIT_GOOD);
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
+	    dup2(null, STDOUT_FILENO) < 0 || dup2(null, STDERR_FILENO) < 0)
+		_exit(EXIT_OTHER);
+	sigpipe_restore();
+	browsers_try(url);
+	_exit(EXIT_NOTFOUND);
+}
+
+void
+browser_open(const struct login_rep *l, bool again)
+{
+	AUTOFREE char *url = NULL;
+	pid_t pid;
+
+	if (!is_desktop() || !url_is_sound(l->url))
+		return;
+	if (!is_first(l->ticket) && !again)
+		return;
+	if (!(url = view_dup(l->url)))
+		return;
+	if ((pid = fork()) == 0)
+		detach(url);
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The wrapper, grouped by file. It is a short-lived process of one person: a
+ * function that returns enum aw_err and fails has told the person why, unless
+ * its comment says otherwise; exit_of() turns the error into the exit status.
+ */
+#ifndef AWSENV_CLI_H
+#define AWSENV_CLI_H
+
+#include <limits.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "awsenv/buf.h"
+#include "awsenv/client.h"
+#include "awsenv/err.h"
+#include "awsenv/msg.h"
+
+/* Exit statuses; awsenv(1) is their specification. */
+enum {
+	EXIT_GOOD = 0,
+	EXIT_OTHER = 1,
+	EXIT_USAGE = 2,
+	EXIT_LOGIN = 3,
+	EXIT_CONFIG = 4,
+	EXIT_REFUSED = 5,
+	EXIT_AWS = 6,
+	EXIT_NOAGENT = 7,
+	EXIT_OURS = 125,
+	EXIT_CANNOT = 126,
+	EXIT_NOTFOUND = 127,
+};
+
+/* options.c: one table of options for all verbs. */
+
+enum option_bit {
+	OPT_PROFILE = 1 << 0,
+	OPT_ACCOUNT = 1 << 1,
+	OPT_ROLE = 1 << 2,
+	OPT_SESSION = 1 << 3,
+	OPT_REGION = 1 << 4,
+	OPT_ENV = 1 << 5,
+	OPT_WAIT = 1 << 6,
+	OPT_NO_WAIT = 1 << 7,
+	OPT_CORE = 1 << 8,
+	OPT_NO_BROWSER = 1 << 9,
+	OPT_HERE = 1 << 10,
+	OPT_ALL = 1 << 11,
+	OPT_CREDENTIALS = 1 << 12,
+	OPT_JSON = 1 << 13,
+	OPT_KEYRING = 1 << 14,
+	OPT_CHECK = 1 << 15,
+	OPT_FORMAT = 1 << 16,
+	OPT_UNSET = 1 << 17,
+	OPT_HELP = 1 << 18,
+	OPT_VERSION = 1 << 19,
+	OPT_SERVE = 1 << 20,
+	OPT_FOR = 1 << 21,
+};
+
+#define OPT_WHO \
+	(OPT_PROFILE | OPT_ACCOUNT | OPT_ROLE | OPT_SESSION | OPT_REGION)
+#define OPT_WAITING (OPT_WAIT | OPT_NO_WAIT | OPT_NO_BROWSER)
+#define OPT_RUN (OPT_WHO | OPT_WAITING | OPT_ENV | OPT_CORE)
+
+struct options {
+	unsigned int given; /* option_bit */
+	const char *profile;
+	const char *account;
+	const char *role;
+	const char *session;
+	const char *region;
+	const char *format;
+	int wait;	/* seconds; -1: not said */
+	uint32_t check; /* seconds */
+};
+
+/*
+ * Take options from the front of *argv, until a word that is none, or "--",
+ * which is taken and reported. False: told the person what is wrong.
+ */
+bool options_take(struct options *, char ***argv, bool *dashes);
+/* That what was given goes with `allowed` and with itself. */
+bool options_fit(
+    const struct options *, unsigned int allowed, const char *verb);
+/* The lines of --help on these options. */
+void options_help(unsigned int allowed, struct buf *);
+/* "90s", "15m", "2h", "90": seconds. */
+bool duration_parse(const char *, uint32_t *seconds);
+/* The entry of a NULL-terminated array that is most like the word, or NULL. */
+const char *nearest(const char *word, const char *const *among);
+
+/* verbs.c: the table of verbs. */
+
+struct verb {
+	const char *name;
+	/* operands: argv ends with NULL; returns the exit status */
+	int (*run)(const struct options *, char **argv);
+	unsigned int options;
+	const char *usage;
+	const char *help;
+};
+
+const struct verb *verb_find(const char *name); /* NULL: none, a command */
+int verb_help(const struct verb *);
+/* EXIT_GOOD, or the usage error of a verb that takes no operands. */
+int verb_alone(const char *name, char **argv);
+int usage(void);
+
+/* format.c: enough of a printf. */
+
+void format_put(struct buf *, const char *fmt, va_list);
+/* False, and an empty string, if it does not fit. */
+bool format(char *out, size_t size, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* text.c: what people and scripts read. */
+
+/* One write to stderr; warn() puts "awsenv: " before and ends the line. */
+void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Append to a text that is written whole; nothing secret may pass by here. */
+void text_add(struct buf *, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/*
+ * The view as printable UTF-8: what a terminal could take for a command, or a
+ * reader for other text, becomes '?'. It lives as long as the process.
+ */
+const char *shown(struct view);
+/* A JSON string with its quotes; not UTF-8 becomes '?'. */
+void json_string(struct buf *, struct view);
+/* A time as text in quotes, or null if there is none. */
+void json_time(struct buf *, uint64_t when);
+/* Write all to standard output; false, and told, if it did not take it. */
+bool text_print(struct buf *);
+#define ISO_TIME 24
+void iso_time(char out[static ISO_TIME], uint64_t when); /* ...T12:00:00Z */
+#define CLOCK_TIME 24
+/* Local time, "14:05", with the date if that is not today. */
+void clock_time(char out[static CLOCK_TIME], uint64_t when);
+#define TIME_LEFT 32
+void time_left(char out[static TIME_LEFT], uint64_t when); /* "47 minutes" */
+uint64_t now(void);
+
+/* ask.c: who is asked for, and the errors that an agent answers. */
+
+struct question {
+	struct ask ask;
+	const char *profile; /* for messages; NULL: account and role */
+	char config[PATH_MAX];
+	char stamped[PATH_MAX];
+	struct buf env;
+	int look; /* stamp.c */
+	pid_t looker;
+};
+
+/* Starts to look at the config file; question_ready() waits for that. */
+enum aw_err question_begin(struct question *, const struct options *);
+void question_ready(struct question *);
+void question_end(struct question *);
+/* "profile marketing", or "account ... role ..." */
+const char *question_name(const struct question *);
+/* Tell the person what the agent answered. Returns the error. */
+enum aw_err complain(const struct question *, uint32_t error, struct view text);
+int exit_of(enum aw_err);
+
+/* stamp.c: a look at a file that cannot keep us, whatever its file system. */
+
+void stamp_begin(const char *path, int *look, pid_t *looker, struct stamp *);
+void stamp_end(int look, pid_t looker, struct stamp *);
+
+/* agent.c: the connection. */
+
+struct agent {
+	char path[CLIENT_PATH];
+	int fd;
+	bool start; /* one may be started */
+};
+
+enum agent_start { AGENT_AS_IS, AGENT_START, AGENT_START_HERE };
+
+/* In an SSH session with no agent of its own named: what is started here, root
+ * here holds. */
+bool agent_foreign(void);
+/* AGENT_AS_IS: only one that runs. The others start one where it is proper. */
+enum aw_err agent_open(struct agent *, enum agent_start);
+void agent_close(struct agent *);
+/*
+ * One request, repeated while brokers die, for 30 s. `frame` keeps what the
+ * views of *rep point to. AW_OK: see the reply's own error.
+ */
+enum aw_err agent_ask(struct agent *, const char *name, enum msg_kind req_kind,
+    const void *req, enum msg_kind rep_kind, void *rep, struct buf *frame,
+    int ms);
+/* A list, which comes in pages, as one list of messages. */
+enum aw_err agent_list(struct agent *, enum list_what, struct buf *items);
+
+/* daemon.c: starting and stopping the agent. */
+
+/* Start one and connect to it. */
+enum aw_err daemon_start(struct agent *);
+int agent_verb(const struct options *, char **argv);
+
+/* creds.c */
+
+struct given {
+	struct creds_rep rep;
+	struct creds creds;
+	char region[64]; /* to be set; may be empty */
+	struct buf frame;
+};
+
+enum creds_how {
+	CREDS_HALF = 1,	 /* they will be frozen: half of their life left */
+	CREDS_LOGIN = 2, /* show the login where a person looks */
+};
+
+/* Credentials whose every part has been checked against its alphabet; to be
+ * freed if AW_OK. */
+enum aw_err creds_get(const struct options *, unsigned int how, struct given *);
+void creds_free(struct given *);
+
+/* environ.c: pure. Lists are "NAME=value\0" as in msg.h. */
+
+/* NULL-terminated: all that we set, and all that would beat or break it. */
+extern const char *const environ_ours[];
+extern const char *const environ_conflicts[];
+/* What a command is given, in the order of environ_ours. */
+void environ_set(const struct given *, struct buf *list);
+/* May the profile's settings have this one? */
+bool environ_setting(struct view entry);
+/* Does the environment have that entry's variable? */
+bool environ_has(char *const *env, struct view entry);
+/*
+ * A new environment: `old` without ours and conflicting variables, then `set`,
+ * then those settings whose variable is not there yet. Entries point into the
+ * arguments; the array is the caller's to free. NULL: no memory.
+ */
+char **environ_make(char *const *old, struct view set, struct view settings);
+
+/* run.c */
+
+int run(const struct options *, char **argv);
+int exec_verb(const struct options *, char **argv);
+/* Replace this process; returns 126 or 127 with errno. */
+int exec_search(char *const *argv, char *const *env);
+/* What the shell that called us did with SIGPIPE, before main() ignored it. */
+void sigpipe_ignore(void);
+void sigpipe_restore(void);
+
+/* login.c */
+
+/* Does a person look, or did one ask to wait? */
+bool login_wanted(const struct options *);
+/* Show the login and wait until there is a token. */
+enum aw_err login_wait(
+    struct agent *, struct question *, const struct options *, bool always);
+int login_verb(const struct options *, char **argv);
+
+/* screen.c: how a login looks. */
+
+struct screen {
+	bool tty;
+	unsigned int rows;
+	unsigned int cols;
+	bool utf8;
+	bool plain; /* no escape sequences */
+};
+
+void screen_open(struct screen *);
+/* False: the agent's reply holds something that must not be shown. */
+bool screen_login(
+    const struct screen *, const struct login_rep *, struct buf *);
+bool url_is_sound(struct view url);
+
+/* browser.c */
+
+/* Open the URL if this is a desktop. `again`: even if another awsenv did. */
+void browser_open(const struct login_rep *, bool again);
+
+/* status.c asks; report.c writes it for people, report_json.c for programs. */
+
+struct status {
+	struct status_rep rep;
+	const char *socket;
+	struct buf logins; /* lists of messages, as list@awsenv has them */
+	struct buf roles;
+	struct buf keys;
+	struct buf problems;
+	bool keyring; /* keys was asked for */
+	bool profile; /* one was named */
+};
+
+int status_verb(const struct options *, char **argv);
+void report_text(const struct status *, struct buf *out);
+void report_json(const struct status *, struct buf *out);
+
+/* export.c, process.c, whoami.c, logout.c */
+
+int export_verb(const struct options *, char **argv);
+int process_verb(const struct options *, char **argv);
+int whoami_verb(const struct options *, char **argv);
+int logout_verb(const struct options *, char **argv);
+
+#endif

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Credentials as variables, quoted for whoever will read them. What a command
+ * would be given, and nothing that would beat it: in the dialects of shells,
+ * conflicting variables that are set here are unset.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "awsenv/io.h"
+#include "awsenv/own.h"
+
+#include "agent/cli/cli.h"
+
+extern char **environ;
+
+struct dialect {
+	const char *name;
+	void (*set)(struct buf *, struct view name, struct view value);
+	/* NULL: it has no words for that */
+	void (*unset)(struct buf *, struct view name);
+	const char *open, *between, *close;
+	bool shell; /* conflicts are unset, too */
+};
+
+/* In quotes q, with `escape` before each of the special characters. */
+static void
+quote(struct buf *out, struct view v, char q, const char *special,
+    const char *escape)
+{
+	uint32_t i;
+
+	buf_u8(out, (uint8_t)q);
+	for (i = 0; i < v.n; i++) {
+		if (strchr(special, v.p[i]))
+			buf_put(out, escape, strlen(escape));
+		buf_u8(out, v.p[i]);
+	}
+	buf_u8(out, (uint8_t)q);
+}
+
+static void
+quote_sh(struct buf *out, struct view v)
+{
+	uint32_t i;
+
+	buf_u8(out, '\'');
+	for (i = 0; i < v.n; i++) {
+		if (v.p[i] == '\'')
+			buf_put(out, "'\\'", 3);
+		buf_u8(out, v.p[i]);
+	}
+	buf_u8(out, '\'');
+}
+
+/* Readers of NAME=value lines that know no quotes are many (env(1) by way of
+ * the shell, docker): there are quotes only where they cannot be done without. */
+static bool
+is_plain(struct view v)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "abcdefghijklmnopqrstuvwxyz"
+				    "0123456789+/=_-.:%@,";
+	uint32_t i;
+
+	for (i = 0; i < v.n; i++) {
+		if (!strchr(plain, v.p[i]))
+			return false;
+	}
+	return v.n != 0;
+}
+
+static void
+put(struct buf *out, const char *before, struct view name, const char *after)
+{
+	buf_put(out, before, strlen(before));
+	buf_put(out, name.p, name.n);
+	buf_put(out, after, strlen(after));
+}
+
+static void
+set_env(struct buf *out, struct view name, struct view value)
+{
+	put(out, "export ", name, "=");
+	quote_sh(out, value);
+	buf_u8(out, '\n');
+}
+
+static void
+unset_env(struct buf *out, struct view name)
+{
+	put(out, "unset ", name, "\n");
+}
+
+static void
+set_plain(struct buf *out, struct view name, struct view value)
+{
+	put(out, "", name, "=");
+	if (is_plain(value))
+		buf_put(out, value.p, value.n);
+	else
+		quote_sh(out, value);
+	buf_u8(out, '\n');
+}
+
+static void
+set_fish(struct buf *out, struct view name, struct view value)
+{
+	put(out, "set -gx ", name, " ");
+	quote(out, value, '\'', "'\\", "\\");
+	buf_put(out, ";\n", 2);
+}
+
+static void
+unset_fish(struct buf *out, struct view name)
+{
+	put(out, "set -e ", name, ";\n");
+}
+
+static void
+set_powershell(struct buf *out, struct view name, struct view value)
+{
+	put(out, "$Env:", name, "=");
+	quote(out, value, '\'', "'", "'");
+	buf_u8(out, '\n');
+}
+
+static void
+unset_powershell(struct buf *out, struct view name)
+{
+	put(out, "Remove-Item -ErrorAction Ignore Env:", name, "\n");
+}
+
+static void
+set_dotenv(struct buf *out, struct view name, struct view value)
+{
+	put(out, "", name, "=");
+	if (is_plain(value))
+		buf_put(out, value.p, value.n);
+	else
+		quote(out, value, '"', "\"\\$`", "\\");
+	buf_u8(out, '\n');
+}
+
+static void
+set_json(struct buf *out, struct view name, struct view value)
+{
+	buf_put(out, "  ", 2);
+	json_string(out, name);
+	buf_put(out, ": ", 2);
+	json_string(out, value);
+}
+
+static void
+unset_json(struct buf *out, struct view name)
+{
+	put(out, "  \"", name, "\": null");
+}
+
+static const struct dialect dialects[] = {
+    {"env", set_env, unset_env, "", "", "", true},
+    {"env-no-export", set_plain, unset_env, "", "", "", false},
+    {"fish", set_fish, unset_fish, "", "", "", true},
+    {"powershell", set_powershell, unset_powershell, "", "", "", true},
+    {"dotenv", set_dotenv, NULL, "", "", "", false},
+    {"json", set_json, unset_json, "{\n", ",\n", "\n}\n", false},
+};
+
+#define NDIALECTS (sizeof(dialects) / sizeof(dialects[0]))
+
+static const struct dialect *
+dialect_find(const char *name)
+{
+	const char *names[NDIALECTS + 1], *near;
+	size_t i;
+
+	for (i = 0; i < NDIALECTS; i++) {
+		names[i] = dialects[i].name;
+		if (!name || !strcmp(name, dialects[i].name))
+			return &dialects[i];
+	}
+	names[i] = NULL;
+	near = nearest(name, names);
+	warn("no format %s; %s%s", shown(view_str(name)),
+	    near ? "did you mean " : "see awsenv export --help",
+	    near ? near : "");
+	return NULL;
+}
+
+static void
+unset_all(const struct dialect *d, struct buf *out)
+{
+	const char *const *name;
+
+	buf_put(out, d->open, strlen(d->open));
+	for (name = environ_ours; *name; name++) {
+		if (name != environ_ours)
+			buf_put(out, d->between, strlen(d->between));
+		d->unset(out, view_str(*name));
+	}
+	buf_put(out, d->close, strlen(d->close));
+}
+
+static void
+set_entry(const struct dialect *d, struct view e, bool first, struct buf *out)
+{
+	const uint8_t *equals = memchr(e.p, '=', e.n);
+	struct view name = {e.p, (uint32_t)(equals - e.p)};
+	struct view value = {equals + 1, e.n - name.n - 1};
+
+	if (!first)
+		buf_put(out, d->between, strlen(d->between));
+	d->set(out, name, value);
+}
+
+static void
+set_all(const struct dialect *d, const struct given *g, struct view list,
+    struct buf *out)
+{
+	struct view settings = g->rep.settings, e;
+	const char *const *name;
+	bool first = true;
+
+	buf_put(out, d->open, strlen(d->open));
+	for (name = environ_conflicts; d->shell && *name; name++) {
+		if (getenv(*name))
+			d->unset(out, view_str(*name));
+	}
+	for (; view_entry(&list, &e); first = false)
+		set_entry(d, e, first, out);
+	while (view_entry(&settings, &e)) {
+		if (environ_setting(e) && !environ_has(environ, e))
+			set_entry(d, e, false, out);
+	}
+	buf_put(out, d->close, strlen(d->close));
+}
+
+int
+export_verb(const struct options *o, char **argv)
+{
+	const struct dialect *d = dialect_find(o->format);
+	AUTOBUF struct buf out = {0}, list = {0};
+	int usage = verb_alone("export", argv);
+	struct given g;
+	enum aw_err r;
+
+	if (usage != EXIT_GOOD || !d)
+		return EXIT_USAGE;
+	if (o->given & OPT_UNSET) {
+		if (!d->unset) {
+			warn("%s has no way to unset a variable", d->name);
+			return EXIT_USAGE;
+		}
+		unset_all(d, &out);
+		return text_print(&out) ? EXIT_GOOD : EXIT_OTHER;
+	}
+	if ((r = creds_get(o, CREDS_HALF | CREDS_LOGIN, &g)) != AW_OK)
+		return exit_of(r);
+	environ_set(&g, &list);
+	set_all(d, &g, view_of(&list), &out);
+	out.bad |= list.bad;
+	creds_free(&g);
+	return text_print(&out) ? EXIT_GOOD : EXIT_OTHER;
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A login as one person meets it: show URL and code, wait until it is approved
+ * in a browser somewhere. The agent goes on with it when nobody waits.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <strings.h>
+
+#include "awsenv/io.h"
+#include "awsenv/own.h"
+
+#include "agent/cli/cli.h"
+
+#define LOGIN_MS 40000
+#define WAIT_MS 40000
+#define WAIT_HOLD 15 /* the time left is written anew that often */
+
+struct waiting {
+	struct agent *agent;
+	struct question *question;
+	const struct options *options;
+	struct screen screen;
+	struct login_rep rep;
+	struct buf frame;
+	uint64_t end;	   /* our own; 0: as long as the code is good */
+	bool always;	   /* the verb: show it whatever stderr is */
+	bool line;	   /* a line is there that is written over */
+	unsigned int anew; /* logins that ended under us */
+	char code[64];	   /* the one on the screen */
+};
+
+/* What Ctrl-C leaves behind, ready for a signal handler. */
+static char farewell[128];
+
+static void
+on_interrupt(int sig)
+{
+	ssize_t n = write(STDERR_FILENO, farewell, strlen(farewell));
+
+	(void)n;
+	signal(sig, SIG_DFL);
+	raise(sig);
+}
+
+static void
+farewell_set(const struct login_rep *l)
+{
+	struct sigaction now_is;
+	char until[CLOCK_TIME];
+
+	/* Under nohup, or in the background of a script, it stays ignored. */
+	if (sigaction(SIGINT, NULL, &now_is) != 0 ||
+	    now_is.sa_handler == SIG_IGN)
+		return;
+	clock_time(until, l->until);
+	/* The handler may come at any time, so not while this is written. */
+	signal(SIGINT, SIG_DFL);
+	format(farewell, sizeof(farewell),
+	    "\nawsenv: the code stays valid until %s; awsenv login shows it "
+	    "again\n",
+	    until);
+	signal(SIGINT, on_interrupt);
+}
+
+bool
+login_wanted(const struct options *o)
+{
+	if (o->given & OPT_NO_WAIT)
+		return false;
+	if (o->given & OPT_WAIT)
+		return o->wait > 0;
+	return isatty(STDERR_FILENO);
+}
+
+static void
+line_clear(struct waiting *w)
+{
+	if (w->line)
+		say("\r\033[K");
+	w->line = false;
+}
+
+/* On a terminal one line that is written over, elsewhere told once. */
+static void
+line_show(struct waiting *w, bool first)
+{
+	char until[CLOCK_TIME], left[TIME_LEFT];
+
+	clock_time(until, w->rep.until);
+	time_left(left, w->rep.until);
+	if (w->options->given & OPT_NO_WAIT) {
+		say("  Valid until %s (%s left).\n", until, left);
+	} else if (w->screen.plain) {
+		if (first)
+			say("  Valid until %s (%s left); waiting for the "
+			    "approval.\n",
+			    until, left);
+	} else {
+		say("\r\033[K  Valid until %s (%s left); waiting for the approval "
+		    "... ",
+		    until, left);
+		w->line = true;
+	}
+}
+
+static enum aw_err
+show(struct waiting *w)
+{
+	AUTOBUF struct buf out = {0};
+	struct login_rep *l = &w->rep;
+	char code[sizeof(w->code)];
+
+	format(code, sizeof(code), "%.*s", VIEW_ARG(l->code));
+	if (!strcmp(code, w->code)) {
+		line_show(w, false);
+		return AW_OK;
+	}
+	line_clear(w);
+	if (w->code[0])
+		say("awsenv: that code is no longer good; here is a new one\n\n");
+	if (!screen_login(&w->screen, l, &out) || out.bad) {
+		warn("%s: the agent gave a sign-in URL or code that is not fit "
+		     "to be shown",
+		    question_name(w->question));
+		return AW_PROTO;
+	}
+	io_write(STDERR_FILENO, view_of(&out), -1);
+	memcpy(w->code, code, sizeof(code));
+	line_show(w, true);
+	if (!(w->options->given & OPT_NO_WAIT))
+		farewell_set(l);
+	if (!(w->options->given & OPT_NO_BROWSER))
+		browser_open(l, w->always);
+	return AW_OK;
+}
+
+/* Somebody else than expected is no error, but must not pass unseen. */
+static void
+done(struct waiting *w)
+{
+	const struct login_rep *l = &w->rep;
+	const char *person = shown(l->person), *before = shown(l->before);
+	const char *expected = shown(l->expected);
+	char until[CLOCK_TIME];
+
+	line_clear(w);
+	clock_time(until, l->expires);
+	if (w->code[0])
+		say("awsenv: approved%s%s; logged in to %s until %s\n",
+		    *person ? " by " : "", person, shown(l->session), until);
+	else if (w->always)
+		say("awsenv: logged in to %s%s%s until %s\n", shown(l->session),
+		    *person ? " as " : "", person, until);
+	if (*person && *expected && strcasecmp(person, expected) != 0)
+		warn("WARNING: %s expects %s (awsenv_identity), not %s",
+		    question_name(w->question), expected, person);
+	else if (w->code[0] && *person && *before &&
+	    strcmp(person, before) != 0)
+		warn("WARNING: the last time it was %s who approved", before);
+}
+
+static enum aw_err
+login_ask(struct waiting *w)
+{
+	struct login_req req = {.ask = w->question->ask};
+
+	return agent_ask(w->agent, "login@awsenv", MSG_LOGIN_REQ, &req,
+	    MSG_LOGIN_REP, &w->rep, &w->frame, LOGIN_MS);
+}
+
+static enum aw_err
+wait_ask(struct waiting *w)
+{
+	struct wait_req req = {
+	    .ticket = w->rep.ticket,
+	    .seen = w->rep.state,
+	    .seconds = WAIT_HOLD,
+	};
+	uint64_t t = now();
+
+	if (w->end && w->end < t + WAIT_HOLD)
+		req.seconds = w->end > t ? (uint32_t)(w->end - t) : 0;
+	return agent_ask(w->agent, "wait@awsenv", MSG_WAIT_REQ, &req,
+	    MSG_LOGIN_REP, &w->rep, &w->frame, WAIT_MS);
+}
+
+static enum aw_err
+timed_out(struct waiting *w)
+{
+	char until[CLOCK_TIME];
+
+	line_clear(w);
+	clock_time(until, w->rep.until);
+	if (w->code[0])
+		warn(
+		    "%s: not approved within %d s; the code stays valid until %s, "
+		    "awsenv login shows it again",
+		    question_name(w->question), w->options->wait, until);
+	else
+		warn("%s: AWS gave no code within %d s",
+		    question_name(w->question), w->options->wait);
+	return AW_LOGIN;
+}
+
+/* Look at the reply. AW_TIMEOUT: it goes on; nothing was told. */
+static enum aw_err
+step(struct waiting *w)
+{
+	enum aw_err r;
+
+	if (w->rep.error == AW_GONE && w->anew++ < 3)
+		return (r = login_ask(w)) == AW_OK ? AW_TIMEOUT : r;
+	if (w->rep.error != AW_OK || w->rep.state == LOGIN_FAILED) {
+		line_clear(w);
+		if (w->rep.error != AW_OK)
+			return complain(w->question, w->rep.error, w->rep.text);
+		warn("%s: %s", question_name(w->question),
+		    w->rep.text.n ? shown(w->rep.text) : "the login failed");
+		return AW_LOGIN;
+	}
+	if (w->rep.state == LOGIN_DONE) {
+		done(w);
+		return AW_OK;
+	}
+	if (w->rep.state == LOGIN_PENDING) {
+		if ((r = show(w)) != AW_OK)
+			return r;
+		if (w->options->given & OPT_NO_WAIT)
+			return AW_OK;
+	}
+	if (w->end && now() >= w->end)
+		return timed_out(w);
+	return (r = wait_ask(w)) == AW_OK ? AW_TIMEOUT : r;
+}
+
+static enum aw_err
+refuse_here(const struct question *q)
+{
+	warn(
+	    "%s: a login is needed, and the agent here is not a forwarded one;\n"
+	    "        awsenv login --here logs in on this host, where root will "
+	    "hold that login",
+	    question_name(q));
+	return AW_LOGIN;
+}
+
+enum aw_err
+login_wait(
+    struct agent *a, struct question *q, const struct options *o, bool always)
+{
+	struct sigaction interrupt;
+	struct waiting w = {
+	    .agent = a,
+	    .question = q,
+	    .options = o,
+	    .always = always,
+	};
+	enum aw_err r;
+
+	if (agent_foreign() && !(o->given & OPT_HERE))
+		return refuse_here(q);
+	screen_open(&w.screen);
+	sigaction(SIGINT, NULL, &interrupt);
+	if (o->given & OPT_WAIT)
+		w.end = now() + (uint64_t)o->wait;
+	if ((r = login_ask(&w)) == AW_OK) {
+		do {
+			r = step(&w);
+		} while (r == AW_TIMEOUT);
+	}
+	sigaction(SIGINT, &interrupt, NULL);
+	buf_free(&w.frame);
+	return r;
+}
+
+int
+login_verb(const struct options *o, char **argv)
+{
+	struct agent a = {.fd = -1};
+	struct question q;
+	enum aw_err r;
+	int usage = verb_alone("login", argv);
+
+	if (usage != EXIT_GOOD)
+		return usage;
+	if (o->given & OPT_HERE && agent_foreign())
+		warn(
+		    "logging in on this host: its root will hold the login, until "
+		    "awsenv logout");
+	r = question_begin(&q, o);
+	if (r == AW_OK)
+		r = agent_open(
+		    &a, o->given & OPT_HERE ? AGENT_START_HERE : AGENT_START);
+	if (r == AW_OK) {
+		question_ready(&q);
+		r = login_wait(&a, &q, o, true);
+	}
+	agent_close(&a);
+	question_end(&q);
+	return exit_of(r);
+}

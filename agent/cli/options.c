@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One table of options for all verbs: which of them a verb takes is a column
+ * of the verb's row. "--opt=value" and "--opt value" are the same.
+ */
+#include <stddef.h>
+#include <string.h>
+
+#include "agent/cli/cli.h"
+
+enum shape { FLAG, TEXT, SECONDS, DURATION, ABSENT };
+
+struct row {
+	const char *name;
+	char letter;
+	enum shape shape;
+	unsigned int bit;
+	size_t offset;
+	const char *value;
+	const char *help;
+};
+
+#define AT(member) offsetof(struct options, member)
+
+/* clang-format off */
+static const struct row rows[] = {
+	{"profile", 'p', TEXT, OPT_PROFILE, AT(profile), "PROFILE",
+	    "of ~/.aws/config; else AWS_PROFILE, ..."},
+	{"account", 0, TEXT, OPT_ACCOUNT, AT(account), "ID|NAME",
+	    "instead of a profile, with --role"},
+	{"role", 0, TEXT, OPT_ROLE, AT(role), "NAME",
+	    "the role in that account"},
+	{"sso-session", 0, TEXT, OPT_SESSION, AT(session), "NAME",
+	    "which login, where there are several"},
+	{"region", 0, TEXT, OPT_REGION, AT(region), "REGION",
+	    "instead of the profile's"},
+	{"env", 0, FLAG, OPT_ENV, 0, NULL,
+	    "give frozen keys in variables (the default)"},
+	{"wait", 0, SECONDS, OPT_WAIT, AT(wait), "SECONDS",
+	    "wait that long for a login, terminal or not"},
+	{"no-wait", 0, FLAG, OPT_NO_WAIT, 0, NULL,
+	    "do not wait for a login"},
+	{"core", 0, FLAG, OPT_CORE, 0, NULL,
+	    "let the command write core files"},
+	{"no-browser", 0, FLAG, OPT_NO_BROWSER, 0, NULL,
+	    "do not open a browser"},
+	{"here", 0, FLAG, OPT_HERE, 0, NULL,
+	    "log in on this remote host, whose root will hold it"},
+	{"all", 0, FLAG, OPT_ALL, 0, NULL,
+	    "all logins"},
+	{"credentials", 0, FLAG, OPT_CREDENTIALS, 0, NULL,
+	    "role credentials only; logins stay"},
+	{"json", 0, FLAG, OPT_JSON, 0, NULL,
+	    "for programs"},
+	{"keyring", 0, FLAG, OPT_KEYRING, 0, NULL,
+	    "the kernel's keys: serials, sizes, timeouts"},
+	{"check", 0, DURATION, OPT_CHECK, AT(check), "DURATION",
+	    "is the login good for 90s, 15m, 2h? else exit 3"},
+	{"format", 0, TEXT, OPT_FORMAT, AT(format), "FORMAT",
+	    "env env-no-export fish powershell dotenv json"},
+	{"unset", 0, FLAG, OPT_UNSET, 0, NULL,
+	    "take the variables away again"},
+	{"help", 'h', FLAG, OPT_HELP, 0, NULL,
+	    "this text"},
+	{"version", 'V', FLAG, OPT_VERSION, 0, NULL,
+	    "print the version"},
+	{"serve", 0, ABSENT, OPT_SERVE, 0, NULL, NULL},
+	{"for", 0, ABSENT, OPT_FOR, 0, NULL, NULL},
+};
+/* clang-format on */
+
+#define NROWS (sizeof(rows) / sizeof(rows[0]))
+#define MOST_SECONDS 604800
+
+/* Digits and nothing else, at most MOST_SECONDS; p ends up behind them. */
+static bool
+number_parse(const char **p, uint32_t *out)
+{
+	const char *s = *p;
+	uint32_t n = 0;
+
+	if (*s < '0' || *s > '9')
+		return false;
+	for (; *s >= '0' && *s <= '9'; s++) {
+		n = n * 10 + (uint32_t)(*s - '0');
+		if (n > MOST_SECONDS)
+			return false;
+	}
+	*p = s;
+	*out = n;
+	return true;
+}
+
+bool
+duration_parse(const char *s, uint32_t *seconds)
+{
+	static const char units[] = "smh";
+	static const uint32_t each[] = {1, 60, 3600};
+	const char *unit;
+	uint32_t n;
+
+	if (!number_parse(&s, &n))
+		return false;
+	if (*s) {
+		unit = strchr(units, *s);
+		if (!unit || s[1] || n > MOST_SECONDS / each[unit - units])
+			return false;
+		n *= each[unit - units];
+	}
+	*seconds = n;
+	return true;
+}
+
+#define WORD 32
+
+static unsigned int
+least(unsigned int a, unsigned int b, unsigned int c)
+{
+	a = a < b ? a : b;
+	return a < c ? a : c;
+}
+
+/* Levenshtein's distance; words longer than WORD are far from everything. */
+static unsigned int
+distance(const char *a, const char *b)
+{
+	size_t n = strlen(b), i, j;
+	unsigned int row[WORD + 1], corner, above;
+
+	if (strlen(a) > WORD || n > WORD)
+		return WORD;
+	for (j = 0; j <= n; j++)
+		row[j] = (unsigned int)j;
+	for (i = 0; a[i]; i++) {
+		corner = row[0]++;
+		for (j = 0; j < n; j++) {
+			above = row[j + 1];
+			row[j + 1] = least(
+			    above + 1, row[j] + 1, corner + (a[i] != b[j]));
+			corner = above;
+		}
+	}
+	return row[n];
+}
+
+const char *
+nearest(const char *word, const char *const *among)
+{
+	unsigned int best = (unsigned int)strlen(word) / 3 + 1, d;
+	const char *found = NULL;
+
+	for (; *among; among++) {
+		d = distance(word, *among);
+		/* What somebody began to type is meant, too. */
+		if (strlen(word) > 2 && !strncmp(word, *among, strlen(word)))
+			d = 1;
+		if (d <= best && (!found || d < best)) {
+			best = d;
+			found = *among;
+		}
+	}
+	return found;
+}
+
+static void
+unknown(const char *word)
+{
+	const char *names[NROWS + 1], *near;
+	char plain[WORD + 1];
+	size_t i;
+
+	for (i = 0; i < NROWS; i++)
+		names[i] = rows[i].name;
+	names[NROWS] = NULL;
+	format(plain, sizeof(plain), "%.*s", (int)strcspn(word + 2, "="),
+	    word[1] == '-' ? word + 2 : "");
+	near = nearest(plain, names);
+	if (near)
+		warn("unknown option %s; did you mean --%s?",
+		    shown(view_str(word)), near);
+	else
+		warn("unknown option %s; see awsenv --help",
+		    shown(view_str(word)));
+}
+
+static bool
+row_set(const struct row *r, struct options *o, const char *value)
+{
+	void *at = (char *)o + r->offset;
+	uint32_t n;
+
+	switch (r->shape) {
+	case FLAG:
+		break;
+	case SECONDS:
+		if (!number_parse(&value, &n) || *value) {
+			warn("--%s takes a number of seconds", r->name);
+			return false;
+		}
+		*(int *)at = (int)n;
+		break;
+	case DURATION:
+		if (!duration_parse(value, at)) {
+			warn("--%s takes a duration, such as 90s, 15m or 2h",
+			    r->name);
+			return false;
+		}
+		break;
+	case TEXT:
+		if (!*value) {
+			warn("--%s takes a value that is not empty", r->name);
+			return false;
+		}
+		*(const char **)at = value;
+		break;
+	case ABSENT:
+		warn("--%s is not in this version", r->name);
+		return false;
+	}
+	if (o->given & r->bit) {
+		warn("--%s is given twice", r->name);
+		return false;
+	}
+	o->given |= r->bit;
+	return true;
+}
+
+/* The row of an option word, and its value if it stands in the same word. */
+static const struct row *
+row_find(const char *word, const char **value)
+{
+	size_t i, n = strcspn(word, "=");
+
+	*value = NULL;
+	for (i = 0; i < NROWS; i++) {
+		const struct row *r = &rows[i];
+
+		if (r->letter && word[1] == r->letter) {
+			*value = word[2] ? word + 2 : NULL;
+			return r->shape == FLAG && word[2] ? NULL : r;
+		}
+		if (word[1] == '-' && n == strlen(r->name) + 2 &&
+		    !strncmp(word + 2, r->name, n - 2)) {
+			*value = word[n] ? word + n + 1 : NULL;
+			return r;
+		}
+	}
+	return NULL;
+}
+
+bool
+options_take(struct options *o, char ***argv, bool *dashes)
+{
+	const struct row *r;
+	const char *value;
+	char *word;
+
+	*dashes = false;
+	while ((word = **argv) && word[0] == '-' && word[1]) {
+		(*argv)++;
+		if (!strcmp(word, "--")) {
+			*dashes = true;
+			return true;
+		}
+		if (!(r = row_find(word, &value))) {
+			unknown(word);
+			return false;
+		}
+		if (r->shape == FLAG && value) {
+			warn("--%s takes no value", r->name);
+			return false;
+		}
+		if (r->shape != FLAG && r->shape != ABSENT && !value) {
+			if (!(value = **argv)) {
+				warn("--%s needs a value: %s", r->name,
+				    r->value);
+				return false;
+			}
+			(*argv)++;
+		}
+		if (!row_set(r, o, value))
+			return false;
+	}
+	return true;
+}
+
+static bool
+region_is_sound(const char *r)
+{
+	return strlen(r) < 64 &&
+	    r[strspn(r, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0';
+}
+
+bool
+options_fit(const struct options *o, unsigned int allowed, const char *verb)
+{
+	unsigned int account = OPT_ACCOUNT | OPT_ROLE;
+	size_t i;
+
+	for (i = 0; i < NROWS; i++) {
+		if (!(o->given & rows[i].bit & ~allowed))
+			continue;
+		if (verb)
+			warn("--%s does not go with %s; see awsenv %s --help",
+			    rows[i].name, verb, verb);
+		else
+			warn(
+			    "--%s does not go with a command; see awsenv --help",
+			    rows[i].name);
+		return false;
+	}
+	if ((o->given & account) && (o->given & account) != account) {
+		warn("--account and --role go together");
+		return false;
+	}
+	if ((o->given & account) && (o->given & OPT_PROFILE)) {
+		warn("either --profile, or --account and --role");
+		return false;
+	}
+	if ((o->given & OPT_WAIT) && (o->given & OPT_NO_WAIT)) {
+		warn("either --wait or --no-wait");
+		return false;
+	}
+	if (o->region && !region_is_sound(o->region)) {
+		warn("%s is not a region", shown(view_str(o->region)));
+		return false;
+	}
+	return true;
+}
+
+void
+options_help(unsigned int allowed, struct buf *out)
+{
+	char left[40];
+	size_t i;
+
+	for (i = 0; i < NROWS; i++) {
+		const struct row *r = &rows[i];
+
+		if (!(allowed & r->bit) || !r->help)
+			continue;
+		format(left, sizeof(left), "%c%c%s --%s%s%s",
+		    r->letter ? '-' : ' ', r->letter ? r->letter : ' ',
+		    r->letter ? "," : " ", r->name, r->value ? " " : "",
+		    r->value ? r->value : "");
+		text_add(out, "  %-26s %s\n", left, r->help);
+	}
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Running the command. It takes this process over, by exec: its exit status,
+ * signals and terminal are its own by construction.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "awsenv/own.h"
+
+#include "agent/cli/cli.h"
+
+extern char **environ;
+
+static struct sigaction sigpipe;
+
+void
+sigpipe_ignore(void)
+{
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+	sigaction(SIGPIPE, &ignore, &sigpipe);
+}
+
+void
+sigpipe_restore(void)
+{
+	sigaction(SIGPIPE, &sigpipe, NULL);
+}
+
+/* A script without "#!" is the shell's, as execvp(3) and every shell has it. */
+static void
+exec_file(char *path, char *const *argv, char *const *env)
+{
+	static char shell[] = "/bin/sh";
+	size_t n = 0;
+
+	execve(path, argv, env);
+	if (errno != ENOEXEC)
+		return;
+	while (argv[n])
+		n++;
+	char **args = calloc(n + 2, sizeof(*args));
+
+	if (!args)
+		return;
+	args[0] = shell;
+	args[1] = path;
+	if (n > 1)
+		memcpy(args + 2, argv + 1, (n - 1) * sizeof(*args));
+	execve(shell, args, env);
+	free(args);
+}
+
+/* One place of PATH; true: go on looking. */
+static bool
+exec_in(const char *dir, size_t n, char *const *argv, char *const *env)
+{
+	char path[PATH_MAX];
+
+	if (!format(path, sizeof(path), "%.*s%s%s", (int)n, dir, n ? "/" : "",
+		argv[0])) {
+		errno = ENAMETOOLONG;
+		return true;
+	}
+	exec_file(path, argv, env);
+	return errno == ENOENT || errno == ENOTDIR || errno == EACCES ||
+	    errno == ENAMETOOLONG || errno == ELOOP || errno == EIO ||
+	    errno == ESTALE;
+}
+
+int
+exec_search(char *const *argv, char *const *env)
+{
+	const char *path = getenv("PATH"), *end;
+	bool found = false;
+
+	if (strchr(argv[0], '/')) {
+		exec_file(argv[0], argv, env);
+		return errno == ENOENT || errno == ENOTDIR ? EXIT_NOTFOUND
+							   : EXIT_CANNOT;
+	}
+	if (!path)
+		path = "/usr/local/bin:/usr/bin:/bin";
+	for (;; path = end + 1) {
+		end = strchrnul(path, ':');
+		if (!*argv[0])
+			errno = ENOENT;
+		else if (!exec_in(path, (size_t)(end - path), argv, env))
+			return EXIT_CANNOT;
+		found |= errno == EACCES;
+		if (!*end)
+			break;
+	}
+	errno = found ? EACCES : ENOENT;
+	return found ? EXIT_CANNOT : EXIT_NOTFOUND;
+}
+
+/*
+ * A limit of 1 byte also stops a core_pattern that pipes to a program, which
+ * one of 0 does not; the command may raise it again.
+ */
+static void
+core_limit(void)
+{
+	struct rlimit lim;
+
+	if (prlimit(0, RLIMIT_CORE, NULL, &lim) != 0)
+		return;
+	lim.rlim_cur = lim.rlim_max < 1 ? lim.rlim_max : 1;
+	prlimit(0, RLIMIT_CORE, &lim, NULL);
+}
+
+/* An SDK that is told a profile reads that one's credentials, not ours. */
+static void
+profile_warn(char *const *argv)
+{
+	const char *slash = strrchr(argv[0], '/');
+	const char *name = slash ? slash + 1 : argv[0];
+
+	for (argv++; *argv && strcmp(*argv, "--"); argv++) {
+		if (!strcmp(*argv, "--profile") ||
+		    !strncmp(*argv, "--profile=", 10)) {
+			warn("--profile among the arguments of %s may beat the "
+			     "credentials given here;\n"
+			     "        it belongs before the command: awsenv "
+			     "--profile NAME ...",
+			    shown(view_str(name)));
+			return;
+		}
+	}
+}
+
+int
+run(const struct options *o, char **argv)
+{
+	AUTOFREE char **env = NULL;
+	AUTOBUF struct buf set = {0}, settings = {0};
+	struct given g;
+	int status;
+
+	profile_warn(argv);
+	if (creds_get(o, CREDS_HALF | CREDS_LOGIN, &g) != AW_OK)
+		return EXIT_OURS;
+	environ_set(&g, &set);
+	buf_put(&settings, g.rep.settings.p, g.rep.settings.n);
+	creds_free(&g);
+	if (!set.bad && !settings.bad)
+		env = environ_make(environ, view_of(&set), view_of(&settings));
+	if (!env) {
+		warn("%s", aw_strerror(AW_NOMEM));
+		return EXIT_OURS;
+	}
+	if (!(o->given & OPT_CORE))
+		core_limit();
+	sigpipe_restore();
+	status = exec_search(argv, env);
+	if (status == EXIT_NOTFOUND)
+		warn("%s: command not found", shown(view_str(argv[0])));
+	else
+		warn("cannot run %s: %s", shown(view_str(argv[0])),
+		    strerror(errno));
+	return status;
+}
+
+/* [PROFILE] [OPTION...] [--] [COMMAND [ARG...]] */
+int
+exec_verb(const struct options *given, char **argv)
+{
+	struct options o = *given;
+	char *shell = getenv("SHELL");
+	static char sh[] = "/bin/sh";
+	bool dashes = false;
+
+	if (*argv && strcmp(*argv, "--") != 0) {
+		if (o.given & (OPT_PROFILE | OPT_ACCOUNT)) {
+			warn(
+			    "exec %s: the profile is given twice, or \"--\" is "
+			    "missing before the command",
+			    shown(view_str(*argv)));
+			return EXIT_USAGE;
+		}
+		o.profile = *argv++;
+		o.given |= OPT_PROFILE;
+	}
+	if (!options_take(&o, &argv, &dashes) ||
+	    !options_fit(&o, OPT_RUN, "exec"))
+		return EXIT_USAGE;
+	if (*argv)
+		return run(&o, argv);
+	return run(&o, (char *[]){shell && *shell ? shell : sh, NULL});
+}

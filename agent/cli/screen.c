@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * How a login looks: what is not AWS first, then the URL exactly as AWS gave
+ * it, the code, and a QR code where the terminal can show it whole.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "agent/cli/cli.h"
+
+#define URL_MOST 2048
+#define CODE_MOST 64
+#define QR_LEAST 21
+#define QR_MOST 177
+#define QUIET 4 /* modules around a QR code that must be light */
+/* Lines that follow the QR code, with the prompt's. */
+#define BELOW 3
+
+static bool
+is_utf8(void)
+{
+	static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+	const char *v = NULL;
+	size_t i;
+
+	for (i = 0; !v && i < sizeof(names) / sizeof(names[0]); i++) {
+		if ((v = getenv(names[i])) && !*v)
+			v = NULL;
+	}
+	return v && (strcasestr(v, "utf-8") || strcasestr(v, "utf8"));
+}
+
+void
+screen_open(struct screen *s)
+{
+	const char *term = getenv("TERM");
+	struct winsize w = {0};
+
+	*s = (struct screen){0};
+	s->tty = isatty(STDERR_FILENO);
+	if (s->tty && ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0) {
+		s->rows = w.ws_row;
+		s->cols = w.ws_col;
+	}
+	s->plain = !s->tty || !term || !*term || !strcmp(term, "dumb");
+	s->utf8 = is_utf8();
+}
+
+static bool
+is_graphic(struct view v, uint32_t most)
+{
+	uint32_t i;
+
+	if (v.n == 0 || v.n > most)
+		return false;
+	for (i = 0; i < v.n; i++) {
+		if (v.p[i] <= ' ' || v.p[i] > '~')
+			return false;
+	}
+	return true;
+}
+
+/* Up to the path: a loopback host, a port perhaps, and nothing else. */
+static bool
+is_loopback(const char *s, size_t n)
+{
+	size_t host;
+
+	if (n >= 5 && !memcmp(s, "[::1]", 5))
+		host = 5;
+	else if (n >= 9 && !memcmp(s, "localhost", 9))
+		host = 9;
+	else if (n >= 4 && !memcmp(s, "127.", 4))
+		for (host = 4; host < n && strchr("0123456789.", s[host]);
+		     host++)
+			;
+	else
+		return false;
+	if (host < n && s[host] == ':')
+		for (host++; host < n && s[host] >= '0' && s[host] <= '9';
+		     host++)
+			;
+	return host == n || strchr("/?#", s[host]);
+}
+
+bool
+url_is_sound(struct view url)
+{
+	const char *s = (const char *)url.p;
+
+	if (!is_graphic(url, URL_MOST))
+		return false;
+	if (url.n > 8 && !memcmp(s, "https://", 8))
+		return true;
+	return url.n > 7 && !memcmp(s, "http://", 7) &&
+	    is_loopback(s + 7, url.n - 7);
+}
+
+static bool
+qr_is_sound(const struct login_rep *l)
+{
+	uint32_t w = l->qr_width;
+
+	return w >= QR_LEAST && w <= QR_MOST && l->qr.n == w * ((w + 7) / 8);
+}
+
+/* Outside the code all is light. */
+static bool
+is_dark(const struct login_rep *l, uint32_t x, uint32_t y)
+{
+	uint32_t w = l->qr_width;
+
+	x -= QUIET;
+	y -= QUIET;
+	if (x >= w || y >= w)
+		return false;
+	return l->qr.p[y * ((w + 7) / 8) + x / 8] >> (7 - x % 8) & 1;
+}
+
+/*
+ * Two rows of modules in a line. Colours are set, since on a terminal with a
+ * light background the blocks would be the dark ones.
+ */
+static void
+qr_draw(const struct login_rep *l, struct buf *out)
+{
+	/* by upper * 2 + lower, where 1 is light */
+	static const char *const blocks[] = {" ", "\u2584", "\u2580", "\u2588"};
+	uint32_t size = l->qr_width + 2 * QUIET, x, y;
+
+	for (y = 0; y < size; y += 2) {
+		text_add(out, "\033[40;37;1m");
+		for (x = 0; x < size; x++)
+			text_add(out, "%s",
+			    blocks[!is_dark(l, x, y) * 2 +
+				!is_dark(l, x, y + 1)]);
+		text_add(out, "\033[0m\n");
+	}
+}
+
+static unsigned int
+lines_of(const struct buf *text, unsigned int cols)
+{
+	unsigned int lines = 0, col = 0;
+	size_t i;
+
+	for (i = 0; i < text->len; i++) {
+		if (text->data[i] == '\n' || ++col > cols) {
+			lines++;
+			col = text->data[i] != '\n';
+		}
+	}
+	return lines;
+}
+
+static void
+qr_add(const struct screen *s, const struct login_rep *l, struct buf *out)
+{
+	uint32_t size = l->qr_width + 2 * QUIET;
+	unsigned int above;
+
+	if (!l->qr_width || !qr_is_sound(l) || s->plain || !s->utf8)
+		return;
+	above = lines_of(out, s->cols ? s->cols : 80);
+	if (size > s->cols || above + (size + 1) / 2 + BELOW > s->rows) {
+		text_add(out,
+		    "  (A QR code needs a window of %u columns and %u "
+		    "lines.)\n\n",
+		    size, above + (size + 1) / 2 + BELOW);
+		return;
+	}
+	qr_draw(l, out);
+	text_add(out, "\n");
+}
+
+bool
+screen_login(const struct screen *s, const struct login_rep *l, struct buf *out)
+{
+	const char *loud = s->plain ? "" : "\033[1;7m";
+	const char *calm = s->plain ? "" : "\033[0m";
+
+	if (!url_is_sound(l->url) || !is_graphic(l->code, CODE_MOST))
+		return false;
+	text_add(out, "awsenv: a login is needed: %s", shown(l->session));
+	if (l->host.n)
+		text_add(out, ", for the agent on %s", shown(l->host));
+	text_add(out, "\n\n");
+	if (l->notice.n)
+		text_add(
+		    out, "%s*** %s ***%s\n\n", loud, shown(l->notice), calm);
+	text_add(out,
+	    "  Open this page in a browser, on any machine:\n\n%.*s\n\n"
+	    "  and allow it only if it shows this code:  %s%.*s%s\n\n",
+	    VIEW_ARG(l->url), s->plain ? "" : "\033[1m", VIEW_ARG(l->code),
+	    calm);
+	qr_add(s, l, out);
+	return true;
+}
