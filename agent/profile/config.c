@@ -378,6 +378,16 @@ config_true(const struct config *c, const struct section *s, const char *key)
 	return yes;
 }
 
+/* A slip in this one must not open what it was to close. */
+bool
+config_enforced(const struct config *c, const struct section *s)
+{
+	const struct entry *e = config_get(c, s, "awsenv_enforce");
+	bool yes;
+
+	return e && e->file->admin && (!check_bool(e->value, &yes) || yes);
+}
+
 bool
 config_path(struct config *c, struct view value, struct view *path)
 {

@@ -168,7 +168,7 @@ parse_command(struct arena *a, struct view line, struct command *cmd)
 		if (!used && view_is(words[at], cmd->tool->verb))
 			cmd->has_verb = true;
 	}
-	return cmd->has_verb;
+	return true;
 }
 
 /* A key = value that stands on the command line, for texts and checks. */
@@ -239,12 +239,15 @@ dialect_process(struct config *c, const struct entry *process,
 	struct command cmd;
 
 	*profile = NULL;
-	if (!parse_command(&c->arena, process->value, &cmd)) {
+	*why = (struct view){0};
+	if (!parse_command(&c->arena, process->value, &cmd))
+		return false;
+	if (!cmd.has_verb) {
 		*why = text_make(&c->arena,
-		    "is none of ours: credential_process "
-		    "at %.*s:%u runs another program; give it sso_session, "
-		    "sso_account_id and sso_role_name instead",
-		    AT(process));
+		    "credential_process at %.*s:%u does not say \"%s\": write "
+		    "%s %s --profile NAME",
+		    AT(process), cmd.tool->verb, cmd.tool->program,
+		    cmd.tool->verb);
 		return false;
 	}
 	if (cmd.arn.n)

@@ -90,8 +90,7 @@ section_open(
 	if (same_file && view_is(name, "default") &&
 	    default_is_shadowed(r, old, prefixed))
 		return section_void(r);
-	if (old && old->file->admin && !r->file->admin &&
-	    config_true(c, old, "awsenv_enforce")) {
+	if (old && !r->file->admin && config_enforced(c, old)) {
 		TELL(r,
 		    "this section counts for nothing: %.*s has one of that "
 		    "name with awsenv_enforce = true",

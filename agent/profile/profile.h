@@ -125,7 +125,7 @@ struct file {
 struct entry {
 	struct view key;   /* lower case, but not in a block */
 	struct view value; /* with all its lines; empty where a block follows */
-	const struct file *file;
+	struct file *file;
 	uint32_t line;
 	struct entry
 	    *block; /* "s3 =": the indented lines below, last one first */
@@ -201,6 +201,8 @@ struct view config_value(
     const struct config *, const struct section *, const char *key);
 bool config_true(
     const struct config *, const struct section *, const char *key);
+/* The administrator's word is all that counts on this section. */
+bool config_enforced(const struct config *, const struct section *);
 /* "~" and "~/x" by the home directory; false for a relative path. */
 bool config_path(struct config *, struct view value, struct view *path);
 /* Read a regular file of at most `max` bytes into the arena. 0 or an errno. */
@@ -276,7 +278,7 @@ const struct entry *dialect_sso(
     const struct config *, const struct section *, const char *key);
 /*
  * What a credential_process stands for: another profile, or an account and a
- * role of an sso-session. False: not a command of ours; *why tells.
+ * role of an sso-session. False: *why tells; empty: another program's.
  */
 bool dialect_process(struct config *, const struct entry *process,
     const struct section **profile, struct sso *, struct view *why);

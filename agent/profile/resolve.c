@@ -188,6 +188,16 @@ refuse_without_sso(struct walk *w, const struct section *s)
 	    WHO_ARG(s));
 }
 
+static bool
+refuse_process(struct walk *w, const struct section *s, const struct entry *e)
+{
+	return refuse(w,
+	    WHO " is none of ours: credential_process at %.*s:%u "
+		"runs another program; give it sso_session, sso_account_id and "
+		"sso_role_name instead",
+	    WHO_ARG(s), AT(e));
+}
+
 /* ---- the end of the walk */
 
 static bool
@@ -258,9 +268,13 @@ take_sso(struct walk *w, const struct section *s)
 static const char *
 cure_account(struct view v)
 {
+	uint32_t i;
+
 	if (v.n > 1 && (*v.p == '"' || *v.p == '\''))
 		return "remove the quotes";
-	if (v.n > 0 && v.n < 12)
+	for (i = 0; i < v.n && v.p[i] >= '0' && v.p[i] <= '9'; i++)
+		continue;
+	if (i > 0 && i == v.n && i < 12)
 		return "write 12 digits, with the leading zeros";
 	return "write 12 digits and nothing else";
 }
@@ -322,8 +336,7 @@ walk(struct walk *w)
 		if (!(e = get(w, s, "credential_process")))
 			return refuse_without_sso(w, s);
 		if (!dialect_process(c, e, &other, &w->sso, &w->why))
-			return refuse(
-			    w, WHO " %.*s", WHO_ARG(s), VIEW_ARG(w->why));
+			return w->why.n ? false : refuse_process(w, s, e);
 		if (!other)
 			break;
 		s = other;

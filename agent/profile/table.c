@@ -4,31 +4,58 @@
 
 #include "profile.h"
 
+static bool
+is_switch(struct view key)
+{
+	static const char *const switches[] = {
+	    "awsenv_enforce",
+	    "awsenv_login",
+	    "use_dualstack_endpoint",
+	    "use_fips_endpoint",
+	    "ignore_configured_endpoint_urls",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(switches) / sizeof(*switches); i++) {
+		if (view_is(key, switches[i]))
+			return true;
+	}
+	return false;
+}
+
 /* Our own keys, misspelt, would be a promise that nobody keeps. */
 static void
-tell_unknown(struct config *c)
+tell_entry(struct config *c, const struct entry *e)
+{
+	struct file *f = e->file;
+	bool yes;
+
+	if (text_starts(e->key, "awsenv_") && !config_is_known(e->key))
+		config_problem(c, f, e->line,
+		    "%.*s is no key that this version of awsenv knows: see "
+		    "awsenv-config(5)",
+		    NAME_ARG(e->key));
+	else if (view_is(e->key, "awsenv_enforce") && !f->admin)
+		config_problem(c, f, e->line,
+		    "awsenv_enforce counts in the "
+		    "administrator's files alone: remove it");
+	else if (is_switch(e->key) && !check_bool(e->value, &yes))
+		config_problem(c, f, e->line,
+		    "%.*s is neither true nor false, "
+		    "and counts as %s: write one of them",
+		    NAME_ARG(e->key),
+		    view_is(e->key, "awsenv_enforce") ? "true" : "false");
+}
+
+static void
+tell_entries(struct config *c)
 {
 	const struct section *s;
 	const struct entry *e;
 
 	for (s = c->first; s; s = s->next) {
-		for (e = s->kind == SECTION_NONE ? NULL : s->first; e;
-		     e = e->next) {
-			struct file *f = (struct file *)(uintptr_t)e->file;
-
-			if (text_starts(e->key, "awsenv_") &&
-			    !config_is_known(e->key))
-				config_problem(c, f, e->line,
-				    "%.*s is no key that "
-				    "this version of awsenv knows: see "
-				    "awsenv-config(5)",
-				    NAME_ARG(e->key));
-			else if (view_is(e->key, "awsenv_enforce") && !f->admin)
-				config_problem(c, f, e->line,
-				    "awsenv_enforce counts "
-				    "in the administrator's files alone: "
-				    "remove it");
-		}
+		for (e = s->first; e && s->kind != SECTION_NONE; e = e->next)
+			tell_entry(c, e);
 	}
 }
 
@@ -86,7 +113,7 @@ table_read(struct table *t, const char *admin, const struct read_req *req,
 		t->broken = true;
 		return AW_SYSTEM;
 	}
-	tell_unknown(&t->config);
+	tell_entries(&t->config);
 	login_bare(t);
 	for (s = t->config.first; s; s = s->next) {
 		if (s->kind == SECTION_PROFILE && config_is_top(&t->config, s))
