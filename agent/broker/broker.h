@@ -75,25 +75,18 @@ struct store_entry {
 /*
  * Take over the ring that the supervisor made. It is given by serial and never
  * searched for: a child of the supervisor could have planted another session
- * (KEYCTL_SESSION_TO_PARENT). AW_OK; AW_DENIED: the session keyring of this process is not
- * `session`, or the ring is not ours: exit at once with LINK_EXIT_RING.
+ * (KEYCTL_SESSION_TO_PARENT). AW_OK; AW_DENIED: the session keyring of this
+ * process is not `session`, or the ring is not ours: exit with EXIT_RING.
  * `key_users` is an open /proc/key-users or -1; the store owns it from here on.
- *
- * System calls: add_key, keyctl (GET_KEYRING_ID, REVOKE, SETPERM, DESCRIBE,
- * UNLINK, SEARCH, READ, SET_TIMEOUT), pread64, mmap, munmap, madvise, mlock.
  */
 enum aw_err store_open(int32_t ring, int32_t session, int key_users);
 
-/* No key is kept longer than this, whatever it says; 0: no limit. To be called
- * before store_open. */
-void store_lifetime(uint32_t seconds);
-
 /*
  * Keep a record (kind and version are set here) until it expires; 0: for good.
- * Takes the place of an older one with the same kind and id. When the quota is full, expired entries and then the
- * role credentials that end first make room; what still does not fit is kept
- * in memory. AW_OK either way; AW_NOMEM; AW_DENIED: the ring is no longer
- * ours, fatal for the caller.
+ * Takes the place of an older one with the same kind and id. When the quota is
+ * full, expired entries and then the role credentials that end first make
+ * room; what still does not fit is kept in memory. AW_OK either way; AW_NOMEM;
+ * AW_DENIED: the ring is no longer ours, fatal for the caller.
  */
 enum aw_err store_put(enum store_kind, const struct record *);
 
@@ -434,7 +427,7 @@ void conn_send(struct conn *, uint8_t type, struct view body);
 enum aw_err conn_hold(struct conn *, enum stage, struct holds *, int64_t ms);
 
 /* Exit status that tells the supervisor: the ring is not ours any more. */
-#define EXIT_RING 70
+#define EXIT_RING LINK_EXIT_RING
 
 /* request.c: what clients may ask, and the answers. */
 

@@ -111,8 +111,10 @@ on_supervisor(uint32_t events, void *arg)
 	(void)arg;
 	while ((r = link_recv(LINK_FD, &l)) == AW_OK)
 		take(&l);
-	if (r == AW_PROTO)
-		fatalx("awsenv-agent is of another version");
+	if (r == AW_PROTO) {
+		log_err("awsenv-agent is of another version");
+		exit(LINK_EXIT_VERSION); /* it then re-executes itself */
+	}
 	if (r != AW_BUSY)
 		exit(0); /* the agent is gone, and with it the ring */
 }

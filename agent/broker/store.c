@@ -44,7 +44,6 @@ static const char *const kinds[KEY__MAX] = {
 static struct {
 	int32_t ring;
 	int key_users;
-	uint32_t lifetime;
 	bool lost; /* the ring is not ours any more */
 	bool told; /* that the quota is full */
 	struct slot *slots;
@@ -193,14 +192,8 @@ ring_lost(void)
 static uint32_t
 seconds_left(const struct record *r, uint64_t now)
 {
-	uint64_t left = 0, most = store.lifetime;
+	uint64_t left = r->expires ? r->expires - now + GRACE : 0;
 
-	if (r->expires)
-		left = r->expires - now + GRACE;
-	if (most && r->obtained < now && r->obtained + most > now)
-		most = r->obtained + most - now;
-	if (most && (!left || left > most))
-		left = most;
 	return left > FOREVER ? FOREVER : (uint32_t)left;
 }
 
@@ -450,8 +443,7 @@ is_live(const struct record *r)
 	uint64_t now = loop_time();
 
 	return r->version == RECORD_VERSION && r->kind < KEY__MAX &&
-	    (!r->expires || r->expires > now) &&
-	    (!store.lifetime || r->obtained + store.lifetime > now);
+	    (!r->expires || r->expires > now);
 }
 
 /*
@@ -509,12 +501,6 @@ store_open(int32_t ring, int32_t session, int key_users)
 			key_forget(ring, serials[i]);
 	}
 	return AW_OK;
-}
-
-void
-store_lifetime(uint32_t seconds)
-{
-	store.lifetime = seconds;
 }
 
 void
