@@ -43,7 +43,7 @@ bool text_is_word(struct view, size_t max);
 bool text_is_account(struct view); /* 12 digits */
 /* Percent-encode all but RFC 3986's unreserved characters. */
 void text_percent(struct buf *, struct view);
-/* YYYY-MM-DDTHH:MM:SS, fraction allowed, Z or +00:00: seconds since 1970. */
+/* YYYY-MM-DDTHH:MM:SS, maybe a fraction, maybe Z or +00:00: since 1970. */
 bool text_time(struct view, int64_t *);
 
 /* -------- url.c */

@@ -7,6 +7,7 @@
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
+#include <string.h>
 
 /* struct json is a cJSON that nobody above has to know. */
 static const cJSON *
@@ -15,12 +16,78 @@ node(const struct json *j)
 	return (const void *)j;
 }
 
+/* Well-formed UTF-8, without surrogates and overlong forms. */
+static bool
+is_utf8(struct view v)
+{
+	static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
+	uint32_t i, c, more;
+
+	for (i = 0; i < v.n; i++) {
+		c = v.p[i];
+		more = c < 0x80 ? 0
+		    : c < 0xc0	? 4
+		    : c < 0xe0	? 1
+		    : c < 0xf0	? 2
+				: 3;
+		if (more == 4 || c > 0xf4 || more > v.n - i - 1)
+			return false;
+		c &= more ? 0x3fu >> more : 0x7fu;
+		for (uint32_t n = 0; n < more; n++) {
+			if ((v.p[++i] & 0xc0) != 0x80)
+				return false;
+			c = c << 6 | (v.p[i] & 0x3f);
+		}
+		if (c < least[more] || c > 0x10ffff ||
+		    (c >= 0xd800 && c < 0xe000))
+			return false;
+	}
+	return true;
+}
+
+/* cJSON's strings end at a NUL: one in the middle would cut a secret short. */
+static bool
+has_nul(struct view v)
+{
+	uint32_t i;
+
+	for (i = 0; i < v.n; i++) {
+		if (v.p[i] == '\0')
+			return true;
+		if (v.p[i] != '\\')
+			continue;
+		if (v.n - i > 5 && memcmp(v.p + i, "\\u0000", 6) == 0)
+			return true;
+		i++;
+	}
+	return false;
+}
+
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/*
+ * Stricter than cJSON, which takes a byte order mark, any bytes within a
+ * string, and whatever stands behind the document.
+ */
 struct json *
 json_parse(struct view v)
 {
-	cJSON *j = v.n ? cJSON_ParseWithLength((const char *)v.p, v.n) : NULL;
+	const char *end, *rest;
+	cJSON *j;
 
-	if (j && !cJSON_IsObject(j)) {
+	if (v.n == 0 || v.p[0] == 0xef || has_nul(v) || !is_utf8(v))
+		return NULL;
+	end = (const char *)v.p + v.n;
+	if (!(j = cJSON_ParseWithLengthOpts(
+		  (const char *)v.p, v.n, &rest, false)))
+		return NULL;
+	while (rest < end && is_blank(*rest))
+		rest++;
+	if (rest < end || !cJSON_IsObject(j)) {
 		cJSON_Delete(j);
 		return NULL;
 	}
@@ -33,10 +100,17 @@ json_free(struct json *j)
 	cJSON_Delete((void *)j);
 }
 
+/* Of a member that is there twice the last counts, as for other readers. */
 static const cJSON *
 member(const struct json *j, const char *name)
 {
-	return j ? cJSON_GetObjectItemCaseSensitive(node(j), name) : NULL;
+	const cJSON *m, *found = NULL;
+
+	for (m = j ? node(j)->child : NULL; m; m = m->next) {
+		if (m->string && strcmp(m->string, name) == 0)
+			found = m;
+	}
+	return found;
 }
 
 bool

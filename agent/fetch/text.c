@@ -104,7 +104,7 @@ text_time(struct view v, int64_t *out)
 		return false;
 	if (*rest == '.')
 		rest += 1 + strspn(rest + 1, "0123456789");
-	if (strcmp(rest, "Z") != 0 && strcmp(rest, "+00:00") != 0)
+	if (*rest && strcmp(rest, "Z") != 0 && strcmp(rest, "+00:00") != 0)
 		return false;
 	*out = timegm(&tm);
 	return true;

@@ -23,14 +23,24 @@ static void
 only_an_object_is_a_document(void **state)
 {
 	static const char *const bad[] = {"", " ", "[]", "\"a\"", "7", "null",
-	    "{", "{\"a\":}", "{\"a\" 1}", "{\"a\":\"\\ud800\"}", "<html>"};
+	    "{", "{\"a\":}", "{\"a\" 1}", "{\"a\":\"\\ud800\"}", "<html>",
+	    "{} {}", "{}x", "\xef\xbb\xbf{}", "{\"a\":\"x\\u0000y\"}",
+	    "{\"\\u0000\":1}", "{\"a\":\"\xff\"}", "{\"a\":\"\xc0\xaf\"}",
+	    "{\"a\":\"\xed\xa0\x80\"}", "{\"a\":\"\xf4\x90\x80\x80\"}",
+	    "{\"a\":\"\xc3\"}", "{\"a\":\"\xe2\x82\"}"};
 	struct json *j;
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_null(parse(bad[i]));
+	assert_null(json_parse((struct view){(const uint8_t *)"{}\0", 3}));
 	assert_non_null(j = parse(" {} \n"));
+	json_free(j);
+	assert_non_null(j = parse("{\"a\":\"\\\\u0000\"}"));
+	json_free(j);
+	assert_non_null(j = parse("{\"a\":\"\xc3\xa9\xe2\x82\xac"
+				  "\xf0\x9f\x9a\x80\xf4\x8f\xbf\xbf\"}"));
 	json_free(j);
 }
 
@@ -59,6 +69,17 @@ a_member_of_another_type_is_absent(void **state)
 	assert_non_null(json_object(j, "o"));
 	assert_non_null(json_array(j, "a"));
 	assert_false(json_string(NULL, "s", &v));
+	json_free(j);
+}
+
+static void
+of_a_member_that_comes_twice_the_last_counts(void **state)
+{
+	struct json *j = parse("{\"a\":\"x\",\"A\":\"z\",\"a\":\"y\"}");
+	struct view v;
+
+	(void)state;
+	assert_true(json_string(j, "a", &v) && view_is(v, "y"));
 	json_free(j);
 }
 
@@ -147,6 +168,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(only_an_object_is_a_document),
 	    cmocka_unit_test(a_member_of_another_type_is_absent),
+	    cmocka_unit_test(of_a_member_that_comes_twice_the_last_counts),
 	    cmocka_unit_test(a_walk_through_an_array_sees_its_objects),
 	    cmocka_unit_test(deep_nesting_is_refused_and_not_followed),
 	    cmocka_unit_test(what_is_written_is_read_again),
