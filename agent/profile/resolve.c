@@ -56,6 +56,14 @@ get(const struct walk *w, const struct section *s, const char *key)
 
 /* ---- one section */
 
+/* A role on top of the keys in its own profile; the keys end the walk. */
+static bool
+is_own_source(const struct walk *w, const struct section *s)
+{
+	return w->nhops == 1 && w->hop[0] == s && w->nseen == 1 &&
+	    get(w, s, "aws_access_key_id");
+}
+
 static bool
 visit(struct walk *w, const struct section *s)
 {
@@ -63,7 +71,7 @@ visit(struct walk *w, const struct section *s)
 	int i;
 
 	for (i = 0; i < w->nseen; i++) {
-		if (w->seen[i] == s)
+		if (w->seen[i] == s && !is_own_source(w, s))
 			return refuse(w,
 			    WHO " leads back to itself through "
 				"profile \"%.*s\": break the circle with a "
@@ -309,8 +317,6 @@ walk(struct walk *w)
 	const struct entry *e;
 
 	for (;;) {
-		bool is_source = w->nhops > 0;
-
 		if (!visit(w, s))
 			return false;
 		if ((e = get(w, s, "web_identity_token_file")))
@@ -320,9 +326,8 @@ walk(struct walk *w)
 				"without awsenv",
 			    WHO_ARG(s), AT(e));
 		/* In a source profile, keys go before its own role_arn. */
-		if (is_source && get(w, s, "aws_access_key_id"))
-			return refuse_without_sso(w, s);
-		if (get(w, s, "role_arn")) {
+		if (get(w, s, "role_arn") &&
+		    !(w->nhops && get(w, s, "aws_access_key_id"))) {
 			if (!follow_role(w, &s))
 				return false;
 			continue;
