@@ -3,8 +3,9 @@
  * What the bench needs to do fast: start processes in pairs, ask the agent
  * and a bare echo in turn, ask over many connections. Prints nanoseconds, one
  * measurement on a line, and judges nothing; tests/bench/run makes the table.
+ * With pairs and turns the first line is none: cold times; sizes in bytes.
  *
- *	load pairs N PROGRAM... -- PROGRAM...
+ *	load pairs N PROGRAM... : PROGRAM...
  *	load echo SOCKET plain|poll		(serves until killed)
  *	load turns N SOCKET ECHO CONFIG PROFILE
  *	load rate SECONDS CONNECTIONS SOCKET CONFIG PROFILE
@@ -74,13 +75,14 @@ run_pairs(long n, char **a)
 	char **b = a;
 	uint64_t x, y;
 
-	while (*b != NULL && strcmp(*b, "--") != 0)
+	while (*b != NULL && strcmp(*b, ":") != 0)
 		b++;
 	if (*b == NULL || b[1] == NULL)
 		errx(2, "pairs: two programs");
 	*b++ = NULL;
-	spawn_ns(a); /* warm */
-	spawn_ns(b);
+	x = spawn_ns(a);
+	y = spawn_ns(b);
+	printf("%llu %llu\n", (unsigned long long)x, (unsigned long long)y);
 	for (long i = 0; i < n; i++) {
 		if (i % 2 == 0) {
 			x = spawn_ns(a);
@@ -95,6 +97,20 @@ run_pairs(long n, char **a)
 }
 
 /* ---- frames */
+
+/* What of the environment a login is bound to: what the run has set. */
+static struct view
+login_environment(void)
+{
+	static struct buf list;
+
+	buf_reset(&list);
+	for (char **e = environ; *e != NULL; e++)
+		if (strncmp(*e, "AWS_ENDPOINT_URL", 16) == 0 ||
+		    strncmp(*e, "AWS_CA_BUNDLE=", 14) == 0)
+			buf_put(&list, *e, strlen(*e) + 1);
+	return view_of(&list);
+}
 
 static struct view
 creds_request(struct buf *b, const char *config, const char *profile)
@@ -112,15 +128,7 @@ creds_request(struct buf *b, const char *config, const char *profile)
 	    .size = (uint64_t)st.st_size,
 	    .mtime = (uint64_t)st.st_mtim.tv_sec * 1000000000u +
 		(uint64_t)st.st_mtim.tv_nsec};
-	/* The environment counts for the login: the one of the run. */
-	for (char **e = environ; *e != NULL; e++)
-		if (strncmp(*e, "AWS_ENDPOINT_URL", 16) == 0 ||
-		    strncmp(*e, "AWS_CA_BUNDLE=", 14) == 0) {
-			static struct buf env;
-
-			buf_put(&env, *e, strlen(*e) + 1);
-			req.ask.env = view_of(&env);
-		}
+	req.ask.env = login_environment();
 	buf_reset(&body);
 	msg_encode(MSG_CREDS_REQ, &req, &body);
 	io_put_request(b, "creds@awsenv", view_of(&body));
@@ -265,6 +273,7 @@ run_turns(long n, char **arg)
 	buf_u32(&same, (uint32_t)frame.len);
 	while (same.len < ask.n)
 		buf_u8(&same, 0);
+	printf("%u %zu\n", ask.n, frame.len);
 	for (long i = 0; i < n; i++) {
 		a = now_ns();
 		put(agent, ask);
@@ -279,7 +288,6 @@ run_turns(long n, char **arg)
 		printf("%llu %llu\n", (unsigned long long)(b - a),
 		    (unsigned long long)(now_ns() - c));
 	}
-	fprintf(stderr, "%u %zu\n", ask.n, frame.len);
 }
 
 /* ---- many connections */
