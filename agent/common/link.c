@@ -95,7 +95,9 @@ link_recv(int fd, struct link *l)
 	}
 	if (n == 0)
 		return AW_GONE;
-	claimed = n == sizeof(*l) ? l->nfds : -1;
+	claimed = n == sizeof(*l) && !(m.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
+	    ? l->nfds
+	    : -1;
 	take_fds(&m, l);
 	if (claimed == l->nfds && l->version == MSG_VERSION)
 		return AW_OK;
