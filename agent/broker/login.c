@@ -187,10 +187,17 @@ login_state(const struct login *l)
 enum aw_err
 login_token(struct view id, struct buf *b, struct record *rec)
 {
-	if (store_get(KEY_TOK, id, b, rec) != AW_OK ||
-	    rec->expires < loop_time() + TOKEN_LEAST)
+	uint64_t now = loop_time(), life, least = TOKEN_LEAST;
+	enum aw_err r;
+
+	if ((r = store_get(KEY_TOK, id, b, rec)) == AW_DENIED)
+		exit(EXIT_RING);
+	if (r != AW_OK || rec->expires <= now)
 		return AW_GONE;
-	return AW_OK;
+	life = rec->expires - rec->obtained;
+	if (life < 10 * TOKEN_LEAST) /* awsenv-agent -t may ask for that */
+		least = life / 10;
+	return rec->expires - now >= least ? AW_OK : AW_GONE;
 }
 
 /* ---- silent refresh */
@@ -582,6 +589,7 @@ resume_one(const struct store_entry *e, void *arg)
 	}
 }
 
+/* URL and code were told to the broker before: have them told again. */
 static void
 resume_job(struct job *job)
 {
@@ -589,8 +597,10 @@ resume_job(struct job *job)
 	struct login *l;
 
 	if ((job_what(job) == FETCH_LOGIN || job_what(job) == FETCH_POLL) &&
-	    (l = login_get(id)))
+	    (l = login_get(id))) {
 		l->state = LOGIN_STARTING;
+		login_watch(l);
+	}
 }
 
 void

@@ -162,6 +162,7 @@ struct talk {
 	int64_t skew;	  /* seconds: AWS's clock minus ours */
 	bool skew_known;
 	bool waiting; /* a person looks at the code */
+	bool again;   /* a hint said so: show it once more */
 	struct why why;
 };
 

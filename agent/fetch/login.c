@@ -85,7 +85,8 @@ finish(struct talk *t, const struct token *k)
 
 struct poll {
 	const struct dev *dev;
-	uint32_t interval; /* seconds */
+	struct view sealed; /* the same */
+	uint32_t interval;  /* seconds */
 	int64_t begun;
 	int64_t asked; /* when we asked last */
 };
@@ -110,6 +111,9 @@ wait_turn(struct talk *t, const struct poll *p)
 	enum talk_event e;
 
 	do {
+		if (t->again && show(t, p->sealed, p->dev) != AW_OK)
+			return false;
+		t->again = false;
 		left = (int64_t)p->dev->until - (int64_t)time(NULL);
 		until = next_time(t, p);
 		if (left <= 0 || until > io_deadline((int)left * 1000))
@@ -180,10 +184,11 @@ poll_until_token(struct talk *t, struct poll *p)
 }
 
 static struct poll
-poll_begin(const struct dev *d)
+poll_begin(const struct dev *d, struct view sealed)
 {
 	return (struct poll){
 	    .dev = d,
+	    .sealed = sealed,
 	    .interval = d->interval,
 	    .begun = io_deadline(0),
 	    .asked = io_deadline(0),
@@ -233,7 +238,7 @@ login_begin(struct talk *t)
 		return AW_PROTO;
 	/* A client that is approved beforehand gets its token at once, and
 	 * nobody has to be shown anything. */
-	p = poll_begin(&d);
+	p = poll_begin(&d, view_of(&sealed));
 	r = ask(t, &p, &k);
 	if (r == AW_OK)
 		r = finish(t, &k);
@@ -252,7 +257,7 @@ login_resume(struct talk *t)
 
 	if (!msg_decode(MSG_DEV, t->fetch.dev, &d))
 		return AW_PROTO;
-	p = poll_begin(&d);
+	p = poll_begin(&d, t->fetch.dev);
 	if ((r = show(t, t->fetch.dev, &d)) != AW_OK)
 		return r;
 	return poll_until_token(t, &p);

@@ -81,6 +81,7 @@ talk_wait(struct talk *t, int64_t deadline)
 		    msg_decode(kind, body, &hint) &&
 		    hint.version == MSG_VERSION) {
 			t->waiting = hint.waiting;
+			t->again |= hint.waiting;
 			return TALK_HINT;
 		}
 	}

@@ -443,7 +443,8 @@ struct answer {
 	struct view person;
 };
 
-/* To a polling fetcher: does a person look? It polls faster if so. */
+/* To a polling fetcher: does a person look? If so it polls faster, and answers
+ * the device authorization once more, for a broker that never saw it. */
 struct hint {
 	uint32_t version;
 	uint8_t waiting;

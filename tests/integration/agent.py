@@ -115,6 +115,12 @@ class Agent:
         self.programs = BUILD
         if sim:
             sim.write_config(self.config, *profiles, **config)
+        if sim and uid is not None:
+            # The simulator's own folder is not open to others.
+            ca = self.dir / "ca.pem"
+            shutil.copy(sim.ca, ca)
+            ca.chmod(0o644)
+            self.extra.setdefault("AWS_CA_BUNDLE", str(ca))
         self._give()
 
     def _give(self):
@@ -275,10 +281,10 @@ class Agent:
             raise Refused(name, reply)
         return reply
 
-    def creds(self, profile=None, check=True, sock=None, seconds=65, env=None,
+    def creds(self, profile=None, check=True, sock=None, within=65, env=None,
               **fields):
         return self.ask("creds@awsenv", {**self.asking(profile, **(env or {})),
-                                         **fields}, sock, seconds, check)
+                                         **fields}, sock, within, check)
 
     def keys(self, profile=None, **more):
         """The credentials themselves: Fields of MSG_CREDS."""

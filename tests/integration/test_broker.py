@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: ISC
 """The broker among its real neighbours: logins, credentials, what is told."""
 
+import concurrent.futures
+import os
+import resource
+import signal
+import struct
+import time
+
 import pytest
 
 import wire
-from agent import Refused
+from agent import Refused, until
 
 
 def test_the_main_job_from_login_to_credentials(sim, agent):
@@ -25,3 +32,308 @@ def test_the_main_job_from_login_to_credentials(sim, agent):
     assert sim.counts() == counts
     assert counts["RegisterClient"] == 1
     assert counts["StartDeviceAuthorization"] == 1
+
+
+def test_a_hundred_askers_see_one_login(sim, agent):
+    with concurrent.futures.ThreadPoolExecutor(100) as pool:
+        first = list(pool.map(lambda _: agent.login("marketing"), range(100)))
+        assert len({r.ticket for r in first}) == 1
+        shown = list(pool.map(
+            lambda r: agent.until_state(r, wire.LOGIN_PENDING), first))
+    assert len({(r.url, r.code) for r in shown}) == 1
+    assert len(sim.pending()) == 1
+    counts = sim.counts()
+    assert counts["RegisterClient"] == 1
+    assert counts["StartDeviceAuthorization"] == 1
+
+
+def test_a_thousand_clients_cost_one_call(sim, agent):
+    agent.log_in("marketing")
+    agent.logout(what=wire.LOGOUT_CREDS)
+    before = sim.counts()["GetRoleCredentials"]
+    sim.hold("GetRoleCredentials")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (
+        2048, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    request = wire.frame("creds@awsenv", wire.encode(
+        "MSG_CREDS_REQ", agent.asking("marketing")))
+    socks = [agent.connect() for _ in range(1000)]
+    for s in socks:
+        s.sendall(request)
+    sim.wait_in_flight("GetRoleCredentials")
+    time.sleep(0.3)
+    sim.release()
+    answers = {wire.read_frame(s) for s in socks}
+    for s in socks:
+        s.close()
+    assert len(answers) == 1
+    assert sim.counts()["GetRoleCredentials"] == before + 1
+    assert sim.in_flight("GetRoleCredentials")["most"] == 1
+
+
+def test_tokens_are_refreshed_without_a_person(sim, agent):
+    agent.log_in("marketing")
+    agent.logout(what=wire.LOGOUT_CREDS)
+    sim.expire("access_token")
+    assert agent.keys("marketing").access_key
+    grants = [r for r in sim.requests("CreateToken") if r["status"] == 200]
+    assert len(grants) == 2
+    assert agent.status("marketing").refreshable == 1
+    assert sim.counts()["StartDeviceAuthorization"] == 1
+
+
+def test_the_end_of_the_session_means_a_new_login(sim, agent):
+    agent.log_in("marketing")
+    agent.logout(what=wire.LOGOUT_CREDS)
+    sim.expire("session")
+    with pytest.raises(Refused) as refused:
+        agent.creds("marketing")
+    assert refused.value.error == wire.AW_LOGIN
+    assert agent.status("marketing").refreshable == 0
+    assert agent.status("marketing").login_state == wire.LOGIN_NONE
+    done = agent.log_in("marketing", user="bob@example.com")
+    assert (done.person, done.before) == (b"bob@example.com",
+                                          b"ann@example.com")
+
+
+def test_a_missing_assignment_keeps_the_login(sim, agent):
+    agent.log_in("marketing")
+    agent.logout(what=wire.LOGOUT_CREDS)
+    sim.assign("ann@example.com", "marketing", sim.info["roles"][0],
+               remove=True)
+    with pytest.raises(Refused) as refused:
+        agent.creds("marketing")
+    assert refused.value.error == wire.AW_AWS
+    assert agent.keys("platform").access_key
+    assert agent.status("marketing").login_state == wire.LOGIN_DONE
+
+
+def test_logout_tells_aws_and_forgets(sim, agent):
+    agent.log_in("marketing")
+    agent.keys("marketing")
+    agent.keys("platform")
+    reply = agent.logout("marketing")
+    assert (reply.logins, reply.roles) == (1, 2)
+    assert wire.texts(reply.lines) == [
+        b"sim (ann@example.com): signed out at AWS, "
+        b"2 role credentials forgotten"]
+    assert sim.counts()["Logout"] == 1
+    assert agent.list(wire.LIST_KEYS) == []
+    with pytest.raises(Refused) as refused:
+        agent.creds("marketing")
+    assert refused.value.error == wire.AW_LOGIN
+
+
+def test_logout_forgets_even_when_aws_is_not_told(sim, agent):
+    agent.log_in("marketing")
+    sim.fault("Logout", "reset")
+    reply = agent.logout("marketing", check=False)
+    assert reply.error == wire.AW_NETWORK
+    assert b"forgotten here, but AWS could not be told" in reply.lines
+    assert agent.list(wire.LIST_KEYS) == []
+
+
+def test_whoami_asks_once(sim, agent):
+    agent.log_in("marketing")
+    who = agent.whoami("marketing")
+    account = sim.info["accounts"][0]["id"].encode()
+    assert who.account == account and who.person == b"ann@example.com"
+    assert who.arn.startswith(b"arn:aws:sts::" + account + b":assumed-role/")
+    before = sim.counts()["GetCallerIdentity"]
+    assert agent.whoami("marketing").arn == who.arn
+    assert sim.counts()["GetCallerIdentity"] == before
+
+
+def test_status_and_lists_tell_what_there_is(sim, agent):
+    empty = agent.status("marketing")
+    assert (empty.logins, empty.roles, empty["keys"]) == (0, 0, 0)
+    assert empty.login_state == wire.LOGIN_NONE and empty.session == b"sim"
+    agent.log_in("marketing")
+    agent.keys("marketing")
+    agent.keys("platform")
+    s = agent.status("marketing")
+    assert (s.logins, s.roles, s.refreshable) == (1, 2, 1)
+    assert s.broker_pid == agent.broker_pid() and s.agent_pid == agent.pid
+    assert s.role_expires > time.time() and s.login_expires > time.time()
+    assert s["keys"] == len(agent.list(wire.LIST_KEYS)) == 4
+    login, = agent.list(wire.LIST_LOGINS)
+    assert (login.session, login.state) == (b"sim", wire.LOGIN_DONE)
+    assert login.start_url.decode() == sim.start_url
+    roles = agent.list(wire.LIST_ROLES)
+    assert {r.account.decode() for r in roles} == {
+        a["id"] for a in sim.info["accounts"][:2]}
+    assert {r.session for r in roles} == {b"sim"}
+
+
+def test_a_list_goes_on_where_one_says(sim, make_agent):
+    bad = "\n".join(f"[nonsense-{i:04}]\nkey = {'x' * 40}" for i in range(1500))
+    agent = make_agent(sim, start=False)
+    agent.config.write_text(agent.config.read_text() + bad + "\n")
+    agent.start()
+    told = agent.status("marketing").problems
+    problems = agent.list(wire.LIST_PROBLEMS)
+    assert len(problems) == told >= 100
+    rest = agent.ask("list@awsenv", {"what": wire.LIST_PROBLEMS, "from": 60})
+    assert wire.unpack("MSG_PROBLEM_ITEM", rest["items"]) == problems[60:]
+
+
+def test_account_and_role_need_no_profile(sim, agent):
+    agent.log_in("marketing")
+    account = sim.info["accounts"][2]
+    for name in (account["id"], account["name"]):
+        reply = agent.creds(**{"ask.account": name,
+                               "ask.role": sim.info["roles"][0]})
+        assert reply.account.decode() == account["id"]
+        assert reply.profile == b""
+    with pytest.raises(Refused) as refused:
+        agent.creds(**{"ask.account": account["id"]})
+    assert refused.value.text == "--account and --role go together"
+
+
+def test_a_missing_profile_is_told_with_its_neighbours(agent):
+    with pytest.raises(Refused) as refused:
+        agent.creds("marketting")
+    assert refused.value.error == wire.AW_NOPROFILE
+    assert refused.value.text.endswith("did you mean marketing?")
+    assert str(agent.config) in refused.value.text
+
+
+def test_a_section_without_profile_is_the_explanation(sim, make_agent):
+    agent = make_agent(sim, start=False)
+    text = agent.config.read_text().replace("[profile marketing]",
+                                            "[marketing]")
+    agent.config.write_text(text)
+    agent.start()
+    with pytest.raises(Refused) as refused:
+        agent.creds("marketing")
+    assert refused.value.error == wire.AW_NOPROFILE
+    line = text[:text.index("[marketing]")].count("\n") + 1
+    assert f"{agent.config}:{line}" in refused.value.text
+
+
+def test_a_changed_file_is_read_at_the_next_request(sim, agent):
+    agent.log_in("marketing")
+    with pytest.raises(Refused):
+        agent.creds("sandbox")
+    sim.write_config(agent.config, "marketing", "sandbox")
+    assert agent.keys("sandbox").access_key
+    with pytest.raises(Refused) as refused:
+        agent.creds("platform")
+    assert refused.value.error == wire.AW_NOPROFILE
+
+
+def test_a_broken_file_is_told_and_mended(sim, agent):
+    agent.creds("marketing", check=False)
+    agent.config.unlink()
+    agent.config.mkdir()
+    reply = agent.creds("nosuch", check=False)
+    assert reply.error in (wire.AW_NOPROFILE, wire.AW_CONFIG)
+    agent.config.rmdir()
+    sim.write_config(agent.config, "sandbox")
+    assert agent.status("sandbox").profile_error == wire.AW_OK
+
+
+def test_what_was_seen_decides_not_how_often_it_is_asked(sim, agent):
+    """A client that sees another file than the agent costs one reading."""
+    fields = {**agent.asking("marketing"), "ask.stamp.ino": 12345}
+    for _ in range(20):
+        agent.ask("status@awsenv", fields)
+    assert agent.logged().count("awsenv-profile") < 3
+
+
+def test_credentials_survive_a_network_that_is_gone(sim, agent):
+    sim.settings(role_life=80)
+    agent.log_in("marketing")
+    first = agent.creds("marketing")
+    sim.fault("GetRoleCredentials", "reset")
+    time.sleep(9)
+    reply = agent.creds("marketing", seconds=75)
+    assert reply.sealed == first.sealed
+    assert b"AWS is out of reach" in reply.notice
+
+
+def test_a_token_is_refreshed_before_it_ends(sim, agent):
+    sim.settings(token_life=8)
+    agent.log_in("marketing")
+    until(lambda: len([r for r in sim.requests("CreateToken")
+                       if r["status"] == 200]) >= 3, 25)
+    assert agent.status("marketing").login_state == wire.LOGIN_DONE
+
+
+def test_a_person_is_told_when_a_code_ran_out(sim, agent):
+    reply = agent.until_state(agent.login("marketing"), wire.LOGIN_PENDING)
+    sim.expire("device")
+    failed = agent.wait(reply.ticket, reply.state, check=False)
+    assert failed.state == wire.LOGIN_FAILED
+    assert failed.error == wire.AW_LOGIN
+    assert b"sso_region" in failed.text
+    again = agent.until_state(agent.login("marketing"), wire.LOGIN_PENDING)
+    assert again.code != reply.code
+
+
+def test_a_denied_login_fails_for_all_who_wait(sim, agent):
+    reply = agent.until_state(agent.login("marketing"), wire.LOGIN_PENDING)
+    with concurrent.futures.ThreadPoolExecutor(10) as pool:
+        waits = [pool.submit(agent.wait, reply.ticket, reply.state, 30, False)
+                 for _ in range(10)]
+        time.sleep(0.3)
+        sim.deny(reply.code.decode())
+        ends = [w.result() for w in waits]
+    assert {r.state for r in ends} == {wire.LOGIN_FAILED}
+    assert {r.error for r in ends} == {wire.AW_AWS}
+
+
+def test_an_unknown_ticket_is_gone(agent):
+    with pytest.raises(Refused) as refused:
+        agent.wait(4711, wire.LOGIN_PENDING)
+    assert refused.value.error == wire.AW_GONE
+
+
+def test_sigusr1_drops_all_credentials(sim, agent):
+    agent.log_in("marketing")
+    agent.keys("marketing")
+    os.kill(agent.pid, signal.SIGUSR1)
+    until(lambda: agent.list(wire.LIST_KEYS) == [])
+    with pytest.raises(Refused) as refused:
+        agent.creds("marketing")
+    assert refused.value.error == wire.AW_LOGIN
+
+
+def test_a_lifetime_ends_what_was_kept(sim, make_agent):
+    agent = make_agent(sim, args=("-t", "3"))
+    agent.log_in("marketing")
+    begun = time.time()
+    assert max(k.timeout for k in agent.list(wire.LIST_KEYS)) < begun + 70
+    until(lambda: agent.creds("marketing", check=False).error == wire.AW_LOGIN)
+    assert time.time() < begun + 5
+
+
+def test_stop_ends_the_agent(agent):
+    agent.ask("stop@awsenv")
+    assert agent.process.wait(10) == 0
+
+
+def test_a_bound_connection_gets_nothing(sim, agent):
+    agent.log_in("marketing")
+    bind = b"\x1b" + struct.pack(">I", 24) + b"session-bind@openssh.com"
+    good = bind + b"\0\0\0\1k\0\0\0\1i\0\0\0\1s\1"
+    with agent.connect() as s:
+        assert agent.creds("marketing", sock=s).error == wire.AW_OK
+        assert agent.raw(good, s) == b"\6"
+        reply = agent.creds("marketing", sock=s, check=False)
+        assert reply.error == wire.AW_DENIED
+        assert reply.text == b"forwarded use is not allowed"
+    with agent.connect() as s:
+        assert agent.raw(bind + b"junk", s) == b"\6"
+        with pytest.raises(wire.WireError):
+            agent.creds("marketing", sock=s)
+
+
+def test_root_may_look_but_not_take(sim, make_agent):
+    if os.geteuid() != 0:
+        pytest.skip("only root can ask another user's agent")
+    agent = make_agent(sim, uid=61500)
+    assert agent.status("marketing").session == b"sim"
+    for name in ("creds", "login", "whoami"):
+        with pytest.raises(Refused) as refused:
+            getattr(agent, name)("marketing")
+        assert refused.value.error == wire.AW_DENIED
