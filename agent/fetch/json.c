@@ -7,6 +7,7 @@
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* struct json is a cJSON that nobody above has to know. */
@@ -124,16 +125,33 @@ json_string(const struct json *j, const char *name, struct view *out)
 	return true;
 }
 
+/* Digits in quotes are a number too, for other readers of AWS's answers. */
+static bool
+number_of(const cJSON *m, double *out)
+{
+	const char *s;
+	char *end;
+
+	if (cJSON_IsNumber(m)) {
+		*out = m->valuedouble;
+		return true;
+	}
+	if (!cJSON_IsString(m) || !(s = m->valuestring) ||
+	    strspn(s, "0123456789") != strlen(s))
+		return false;
+	*out = strtod(s, &end);
+	return end > s;
+}
+
 bool
 json_number(const struct json *j, const char *name, int64_t *out)
 {
-	const cJSON *m = member(j, name);
 	const double exact = 9007199254740992.0; /* 2^53 */
+	double d;
 
-	if (!cJSON_IsNumber(m) ||
-	    !(m->valuedouble >= -exact && m->valuedouble <= exact))
+	if (!number_of(member(j, name), &d) || !(d >= -exact && d <= exact))
 		return false;
-	*out = (int64_t)m->valuedouble;
+	*out = (int64_t)d;
 	return true;
 }
 

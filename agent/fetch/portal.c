@@ -108,7 +108,7 @@ read_creds(struct talk *t, const struct json *j, struct buf *creds)
 	return json_string(c, "accessKeyId", &id) &&
 	    json_string(c, "secretAccessKey", &secret) &&
 	    json_string(c, "sessionToken", &session) &&
-	    json_number(c, "expiration", &ms) &&
+	    json_number(c, "expiration", &ms) && ms > 0 &&
 	    aws_seal_creds(
 		creds, talk_local(t, ms / 1000), id, secret, session);
 }

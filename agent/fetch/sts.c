@@ -268,7 +268,7 @@ read_assumed(struct talk *t, struct view body, struct buf *out)
 	    xml_text(body, RESULT "SecretAccessKey", &secret) &&
 	    xml_text(body, RESULT "SessionToken", &session) &&
 	    xml_text(body, RESULT "Expiration", &until) &&
-	    text_time(view_of(&until), &expires) &&
+	    text_time(view_of(&until), &expires) && expires > 0 &&
 	    aws_seal_creds(out, talk_local(t, expires), view_of(&id),
 		view_of(&secret), view_of(&session));
 #undef RESULT

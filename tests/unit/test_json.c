@@ -47,8 +47,9 @@ only_an_object_is_a_document(void **state)
 static void
 a_member_of_another_type_is_absent(void **state)
 {
-	struct json *j = parse("{\"s\":\"x\",\"n\":5,\"z\":null,\"a\":[],"
-			       "\"o\":{},\"f\":1.9,\"big\":1e300,\"S\":\"y\"}");
+	struct json *j = parse(
+	    "{\"s\":\"x\",\"n\":5,\"z\":null,\"a\":[],"
+	    "\"o\":{},\"f\":1.9,\"big\":1e300,\"d\":\"600\",\"e\":\"\",\"S\":\"y\"}");
 	struct view v;
 	int64_t n = 7;
 
@@ -64,6 +65,8 @@ a_member_of_another_type_is_absent(void **state)
 	assert_int_equal(n, 7);
 	assert_true(json_number(j, "n", &n) && n == 5);
 	assert_true(json_number(j, "f", &n) && n == 1);
+	assert_true(json_number(j, "d", &n) && n == 600);
+	assert_false(json_number(j, "e", &n));
 	assert_null(json_object(j, "a"));
 	assert_null(json_array(j, "o"));
 	assert_non_null(json_object(j, "o"));
