@@ -41,6 +41,7 @@ struct content {
 	struct rows problems;
 	uint32_t *slots; /* hash table of profile numbers plus one; 0: free */
 	uint32_t mask;
+	unsigned int tries; /* of the job when the reader began */
 };
 
 static TAILQ_HEAD(table_list, table) tables = TAILQ_HEAD_INITIALIZER(tables);
@@ -168,12 +169,28 @@ end_packet(struct job *job, struct content *c, struct view body)
 	return true;
 }
 
+static struct content *
+content_new(unsigned int tries)
+{
+	struct content *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		fatal("table");
+	c->tries = tries;
+	return c;
+}
+
 static bool
 table_packet(struct job *job, enum msg_kind kind, struct view body)
 {
 	struct table *t = job->arg;
 	struct content *c = t->next;
 
+	/* A reader that died left the beginning of what the next one sends. */
+	if (c->tries != job->tries) {
+		content_free(c);
+		c = t->next = content_new(job->tries);
+	}
 	if (c->total + body.n > CONTENT_MAX)
 		return fail(job, "the config file is too large");
 	switch (kind) {
@@ -193,6 +210,21 @@ table_packet(struct job *job, enum msg_kind kind, struct view body)
 	}
 }
 
+/* A reader that cannot read ends without a table, and has said why. */
+static bool
+unreadable(struct table *t, const struct content *c)
+{
+	struct problem_item p;
+
+	if (!c->problems.n ||
+	    !msg_decode(MSG_PROBLEM_ITEM, c->problems.row[c->problems.n - 1],
+		&p))
+		return false;
+	t->error = AW_CONFIG;
+	text_set(&t->text, "%.*s: %.*s", VIEW_ARG(p.file), VIEW_ARG(p.text));
+	return true;
+}
+
 static void
 table_ended(struct job *job, enum aw_err error, const char *text, bool early)
 {
@@ -202,11 +234,11 @@ table_ended(struct job *job, enum aw_err error, const char *text, bool early)
 	t->job = NULL;
 	t->next = NULL;
 	t->error = error;
-	if (early)
+	if (early && !unreadable(t, old))
 		text_set(&t->text,
 		    "awsenv-profile ended early while it read "
 		    "the config file");
-	else
+	else if (!early)
 		text_set(&t->text, "%s", text ? text : "");
 	if (error == AW_OK) {
 		struct content *new = old;
@@ -338,8 +370,7 @@ table_read(struct table *t, const struct ask *ask)
 		text_set(&t->text, "the environment is too large");
 		return NULL;
 	}
-	if (!(t->next = calloc(1, sizeof(*t->next))))
-		fatal("table");
+	t->next = content_new(t->job->tries);
 	t->asking = ask->stamp;
 	t->job->arg = t;
 	return t->job;
