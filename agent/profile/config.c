@@ -314,6 +314,7 @@ config_free(struct config *c)
 {
 	map_free(&c->names);
 	map_free(&c->keys);
+	map_free(&c->urls);
 	arena_free(&c->arena);
 	*c = (struct config){0};
 }
@@ -361,6 +362,14 @@ config_get(const struct config *c, const struct section *s, const char *key)
 	return NULL;
 }
 
+const struct entry *
+config_nested(const struct config *c, const struct entry *e, const char *subkey)
+{
+	if (!e || !e->block)
+		return NULL;
+	return map_get(&c->keys, e->block, view_str(subkey));
+}
+
 struct view
 config_value(const struct config *c, const struct section *s, const char *key)
 {
@@ -392,6 +401,8 @@ bool
 config_path(struct config *c, struct view value, struct view *path)
 {
 	*path = value;
+	if (value.n > CONFIG_PATH_MAX)
+		return false;
 	if (c->home.n && value.n && *value.p == '~' &&
 	    (value.n == 1 || value.p[1] == '/'))
 		*path = arena_printf(&c->arena, "%.*s%.*s", VIEW_ARG(c->home),

@@ -240,7 +240,8 @@ dialect_process(struct config *c, const struct entry *process,
 
 	*profile = NULL;
 	*why = (struct view){0};
-	if (!parse_command(&c->arena, process->value, &cmd))
+	if (process->value.n > CONFIG_PATH_MAX ||
+	    !parse_command(&c->arena, process->value, &cmd))
 		return false;
 	if (!cmd.has_verb) {
 		*why = text_make(&c->arena,

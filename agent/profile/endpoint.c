@@ -122,7 +122,7 @@ endpoint_switch(const struct reach *r, const char *variable, const char *key)
 static bool
 find_in_services(struct reach *r, const char *block, const struct entry **found)
 {
-	const struct entry *e, *named;
+	const struct entry *named;
 	const struct section *s;
 
 	*found = NULL;
@@ -135,13 +135,8 @@ find_in_services(struct reach *r, const char *block, const struct entry **found)
 		    NAME_ARG(named->value), AT(named), NAME_ARG(named->value));
 		return false;
 	}
-	e = config_get(r->config, s, block);
-	for (e = e ? e->block : NULL; e; e = e->next) {
-		if (view_is(e->key, "endpoint_url")) {
-			*found = e;
-			return true;
-		}
-	}
+	*found = config_nested(
+	    r->config, config_get(r->config, s, block), "endpoint_url");
 	return true;
 }
 

@@ -35,7 +35,7 @@ section_new(struct reader *r, enum section_kind kind, struct view name)
 	struct section *s = arena_alloc(&c->arena, sizeof(*s));
 
 	s->kind = kind;
-	s->id = ++c->sections;
+	s->id = ++c->ids;
 	s->name = arena_copy(&c->arena, name);
 	s->file = r->file;
 	s->line = r->line;
@@ -307,7 +307,7 @@ entry_open(struct reader *r, struct view key)
 			    "here, but the AWS CLI refuses such a file; "
 			    "remove one",
 			    NAME_ARG(key), e->line);
-		e->block = NULL;
+		e->block = 0;
 	} else {
 		e = arena_alloc(&c->arena, sizeof(*e));
 		e->key = key;
@@ -384,7 +384,9 @@ on_key(struct reader *r, struct view line)
 static void
 on_block_line(struct reader *r, struct view line)
 {
+	struct config *c = r->config;
 	struct entry *e;
+	void **slot;
 	struct view key, value;
 	bool cut;
 
@@ -395,14 +397,16 @@ on_block_line(struct reader *r, struct view line)
 		    NAME_ARG(line), NAME_ARG(r->entry->key));
 		return;
 	}
-	e = arena_alloc(&r->config->arena, sizeof(*e));
+	if (!r->entry->block)
+		r->entry->block = ++c->ids;
+	slot = map_at(&c->keys, r->entry->block, text_strip(key));
+	if (!*slot)
+		*slot = arena_alloc(&c->arena, sizeof(*e));
+	e = *slot;
 	e->key = text_strip(key);
 	e->value = cut_comment(value, &cut);
 	e->file = r->file;
 	e->line = r->line;
-	/* The newest first: the last one counts, and nothing is walked. */
-	e->next = r->entry->block;
-	r->entry->block = e;
 }
 
 static void

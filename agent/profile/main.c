@@ -7,6 +7,7 @@
  */
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "awsenv/harden.h"
 #include "awsenv/io.h"
@@ -18,6 +19,8 @@
 
 #define ADMIN_FOLDER "/etc/awsenv"
 #define REQUEST_MS 2000
+#define MEMORY_MAX (768 * 1024 * 1024)
+#define SECONDS_MAX 60 /* of processor time, not of waiting */
 
 static enum aw_err
 hand_over(void *arg, enum msg_kind kind, const void *msg)
@@ -55,6 +58,25 @@ take_request(int fd, struct buf *packet, struct read_req *req)
 	return AW_OK;
 }
 
+/*
+ * A file of 16 MiB can say something long once and use it in each of 100,000
+ * profiles: it shall not have the machine for that. (A sanitizer's own memory
+ * is beyond any such limit.)
+ */
+static int
+limit_process(void)
+{
+	const struct rlimit memory = {MEMORY_MAX, MEMORY_MAX};
+	const struct rlimit seconds = {SECONDS_MAX, SECONDS_MAX};
+
+#ifndef AWSENV_SANITIZED
+	if (setrlimit(RLIMIT_AS, &memory) != 0)
+		return -1;
+#endif
+	(void)memory;
+	return setrlimit(RLIMIT_CPU, &seconds);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -67,7 +89,7 @@ main(int argc, char **argv)
 	(void)argv;
 	log_open("awsenv-profile", false, false);
 	if (harden_stdio() != 0 || harden_process() != 0 ||
-	    harden_no_new_privs() != 0)
+	    harden_no_new_privs() != 0 || limit_process() != 0)
 		fatal("cannot harden this process");
 	if (argc != 1)
 		fatalx("started by awsenv-agent, not by hand");

@@ -104,6 +104,7 @@ bool check_bool(struct view, bool *);
 #define CONFIG_LINE_MAX (64 * 1024)
 #define CONFIG_PROFILES_MAX 100000
 #define CONFIG_NAME_MAX 256
+#define CONFIG_PATH_MAX 4096
 #define CONFIG_PROBLEMS_MAX 100 /* for each file */
 
 enum section_kind {
@@ -127,8 +128,7 @@ struct entry {
 	struct view value; /* with all its lines; empty where a block follows */
 	struct file *file;
 	uint32_t line;
-	struct entry
-	    *block; /* "s3 =": the indented lines below, last one first */
+	uint32_t block; /* "s3 =": id of the indented lines below, in keys */
 	struct entry *next;
 };
 
@@ -166,12 +166,13 @@ struct problem {
 struct config {
 	struct arena arena;
 	struct map names; /* kind, name -> the uppermost section */
-	struct map keys;  /* section id, key -> entry */
+	struct map keys;  /* id of a section or a block, key -> entry */
+	struct map urls;  /* id of a services section -> its variables */
 	struct section *first, *last;
 	struct problem *problem, *last_problem;
 	struct view home;		    /* empty: unknown */
 	const struct section *only_session; /* NULL: none, or several */
-	uint32_t sections;
+	uint32_t ids;
 	uint32_t profiles;
 };
 
@@ -196,6 +197,9 @@ bool config_is_top(const struct config *, const struct section *);
 /* What the section, or what it stands on, says of the key; or NULL. */
 const struct entry *config_get(
     const struct config *, const struct section *, const char *key);
+/* The same for "KEY =" and an indented line "SUBKEY = value" below it. */
+const struct entry *config_nested(
+    const struct config *, const struct entry *, const char *subkey);
 /* The value; empty also where the section or the key is not there. */
 struct view config_value(
     const struct config *, const struct section *, const char *key);
@@ -297,7 +301,7 @@ void resolve_profile(
 
 /* A list of NAME=value; only what the config says, the environment is still
  * the command's own. */
-void settings_list(const struct reach *, struct buf *list);
+void settings_list(struct reach *, struct buf *list);
 
 /* table.c: all of it, and handing it over. */
 

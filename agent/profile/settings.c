@@ -5,6 +5,8 @@
  */
 #include <string.h>
 
+#include "awsenv/own.h"
+
 #include "profile.h"
 
 static const struct {
@@ -57,41 +59,50 @@ variable_for(struct view block, char name[static 80])
 	return true;
 }
 
-static struct view
-block_url(const struct entry *block)
-{
-	const struct entry *e;
-
-	for (e = block->block; e; e = e->next) {
-		if (view_is(e->key, "endpoint_url"))
-			return e->value;
-	}
-	return (struct view){0};
-}
-
 /* Only what config_get() would find: a block above hides the one below. */
 static void
 put_blocks(
-    const struct reach *r, const struct section *services, struct buf *list)
+    const struct config *c, const struct section *services, struct buf *list)
 {
 	const struct section *s;
-	const struct entry *e;
+	const struct entry *e, *url;
 	char key[64], name[80];
 
 	for (s = services; s; s = s->below) {
-		for (e = s->first; e; e = e->next) {
-			if (!e->block || !variable_for(e->key, name))
+		for (e = s->first; e && !list->bad; e = e->next) {
+			url = config_nested(c, e, "endpoint_url");
+			if (!url || !variable_for(e->key, name))
 				continue;
 			memcpy(key, e->key.p, e->key.n);
 			key[e->key.n] = '\0';
-			if (config_get(r->config, services, key) == e)
-				put(list, view_str(name), block_url(e));
+			if (config_get(c, services, key) == e)
+				put(list, view_str(name), url->value);
 		}
 	}
 }
 
+/* Made once, however many profiles name the section. */
+static void
+put_services(struct config *c, const struct section *services, struct buf *list)
+{
+	void **slot = map_at(&c->urls, services->id, view_str(""));
+	AUTOBUF struct buf all = {0};
+	struct view *urls = *slot;
+
+	if (!urls) {
+		put_blocks(c, services, &all);
+		*slot = urls = arena_alloc(&c->arena, sizeof(*urls));
+		if (!all.bad)
+			*urls = arena_copy(&c->arena, view_of(&all));
+	}
+	if (urls->p)
+		buf_put(list, urls->p, urls->n);
+	else
+		list->bad = true;
+}
+
 void
-settings_list(const struct reach *r, struct buf *list)
+settings_list(struct reach *r, struct buf *list)
 {
 	const struct entry *e = config_get(r->config, r->profile, "ca_bundle");
 	const struct section *services;
@@ -109,5 +120,6 @@ settings_list(const struct reach *r, struct buf *list)
 	 * file, but as variables these would go before it. */
 	if (view_find(r->env, "AWS_ENDPOINT_URL", &path) && path.n)
 		return;
-	put_blocks(r, services, list);
+	if (services)
+		put_services(r->config, services, list);
 }
