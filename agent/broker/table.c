@@ -217,8 +217,8 @@ unreadable(struct table *t, const struct content *c)
 	struct problem_item p;
 
 	if (!c->problems.n ||
-	    !msg_decode(MSG_PROBLEM_ITEM, c->problems.row[c->problems.n - 1],
-		&p))
+	    !msg_decode(
+		MSG_PROBLEM_ITEM, c->problems.row[c->problems.n - 1], &p))
 		return false;
 	t->error = AW_CONFIG;
 	text_set(&t->text, "%.*s: %.*s", VIEW_ARG(p.file), VIEW_ARG(p.text));
