@@ -147,13 +147,17 @@ MUSL_DIR  = $(call once,MUSL_DIR,/usr/lib/$(patsubst %-gnu,%-musl,$(shell \
 gccfile   = $(shell $(MUSL_CC) -print-file-name=$1)
 MUSL_INC  = $(call once,MUSL_INC,-idirafter /usr/include -idirafter \
 	/usr/include/$(shell $(MUSL_CC) -print-multiarch))
-# It may weigh 64 kB: no tables for unwinding, no gaps between segments.
-MUSL_FLAGS = -Os -fPIE -ffunction-sections -fdata-sections \
-	-fno-asynchronous-unwind-tables -fno-unwind-tables $(MUSL_INC)
+# It may weigh 64 kB: no gaps between segments, no tables for unwinding, no
+# zeros put into arrays that are written anyway, and no landing pads, which do
+# nothing in a program whose libc has none.
+MUSL_FLAGS = -DAWSENV_WRAPPER -Os -fPIE -ffunction-sections -fdata-sections \
+	-fno-asynchronous-unwind-tables -fno-unwind-tables -fno-jump-tables \
+	$(if $(filter -fcf-protection,$(HARDEN)),-fcf-protection=none) $(MUSL_INC)
+MUSL_COMPILE = $(filter-out -ftrivial-auto-var-init=zero,$(COMPILE)) $(MUSL_FLAGS)
 
 $B/musl/%.o: %.c $B/.flags
 	@mkdir -p $(@D)
-	$(call run,MUSL)$(MUSL_CC) $(COMPILE) $(MUSL_FLAGS) -c -o $@ $<
+	$(call run,MUSL)$(MUSL_CC) $(MUSL_COMPILE) -c -o $@ $<
 
 $B/musl/agent/cli.a $B/musl/agent/common.a: $B/musl/%.a: $$(call objects,$$*,$B/musl) $B/.files
 	$(archive)
@@ -174,12 +178,13 @@ endif
 
 # ---- tests -----------------------------------------------------------------
 
-# A test sees all rooms, its own file's first (test_ini: agent/profile/ini.c,
-# test_fetch_sandbox: agent/fetch/sandbox.c); what it defines itself wins over
-# an archive's member. Link options of its own stand in tests/unit/test_X.ld.
+# A test is linked with the rooms whose headers it includes, and with common;
+# what it defines itself wins over an archive's member. Link options of its own
+# stand in tests/unit/test_X.ld.
 TESTLIBS = -lcmocka -lkeyutils -lpthread $(FETCHLIBS)
-own      = $(patsubst agent/%/,$2/agent/%.a,$(firstword $(dir $(wildcard \
-	agent/$(subst _,/,$1).c agent/*/$1.c))))
+included = $(sort $(patsubst %/,$2/%.a,$(dir $(shell \
+	grep -ohE 'agent/[a-z]+/[a-z_]+\.h' $1.d)))) $2/agent/common.a
+group    = -Wl,--start-group $1 -Wl,--end-group $(TESTLIBS)
 UNIT    := $(patsubst %.c,$B/%,$(wildcard tests/unit/test_*.c))
 REPLAY  := $(patsubst tests/fuzz/fuzz_%.c,$B/tests/fuzz/replay_%,$(wildcard \
 	tests/fuzz/fuzz_*.c))
@@ -188,16 +193,17 @@ $B/tests/unit/helpers.a: $$(patsubst %.c,$B/%.o,$$(filter-out \
 	tests/unit/test_%,$$(wildcard tests/unit/*.c))) $B/.files
 	$(archive)
 
-$(UNIT): $B/tests/unit/test_%: $B/tests/unit/test_%.o $$(call own,$$*,$B) \
+$(UNIT): $B/tests/unit/test_%: $B/tests/unit/test_%.o \
 		$B/tests/unit/helpers.a $(ROOMS) $$(wildcard tests/unit/test_$$*.ld)
 	$(call run,LD)$(CC) $(CFLAGS) $(LINKSAN) $(RELRO) $(LDFLAGS) -o $@ \
-		$(patsubst %.ld,@%.ld,$(filter %.o %.ld,$^)) $(archives) $(TESTLIBS)
+		$(patsubst %.ld,@%.ld,$(filter %.o %.ld,$^)) \
+		$(call group,$B/tests/unit/helpers.a $(call included,$@,$B))
 
 # The fuzz targets with a main of ours, which replays their corpora ...
 $(REPLAY): $B/tests/fuzz/replay_%: $B/tests/fuzz/fuzz_%.o \
-		$B/tests/fuzz/replay.o $$(call own,$$*,$B) $(ROOMS)
+		$B/tests/fuzz/replay.o $(ROOMS)
 	$(call run,LD)$(CC) $(CFLAGS) $(LINKSAN) $(RELRO) $(LDFLAGS) -o $@ \
-		$(filter %.o,$^) $(archives) $(TESTLIBS)
+		$(filter %.o,$^) $(call group,$(call included,$(<:.o=),$B))
 
 # ... and with libFuzzer's.
 FUZZERS := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -211,10 +217,9 @@ $B/fuzz/%.o: %.c $B/.flags
 $(FUZZROOMS): $B/fuzz/%.a: $$(call objects,$$*,$B/fuzz) $B/.files
 	$(archive)
 
-$(FUZZERS): $B/fuzz/fuzz_%: $B/fuzz/tests/fuzz/fuzz_%.o \
-		$$(call own,$$*,$B/fuzz) $(FUZZROOMS)
+$(FUZZERS): $B/fuzz/fuzz_%: $B/fuzz/tests/fuzz/fuzz_%.o $(FUZZROOMS)
 	$(call run,LD)clang -fsanitize=fuzzer,address,undefined -o $@ \
-		$(filter %.o,$^) $(archives) $(TESTLIBS)
+		$(filter %.o,$^) $(call group,$(call included,$(<:.o=),$B/fuzz))
 
 tests: all $(UNIT) $(REPLAY)
 

@@ -37,7 +37,7 @@ no_agent(const struct agent *a, enum agent_start start)
 	if (is_set("AWSENV_SOCK"))
 		warn("no agent answers on AWSENV_SOCK=%s; start it there, or "
 		     "unset the variable",
-		    shown(view_str(a->path)));
+		    shown_str(a->path));
 	else if (start != AGENT_AS_IS && agent_foreign())
 		warn(
 		    "agent not forwarded to this host; ssh -R "
@@ -62,16 +62,15 @@ told(const struct agent *a, enum aw_err r)
 		break;
 	case AW_DENIED:
 		warn("the socket %s is not of an agent of yours",
-		    shown(view_str(a->path)));
+		    shown_str(a->path));
 		break;
 	case AW_BUSY:
 		warn("the agent on %s does not accept connections; try again",
-		    shown(view_str(a->path)));
+		    shown_str(a->path));
 		break;
 	default:
-		warn("cannot reach the agent on %s: %s",
-		    shown(view_str(a->path)),
-		    r == AW_SYSTEM ? strerror(errno) : aw_strerror(r));
+		warn("cannot reach the agent on %s: %s", shown_str(a->path),
+		    r == AW_SYSTEM ? errno_text() : aw_strerror(r));
 		break;
 	}
 	return r;
@@ -114,7 +113,7 @@ reconnect(struct agent *a, int64_t deadline)
 static enum aw_err
 no_answer(const struct agent *a, const char *name, enum aw_err r)
 {
-	const char *path = shown(view_str(a->path));
+	const char *path = shown_str(a->path);
 
 	switch (r) {
 	case AW_DENIED:
@@ -159,6 +158,29 @@ agent_ask(struct agent *a, const char *name, enum msg_kind req_kind,
 			break;
 	}
 	return r == AW_OK ? r : no_answer(a, name, r);
+}
+
+enum aw_err
+talk_begin(struct talk *t, const struct options *o, enum agent_start start)
+{
+	enum aw_err r;
+
+	*t = (struct talk){.agent.fd = -1};
+	if ((r = question_begin(&t->question, o)) == AW_OK)
+		r = agent_open(&t->agent, start);
+	if (r == AW_OK)
+		question_ready(&t->question);
+	else
+		talk_end(t);
+	return r;
+}
+
+void
+talk_end(struct talk *t)
+{
+	agent_close(&t->agent);
+	question_end(&t->question);
+	buf_free(&t->frame);
 }
 
 enum aw_err

@@ -10,26 +10,23 @@
 
 /* What of our environment counts for a login and for finding AWS: PROTOCOL,
  * "environment". */
-static const char *const counting[] = {
-    "HTTPS_PROXY",
-    "https_proxy",
-    "ALL_PROXY",
-    "all_proxy",
-    "NO_PROXY",
-    "no_proxy",
-    "AWS_CA_BUNDLE",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_SSO",
-    "AWS_ENDPOINT_URL_SSO_OIDC",
-    "AWS_ENDPOINT_URL_STS",
-    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
-    "AWS_USE_FIPS_ENDPOINT",
-    "AWS_USE_DUALSTACK_ENDPOINT",
-    "AWS_STS_REGIONAL_ENDPOINTS",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-    NULL,
-};
+static const char counting[] = "HTTPS_PROXY\0"
+			       "https_proxy\0"
+			       "ALL_PROXY\0"
+			       "all_proxy\0"
+			       "NO_PROXY\0"
+			       "no_proxy\0"
+			       "AWS_CA_BUNDLE\0"
+			       "AWS_ENDPOINT_URL\0"
+			       "AWS_ENDPOINT_URL_SSO\0"
+			       "AWS_ENDPOINT_URL_SSO_OIDC\0"
+			       "AWS_ENDPOINT_URL_STS\0"
+			       "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS\0"
+			       "AWS_USE_FIPS_ENDPOINT\0"
+			       "AWS_USE_DUALSTACK_ENDPOINT\0"
+			       "AWS_STS_REGIONAL_ENDPOINTS\0"
+			       "AWS_REGION\0"
+			       "AWS_DEFAULT_REGION\0";
 
 /* An empty variable is an unset one. */
 static const char *
@@ -43,16 +40,13 @@ setting(const char *name)
 static const char *
 profile_chosen(const struct options *o)
 {
-	static const char *const names[] = {
-	    "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWSENV_PROFILE"};
 	const char *p = o->profile;
-	size_t i;
 
 	if (o->given & (OPT_ACCOUNT | OPT_SESSION))
 		return NULL;
-	for (i = 0; !p && i < sizeof(names) / sizeof(names[0]); i++)
-		p = setting(names[i]);
-	return p;
+	p = p ? p : setting("AWS_PROFILE");
+	p = p ? p : setting("AWS_DEFAULT_PROFILE");
+	return p ? p : setting("AWSENV_PROFILE");
 }
 
 /* The agent has a working directory and a HOME of its own. */
@@ -80,7 +74,7 @@ config_find(struct question *q)
 		if (!path_absolute(named, q->config)) {
 			warn(
 			    "AWS_CONFIG_FILE=%s cannot be made an absolute path",
-			    shown(view_str(named)));
+			    shown_str(named));
 			return AW_CONFIG;
 		}
 		strcpy(q->stamped, q->config);
@@ -103,18 +97,17 @@ static void
 env_collect(struct buf *env, const char *region)
 {
 	char path[PATH_MAX];
-	const char *v;
-	size_t i;
+	const char *name, *v;
 
-	for (i = 0; counting[i]; i++) {
-		v = setting(counting[i]);
-		if (region && !strcmp(counting[i], "AWS_REGION"))
+	for (name = counting; *name; name += strlen(name) + 1) {
+		v = setting(name);
+		if (region && !strcmp(name, "AWS_REGION"))
 			v = region;
-		if (v && !strcmp(counting[i], "AWS_CA_BUNDLE") &&
+		if (v && !strcmp(name, "AWS_CA_BUNDLE") &&
 		    path_absolute(v, path))
 			v = path;
 		if (v)
-			env_add(env, counting[i], v);
+			env_add(env, name, v);
 	}
 }
 
@@ -194,7 +187,7 @@ complain(const struct question *q, uint32_t error, struct view text)
 {
 	const char *name = q ? question_name(q) : "";
 	const char *what = shown(text);
-	bool told = q && strstr(what, strrchr(name, ' ') + 1);
+	bool told = q && find(what, strrchr(name, ' ') + 1);
 
 	if (!*what)
 		what = aw_strerror((enum aw_err)error);

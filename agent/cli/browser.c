@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -59,7 +60,7 @@ is_first(uint64_t ticket)
 static bool
 word_fill(const char *word, const char *url, char *out, size_t size)
 {
-	const char *mark = strstr(word, "%s");
+	const char *mark = find(word, "%s");
 
 	if (!mark)
 		return format(out, size, "%s", word);
@@ -67,19 +68,37 @@ word_fill(const char *word, const char *url, char *out, size_t size)
 	    out, size, "%.*s%s%s", (int)(mark - word), word, url, mark + 2);
 }
 
+/* The next word of a text that is cut up by it; NULL at the end. */
+static char *
+word_next(char **text, const char *between)
+{
+	char *word = *text;
+
+	while (*word && strchr(between, *word))
+		word++;
+	if (!*word)
+		return NULL;
+	for (*text = word; **text; (*text)++) {
+		if (strchr(between, **text)) {
+			*(*text)++ = '\0';
+			break;
+		}
+	}
+	return word;
+}
+
 /* One command of BROWSER, split at blanks as a person would read it; no shell
  * ever sees the URL. Returns if there is no such program. */
 static void
 browser_try(char *command, char *url)
 {
-	char filled[4096 + 512], *argv[WORDS + 2], *word, *rest = NULL;
+	char filled[4096 + 512], *argv[WORDS + 2], *word;
 	bool placed = false;
 	size_t n = 0;
 
-	for (word = strtok_r(command, " \t", &rest); word && n < WORDS;
-	     word = strtok_r(NULL, " \t", &rest)) {
+	while (n < WORDS && (word = word_next(&command, " \t"))) {
 		argv[n++] = word;
-		if (placed || !strstr(word, "%s"))
+		if (placed || !find(word, "%s"))
 			continue;
 		if (!word_fill(word, url, filled, sizeof(filled)))
 			return;
@@ -99,13 +118,12 @@ browsers_try(char *url)
 {
 	static char xdg[] = "xdg-open";
 	const char *list = setting("AWSENV_BROWSER");
-	char *commands, *command, *rest = NULL;
+	char *commands, *command;
 
 	if (!list)
 		list = setting("BROWSER");
 	if (list && (commands = strdup(list))) {
-		for (command = strtok_r(commands, ":", &rest); command;
-		     command = strtok_r(NULL, ":", &rest))
+		while ((command = word_next(&commands, ":")))
 			browser_try(command, url);
 	}
 	if (!setting("AWSENV_BROWSER"))
@@ -118,7 +136,7 @@ detach(char *url)
 {
 	int null;
 
-	if (setsid() < 0 || fork() != 0)
+	if (setsid() < 0 || child_fork(SIGCHLD) != 0)
 		_exit(EXIT_GOOD);
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
@@ -141,7 +159,7 @@ browser_open(const struct login_rep *l, bool again)
 		return;
 	if (!(url = view_dup(l->url)))
 		return;
-	if ((pid = fork()) == 0)
+	if ((pid = child_fork(SIGCHLD)) == 0)
 		detach(url);
 	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;

@@ -89,13 +89,14 @@ bool options_fit(
 void options_help(unsigned int allowed, struct buf *);
 /* "90s", "15m", "2h", "90": seconds. */
 bool duration_parse(const char *, uint32_t *seconds);
-/* The entry of a NULL-terminated array that is most like the word, or NULL. */
-const char *nearest(const char *word, const char *const *among);
+/* The most like the word of `count` names, each `step` bytes on, or NULL. */
+const char *nearest(
+    const char *word, const char *first, size_t count, size_t step);
 
 /* verbs.c: the table of verbs. */
 
 struct verb {
-	const char *name;
+	char name[8];
 	/* operands: argv ends with NULL; returns the exit status */
 	int (*run)(const struct options *, char **argv);
 	unsigned int options;
@@ -104,6 +105,8 @@ struct verb {
 };
 
 const struct verb *verb_find(const char *name); /* NULL: none, a command */
+/* Told, if the word is one that a later version may have as a verb. */
+bool verb_reserved(const char *name);
 int verb_help(const struct verb *);
 /* EXIT_GOOD, or the usage error of a verb that takes no operands. */
 int verb_alone(const char *name, char **argv);
@@ -124,25 +127,67 @@ void warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Append to a text that is written whole; nothing secret may pass by here. */
 void text_add(struct buf *, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+/* The next character of a text; n is 0 where it is not UTF-8. */
+struct text_char {
+	const uint8_t *p;
+	unsigned int n;
+	uint32_t code;
+	bool printable;
+};
+
+bool text_next(struct view *, struct text_char *);
 /*
  * The view as printable UTF-8: what a terminal could take for a command, or a
  * reader for other text, becomes '?'. It lives as long as the process.
  */
 const char *shown(struct view);
-/* A JSON string with its quotes; not UTF-8 becomes '?'. */
-void json_string(struct buf *, struct view);
-/* A time as text in quotes, or null if there is none. */
-void json_time(struct buf *, uint64_t when);
+const char *shown_str(const char *);
+/* What errno means, for the few that we meet; libc's words are 2 kB. */
+const char *errno_text(void);
+/* strstr(3), whose clever one is 1 kB in musl. */
+const char *find(const char *text, const char *part);
 /* Write all to standard output; false, and told, if it did not take it. */
 bool text_print(struct buf *);
 #define ISO_TIME 24
 void iso_time(char out[static ISO_TIME], uint64_t when); /* ...T12:00:00Z */
-#define CLOCK_TIME 24
+#define CLOCK_TIME 28
 /* Local time, "14:05", with the date if that is not today. */
 void clock_time(char out[static CLOCK_TIME], uint64_t when);
 #define TIME_LEFT 32
 void time_left(char out[static TIME_LEFT], uint64_t when); /* "47 minutes" */
 uint64_t now(void);
+
+/* json.c: messages as objects. */
+
+enum json_form {
+	JSON_END,
+	JSON_TEXT,
+	JSON_COUNT,
+	JSON_NUMBER,
+	JSON_BOOL,
+	JSON_TIME,
+	JSON_STATE,
+};
+
+/* Without pointers, each of which would cost a relocation. */
+struct json_member {
+	char name[15];
+	uint8_t form;
+	uint16_t offset;
+};
+
+void json_string(struct buf *, struct view);
+/* The comma that may be needed, and the name if there is one. */
+void json_name(struct buf *, const char *name);
+void json_members(struct buf *, const struct json_member *, const void *msg);
+
+/* zone.c: seconds that local time is ahead of UTC; false: not known. */
+
+bool zone_offset(uint64_t when, int32_t *offset);
+
+/* child.c: fork(2); an exit_signal of 0 makes wait(2) blind for it. */
+
+pid_t child_fork(int exit_signal);
 
 /* ask.c: who is asked for, and the errors that an agent answers. */
 
@@ -156,7 +201,7 @@ struct question {
 	pid_t looker;
 };
 
-/* Starts to look at the config file; question_ready() waits for that. */
+/* Starts to look at the config file; question_ready() waits for what it saw. */
 enum aw_err question_begin(struct question *, const struct options *);
 void question_ready(struct question *);
 void question_end(struct question *);
@@ -197,6 +242,17 @@ enum aw_err agent_ask(struct agent *, const char *name, enum msg_kind req_kind,
 /* A list, which comes in pages, as one list of messages. */
 enum aw_err agent_list(struct agent *, enum list_what, struct buf *items);
 
+/* A question and the agent that it is for. */
+struct talk {
+	struct question question;
+	struct agent agent;
+	struct buf frame;
+};
+
+/* Look at the config file and connect, both at once. */
+enum aw_err talk_begin(struct talk *, const struct options *, enum agent_start);
+void talk_end(struct talk *);
+
 /* daemon.c: starting and stopping the agent. */
 
 /* Start one and connect to it. */
@@ -205,10 +261,18 @@ int agent_verb(const struct options *, char **argv);
 
 /* creds.c */
 
+#define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define SMALL "abcdefghijklmnopqrstuvwxyz"
+#define DIGITS "0123456789"
+#define REGION 64
+
+bool made_of(struct view, const char *alphabet, uint32_t least, uint32_t most);
+bool is_region(struct view);
+
 struct given {
 	struct creds_rep rep;
 	struct creds creds;
-	char region[64]; /* to be set; may be empty */
+	char region[REGION]; /* to be set; may be empty */
 	struct buf frame;
 };
 
@@ -224,9 +288,9 @@ void creds_free(struct given *);
 
 /* environ.c: pure. Lists are "NAME=value\0" as in msg.h. */
 
-/* NULL-terminated: all that we set, and all that would beat or break it. */
-extern const char *const environ_ours[];
-extern const char *const environ_conflicts[];
+/* "NAME\0NAME\0": all that we set, and all that would beat or break it. */
+extern const char environ_ours[];
+extern const char environ_conflicts[];
 /* What a command is given, in the order of environ_ours. */
 void environ_set(const struct given *, struct buf *list);
 /* May the profile's settings have this one? */
@@ -255,8 +319,7 @@ void sigpipe_restore(void);
 /* Does a person look, or did one ask to wait? */
 bool login_wanted(const struct options *);
 /* Show the login and wait until there is a token. */
-enum aw_err login_wait(
-    struct agent *, struct question *, const struct options *, bool always);
+enum aw_err login_wait(struct talk *, const struct options *, bool always);
 int login_verb(const struct options *, char **argv);
 
 /* screen.c: how a login looks. */

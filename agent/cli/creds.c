@@ -11,11 +11,8 @@
 #include "agent/cli/cli.h"
 
 #define CREDS_MS 70000
-#define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-#define SMALL "abcdefghijklmnopqrstuvwxyz"
-#define DIGITS "0123456789"
 
-static bool
+bool
 made_of(struct view v, const char *alphabet, uint32_t least, uint32_t most)
 {
 	uint32_t i;
@@ -29,6 +26,12 @@ made_of(struct view v, const char *alphabet, uint32_t least, uint32_t most)
 	return true;
 }
 
+bool
+is_region(struct view v)
+{
+	return made_of(v, SMALL DIGITS "-", 1, REGION - 1);
+}
+
 /* Nothing here that any shell, or JSON, would take for more than itself. */
 static bool
 creds_are_sound(const struct given *g)
@@ -40,7 +43,7 @@ creds_are_sound(const struct given *g)
 	    made_of(g->creds.session_token, secret, 0, 65536) &&
 	    (g->rep.account.n == 0 ||
 		made_of(g->rep.account, DIGITS, 12, 12)) &&
-	    made_of(g->rep.region, SMALL DIGITS "-", 0, sizeof(g->region) - 1);
+	    (g->rep.region.n == 0 || is_region(g->rep.region));
 }
 
 static void
@@ -52,7 +55,7 @@ region_choose(const struct options *o, struct given *g)
 
 	for (i = 0; !v && i < 2; i++) {
 		v = getenv(names[i]);
-		if (v && !made_of(view_str(v), SMALL DIGITS "-", 1, 63))
+		if (v && !is_region(view_str(v)))
 			v = NULL;
 	}
 	if (v)
@@ -63,16 +66,15 @@ region_choose(const struct options *o, struct given *g)
 }
 
 static enum aw_err
-ask(struct agent *a, const struct question *q, unsigned int how,
-    struct given *g)
+ask(struct talk *t, unsigned int how, struct given *g)
 {
 	struct creds_req req = {
-	    .ask = q->ask,
+	    .ask = t->question.ask,
 	    .half = (how & CREDS_HALF) != 0,
 	};
 
-	return agent_ask(a, "creds@awsenv", MSG_CREDS_REQ, &req, MSG_CREDS_REP,
-	    &g->rep, &g->frame, CREDS_MS);
+	return agent_ask(&t->agent, "creds@awsenv", MSG_CREDS_REQ, &req,
+	    MSG_CREDS_REP, &g->rep, &g->frame, CREDS_MS);
 }
 
 /*
@@ -80,23 +82,23 @@ ask(struct agent *a, const struct question *q, unsigned int how,
  * out); asking three times is enough to be right and not to go round.
  */
 static enum aw_err
-fetch(struct agent *a, struct question *q, const struct options *o,
-    unsigned int how, struct given *g)
+fetch(
+    struct talk *t, const struct options *o, unsigned int how, struct given *g)
 {
 	enum aw_err r;
 	int tries;
 
 	for (tries = 0; tries < 3; tries++) {
-		if ((r = ask(a, q, how, g)) != AW_OK)
+		if ((r = ask(t, how, g)) != AW_OK)
 			return r;
 		if (g->rep.error != AW_LOGIN || !(how & CREDS_LOGIN) ||
 		    !login_wanted(o))
 			break;
-		if ((r = login_wait(a, q, o, false)) != AW_OK)
+		if ((r = login_wait(t, o, false)) != AW_OK)
 			return r;
 	}
 	if (g->rep.error != AW_OK)
-		return complain(q, g->rep.error, g->rep.text);
+		return complain(&t->question, g->rep.error, g->rep.text);
 	return AW_OK;
 }
 
@@ -119,22 +121,15 @@ open_sealed(const struct options *o, const struct question *q, struct given *g)
 enum aw_err
 creds_get(const struct options *o, unsigned int how, struct given *g)
 {
-	struct agent a = {.fd = -1};
-	struct question q;
+	struct talk t;
 	enum aw_err r;
 
 	*g = (struct given){0};
-	r = question_begin(&q, o);
-	if (r == AW_OK)
-		r = agent_open(&a, AGENT_START);
-	if (r == AW_OK) {
-		question_ready(&q);
-		r = fetch(&a, &q, o, how, g);
-	}
-	if (r == AW_OK)
-		r = open_sealed(o, &q, g);
-	agent_close(&a);
-	question_end(&q);
+	if ((r = talk_begin(&t, o, AGENT_START)) != AW_OK)
+		return r;
+	if ((r = fetch(&t, o, how, g)) == AW_OK)
+		r = open_sealed(o, &t.question, g);
+	talk_end(&t);
 	if (r != AW_OK)
 		creds_free(g);
 	return r;

@@ -22,26 +22,27 @@ extern char **environ;
 
 /* An agent outlives the shell that happened to start it: of its environment
  * it gets what says who and where the person is. */
-static const char *const passed[] = {"HOME", "USER", "LOGNAME", "PATH",
-    "XDG_RUNTIME_DIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ", NULL};
+static const char passed[] =
+    "HOME\0USER\0LOGNAME\0PATH\0XDG_RUNTIME_DIR\0LANG\0LC_ALL\0TZ\0";
+#define PASSED_MOST 9
 
 static void
 env_build(char **out)
 {
-	size_t i, n = 0;
+	const char *name;
 	char **e;
 
-	for (i = 0; passed[i]; i++) {
-		for (e = environ; *e; e++) {
-			size_t len = strlen(passed[i]);
+	for (name = passed; *name; name += strlen(name) + 1) {
+		size_t len = strlen(name);
 
-			if (!strncmp(*e, passed[i], len) && (*e)[len] == '=') {
-				out[n++] = *e;
+		for (e = environ; *e; e++) {
+			if (!strncmp(*e, name, len) && (*e)[len] == '=') {
+				*out++ = *e;
 				break;
 			}
 		}
 	}
-	out[n] = NULL;
+	*out = NULL;
 }
 
 /* Beside this program (a build tree, or both in BINDIR), else where it was
@@ -67,14 +68,14 @@ program_exec(char *const *env)
 	execve(AWSENV_BINDIR "/awsenv-agent", argv, env);
 #endif
 	execve(AWSENV_LIBEXECDIR "/awsenv-agent", argv, env);
-	warn("cannot start awsenv-agent: %s", strerror(errno));
+	warn("cannot start awsenv-agent: %s", errno_text());
 	_exit(EXIT_NOTFOUND);
 }
 
 static void
 child_run(void)
 {
-	char *env[sizeof(passed) / sizeof(passed[0])];
+	char *env[PASSED_MOST];
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	/* It speaks ssh-agent's shell lines on standard output. */
@@ -90,11 +91,11 @@ child_run(void)
 static enum aw_err
 program_run(void)
 {
-	pid_t pid = fork();
+	pid_t pid = child_fork(SIGCHLD);
 	int status;
 
 	if (pid < 0) {
-		warn("cannot start awsenv-agent: %s", strerror(errno));
+		warn("cannot start awsenv-agent: %s", errno_text());
 		return AW_SYSTEM;
 	}
 	if (pid == 0)
@@ -130,7 +131,7 @@ daemon_start(struct agent *a)
 	}
 	if (r != AW_OK)
 		warn("an agent was started, but cannot be reached: %s",
-		    r == AW_SYSTEM ? strerror(errno) : aw_strerror(r));
+		    r == AW_SYSTEM ? errno_text() : aw_strerror(r));
 	return r;
 }
 
@@ -141,7 +142,7 @@ start(void)
 	enum aw_err r = agent_open(&a, AGENT_START_HERE);
 
 	if (r == AW_OK)
-		say("agent on %s\n", shown(view_str(a.path)));
+		say("agent on %s\n", shown_str(a.path));
 	agent_close(&a);
 	return exit_of(r);
 }
@@ -170,45 +171,17 @@ stop(void)
 	return exit_of(r);
 }
 
-static int
-is_running(void)
-{
-	AUTOBUF struct buf frame = {0}, out = {0};
-	struct status_req req = {0};
-	struct status_rep rep;
-	struct agent a;
-	enum aw_err r;
-
-	req.ask.stamp.mtime = STAMP_UNKNOWN;
-	if ((r = agent_open(&a, AGENT_AS_IS)) == AW_OK)
-		r = agent_ask(&a, "status@awsenv", MSG_STATUS_REQ, &req,
-		    MSG_STATUS_REP, &rep, &frame, STOP_MS);
-	if (r == AW_OK && rep.error != AW_OK)
-		r = complain(NULL, rep.error, rep.text);
-	if (r == AW_OK) {
-		text_add(&out, "awsenv-agent %s, pid %u, on %s\n",
-		    shown(rep.version), rep.agent_pid, shown(view_str(a.path)));
-		r = text_print(&out) ? AW_OK : AW_SYSTEM;
-	}
-	agent_close(&a);
-	return exit_of(r);
-}
-
 int
 agent_verb(const struct options *o, char **argv)
 {
-	static const struct {
-		const char *name;
-		int (*run)(void);
-	} words[] = {{"start", start}, {"stop", stop}, {"status", is_running}};
-	size_t i;
+	const char *word = *argv && !argv[1] ? *argv : "";
 
-	(void)o;
-	for (i = 0; *argv && !argv[1] && i < sizeof(words) / sizeof(words[0]);
-	     i++) {
-		if (!strcmp(*argv, words[i].name))
-			return words[i].run();
-	}
+	if (!strcmp(word, "start"))
+		return start();
+	if (!strcmp(word, "stop"))
+		return stop();
+	if (!strcmp(word, "status"))
+		return status_verb(o, argv + 1);
 	warn("awsenv agent takes one of: start, stop, status");
 	return EXIT_USAGE;
 }

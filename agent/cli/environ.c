@@ -9,42 +9,38 @@
 
 #include "agent/cli/cli.h"
 
-const char *const environ_ours[] = {
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_CREDENTIAL_EXPIRATION",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-    "AWS_ACCOUNT_ID",
-    "AWSENV_PROFILE",
-    NULL,
-};
+/* Names one after the other, each with its NUL: an array of pointers would cost
+ * a relocation for each. */
+const char environ_ours[] = "AWS_ACCESS_KEY_ID\0"
+			    "AWS_SECRET_ACCESS_KEY\0"
+			    "AWS_SESSION_TOKEN\0"
+			    "AWS_CREDENTIAL_EXPIRATION\0"
+			    "AWS_REGION\0"
+			    "AWS_DEFAULT_REGION\0"
+			    "AWS_ACCOUNT_ID\0"
+			    "AWSENV_PROFILE\0";
 
-const char *const environ_conflicts[] = {
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
-    /* botocore prefers it to AWS_SESSION_TOKEN */
-    "AWS_SECURITY_TOKEN",
-    "AWS_ACCESS_KEY",
-    "AWS_SECRET_KEY",
-    "AWS_CREDENTIAL_FILE",
-    "AWS_CREDENTIAL_SCOPE",
-    /* fallbacks of the CDK */
-    "AMAZON_ACCESS_KEY_ID",
-    "AMAZON_SECRET_ACCESS_KEY",
-    "AMAZON_SESSION_TOKEN",
-    "AMAZON_REGION",
-    "AMAZON_DEFAULT_REGION",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_ROLE_ARN",
-    "AWS_ROLE_SESSION_NAME",
-    NULL,
-};
+/* AWS_SECURITY_TOKEN beats AWS_SESSION_TOKEN in botocore; AMAZON_... are what
+ * the CDK falls back to. */
+const char environ_conflicts[] = "AWS_PROFILE\0"
+				 "AWS_DEFAULT_PROFILE\0"
+				 "AWS_SECURITY_TOKEN\0"
+				 "AWS_ACCESS_KEY\0"
+				 "AWS_SECRET_KEY\0"
+				 "AWS_CREDENTIAL_FILE\0"
+				 "AWS_CREDENTIAL_SCOPE\0"
+				 "AMAZON_ACCESS_KEY_ID\0"
+				 "AMAZON_SECRET_ACCESS_KEY\0"
+				 "AMAZON_SESSION_TOKEN\0"
+				 "AMAZON_REGION\0"
+				 "AMAZON_DEFAULT_REGION\0"
+				 "AWS_CONTAINER_CREDENTIALS_FULL_URI\0"
+				 "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI\0"
+				 "AWS_CONTAINER_AUTHORIZATION_TOKEN\0"
+				 "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE\0"
+				 "AWS_WEB_IDENTITY_TOKEN_FILE\0"
+				 "AWS_ROLE_ARN\0"
+				 "AWS_ROLE_SESSION_NAME\0";
 
 /* One line of text, and the end of no entry. */
 static bool
@@ -97,10 +93,10 @@ name_length(const char *entry, size_t n)
 }
 
 static bool
-name_in(const char *const *names, const char *name, size_t n)
+name_in(const char *names, const char *name, size_t n)
 {
-	for (; *names; names++) {
-		if (strlen(*names) == n && !memcmp(*names, name, n))
+	for (; *names; names += strlen(names) + 1) {
+		if (strlen(names) == n && !memcmp(names, name, n))
 			return true;
 	}
 	return false;

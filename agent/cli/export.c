@@ -15,12 +15,12 @@
 extern char **environ;
 
 struct dialect {
-	const char *name;
+	char name[14];
+	bool shell; /* variables that would beat ours are unset, too */
+	bool json;
 	void (*set)(struct buf *, struct view name, struct view value);
 	/* NULL: it has no words for that */
 	void (*unset)(struct buf *, struct view name);
-	const char *open, *between, *close;
-	bool shell; /* conflicts are unset, too */
 };
 
 /* In quotes q, with `escape` before each of the special characters. */
@@ -58,16 +58,7 @@ quote_sh(struct buf *out, struct view v)
 static bool
 is_plain(struct view v)
 {
-	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "abcdefghijklmnopqrstuvwxyz"
-				    "0123456789+/=_-.:%@,";
-	uint32_t i;
-
-	for (i = 0; i < v.n; i++) {
-		if (!strchr(plain, v.p[i]))
-			return false;
-	}
-	return v.n != 0;
+	return made_of(v, LETTERS SMALL DIGITS "+/=_-.:%@,", 1, UINT32_MAX);
 }
 
 static void
@@ -157,59 +148,78 @@ unset_json(struct buf *out, struct view name)
 	put(out, "  \"", name, "\": null");
 }
 
+/* clang-format off */
 static const struct dialect dialects[] = {
-    {"env", set_env, unset_env, "", "", "", true},
-    {"env-no-export", set_plain, unset_env, "", "", "", false},
-    {"fish", set_fish, unset_fish, "", "", "", true},
-    {"powershell", set_powershell, unset_powershell, "", "", "", true},
-    {"dotenv", set_dotenv, NULL, "", "", "", false},
-    {"json", set_json, unset_json, "{\n", ",\n", "\n}\n", false},
+	{"env", true, false, set_env, unset_env},
+	{"env-no-export", false, false, set_plain, unset_env},
+	{"fish", true, false, set_fish, unset_fish},
+	{"powershell", true, false, set_powershell, unset_powershell},
+	{"dotenv", false, false, set_dotenv, NULL},
+	{"json", false, true, set_json, unset_json},
 };
+/* clang-format on */
 
 #define NDIALECTS (sizeof(dialects) / sizeof(dialects[0]))
 
 static const struct dialect *
 dialect_find(const char *name)
 {
-	const char *names[NDIALECTS + 1], *near;
+	const char *near;
 	size_t i;
 
 	for (i = 0; i < NDIALECTS; i++) {
-		names[i] = dialects[i].name;
 		if (!name || !strcmp(name, dialects[i].name))
 			return &dialects[i];
 	}
-	names[i] = NULL;
-	near = nearest(name, names);
-	warn("no format %s; %s%s", shown(view_str(name)),
+	near = nearest(name, dialects[0].name, NDIALECTS, sizeof(dialects[0]));
+	warn("no format %s; %s%s", shown_str(name),
 	    near ? "did you mean " : "see awsenv export --help",
 	    near ? near : "");
 	return NULL;
 }
 
 static void
-unset_all(const struct dialect *d, struct buf *out)
+list_open(const struct dialect *d, struct buf *out)
 {
-	const char *const *name;
-
-	buf_put(out, d->open, strlen(d->open));
-	for (name = environ_ours; *name; name++) {
-		if (name != environ_ours)
-			buf_put(out, d->between, strlen(d->between));
-		d->unset(out, view_str(*name));
-	}
-	buf_put(out, d->close, strlen(d->close));
+	if (d->json)
+		text_add(out, "{\n");
 }
 
 static void
-set_entry(const struct dialect *d, struct view e, bool first, struct buf *out)
+list_next(const struct dialect *d, struct buf *out)
+{
+	if (d->json && out->len > 2)
+		text_add(out, ",\n");
+}
+
+static void
+list_close(const struct dialect *d, struct buf *out)
+{
+	if (d->json)
+		text_add(out, "\n}\n");
+}
+
+static void
+unset_all(const struct dialect *d, struct buf *out)
+{
+	const char *name;
+
+	list_open(d, out);
+	for (name = environ_ours; *name; name += strlen(name) + 1) {
+		list_next(d, out);
+		d->unset(out, view_str(name));
+	}
+	list_close(d, out);
+}
+
+static void
+set_entry(const struct dialect *d, struct view e, struct buf *out)
 {
 	const uint8_t *equals = memchr(e.p, '=', e.n);
 	struct view name = {e.p, (uint32_t)(equals - e.p)};
 	struct view value = {equals + 1, e.n - name.n - 1};
 
-	if (!first)
-		buf_put(out, d->between, strlen(d->between));
+	list_next(d, out);
 	d->set(out, name, value);
 }
 
@@ -218,21 +228,20 @@ set_all(const struct dialect *d, const struct given *g, struct view list,
     struct buf *out)
 {
 	struct view settings = g->rep.settings, e;
-	const char *const *name;
-	bool first = true;
+	const char *name = environ_conflicts;
 
-	buf_put(out, d->open, strlen(d->open));
-	for (name = environ_conflicts; d->shell && *name; name++) {
-		if (getenv(*name))
-			d->unset(out, view_str(*name));
+	list_open(d, out);
+	for (; d->shell && *name; name += strlen(name) + 1) {
+		if (getenv(name))
+			d->unset(out, view_str(name));
 	}
-	for (; view_entry(&list, &e); first = false)
-		set_entry(d, e, first, out);
+	while (view_entry(&list, &e))
+		set_entry(d, e, out);
 	while (view_entry(&settings, &e)) {
 		if (environ_setting(e) && !environ_has(environ, e))
-			set_entry(d, e, false, out);
+			set_entry(d, e, out);
 	}
-	buf_put(out, d->close, strlen(d->close));
+	list_close(d, out);
 }
 
 int

@@ -20,7 +20,7 @@
 
 struct waiting {
 	struct agent *agent;
-	struct question *question;
+	const struct question *question;
 	const struct options *options;
 	struct screen screen;
 	struct login_rep rep;
@@ -42,7 +42,7 @@ on_interrupt(int sig)
 
 	(void)n;
 	signal(sig, SIG_DFL);
-	raise(sig);
+	kill(getpid(), sig);
 }
 
 static void
@@ -248,20 +248,19 @@ refuse_here(const struct question *q)
 }
 
 enum aw_err
-login_wait(
-    struct agent *a, struct question *q, const struct options *o, bool always)
+login_wait(struct talk *t, const struct options *o, bool always)
 {
 	struct sigaction interrupt;
 	struct waiting w = {
-	    .agent = a,
-	    .question = q,
+	    .agent = &t->agent,
+	    .question = &t->question,
 	    .options = o,
 	    .always = always,
 	};
 	enum aw_err r;
 
 	if (agent_foreign() && !(o->given & OPT_HERE))
-		return refuse_here(q);
+		return refuse_here(w.question);
 	screen_open(&w.screen);
 	sigaction(SIGINT, NULL, &interrupt);
 	if (o->given & OPT_WAIT)
@@ -279,26 +278,21 @@ login_wait(
 int
 login_verb(const struct options *o, char **argv)
 {
-	struct agent a = {.fd = -1};
-	struct question q;
-	enum aw_err r;
+	bool here = (o->given & OPT_HERE) != 0;
 	int usage = verb_alone("login", argv);
+	struct talk t;
+	enum aw_err r;
 
 	if (usage != EXIT_GOOD)
 		return usage;
-	if (o->given & OPT_HERE && agent_foreign())
+	if (here && agent_foreign())
 		warn(
 		    "logging in on this host: its root will hold the login, until "
 		    "awsenv logout");
-	r = question_begin(&q, o);
-	if (r == AW_OK)
-		r = agent_open(
-		    &a, o->given & OPT_HERE ? AGENT_START_HERE : AGENT_START);
+	r = talk_begin(&t, o, here ? AGENT_START_HERE : AGENT_START);
 	if (r == AW_OK) {
-		question_ready(&q);
-		r = login_wait(&a, &q, o, true);
+		r = login_wait(&t, o, true);
+		talk_end(&t);
 	}
-	agent_close(&a);
-	question_end(&q);
 	return exit_of(r);
 }

@@ -25,45 +25,49 @@ report(const struct logout_rep *rep, struct buf *out)
 		    "until those expire.\n");
 }
 
+static enum aw_err
+logout(struct talk *t, enum logout_what what)
+{
+	struct logout_req req = {.ask = t->question.ask, .what = (uint8_t)what};
+	AUTOBUF struct buf out = {0};
+	struct logout_rep rep;
+	enum aw_err r;
+
+	r = agent_ask(&t->agent, "logout@awsenv", MSG_LOGOUT_REQ, &req,
+	    MSG_LOGOUT_REP, &rep, &t->frame, LOGOUT_MS);
+	if (r != AW_OK)
+		return r;
+	/* Forgotten here, but AWS was not told: both are said. */
+	if (rep.error == AW_OK || rep.error == AW_NETWORK)
+		report(&rep, &out);
+	if (out.len && !text_print(&out))
+		return AW_SYSTEM;
+	if (rep.error != AW_OK)
+		return complain(&t->question, rep.error, rep.text);
+	return AW_OK;
+}
+
 int
 logout_verb(const struct options *o, char **argv)
 {
-	AUTOBUF struct buf frame = {0}, out = {0};
+	enum logout_what what = LOGOUT_ONE;
 	int usage = verb_alone("logout", argv);
-	struct agent a = {.fd = -1};
-	struct logout_req req = {.what = LOGOUT_ONE};
-	struct logout_rep rep;
-	struct question q;
+	struct talk t;
 	enum aw_err r;
 
 	if (usage != EXIT_GOOD)
 		return usage;
-	if (o->given & OPT_CREDENTIALS)
-		req.what = LOGOUT_CREDS;
-	if (o->given & OPT_ALL)
-		req.what = LOGOUT_ALL;
 	if ((o->given & OPT_ALL) && (o->given & OPT_CREDENTIALS)) {
 		warn("either --all, or --credentials, which keeps the logins");
 		return EXIT_USAGE;
 	}
-	if ((r = question_begin(&q, o)) == AW_OK)
-		r = agent_open(&a, AGENT_AS_IS);
-	if (r == AW_OK) {
-		question_ready(&q);
-		req.ask = q.ask;
-		r = agent_ask(&a, "logout@awsenv", MSG_LOGOUT_REQ, &req,
-		    MSG_LOGOUT_REP, &rep, &frame, LOGOUT_MS);
+	if (o->given & OPT_CREDENTIALS)
+		what = LOGOUT_CREDS;
+	if (o->given & OPT_ALL)
+		what = LOGOUT_ALL;
+	if ((r = talk_begin(&t, o, AGENT_AS_IS)) == AW_OK) {
+		r = logout(&t, what);
+		talk_end(&t);
 	}
-	if (r == AW_OK) {
-		/* Forgotten here, but AWS was not told: both are said. */
-		if (rep.error == AW_OK || rep.error == AW_NETWORK)
-			report(&rep, &out);
-		if (out.len && !text_print(&out))
-			r = AW_SYSTEM;
-		if (rep.error != AW_OK)
-			r = complain(&q, rep.error, rep.text);
-	}
-	agent_close(&a);
-	question_end(&q);
 	return exit_of(r);
 }

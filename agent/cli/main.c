@@ -19,7 +19,7 @@ run_verb(const struct verb *v, struct options *o, char **argv)
 
 	if (!options_take(o, &argv, &dashes))
 		return EXIT_USAGE;
-	if (!v->run || (o->given & OPT_HELP))
+	if (o->given & OPT_HELP)
 		return verb_help(v);
 	if (!options_fit(o, v->options, v->name))
 		return EXIT_USAGE;
@@ -47,8 +47,12 @@ main(int argc, char **argv)
 		return usage();
 	if (!options_take(&o, &argv, &dashes))
 		return EXIT_USAGE;
-	if (!dashes && *argv && (v = verb_find(*argv)))
-		return run_verb(v, &o, argv + 1);
+	if (!dashes && *argv) {
+		if ((v = verb_find(*argv)))
+			return run_verb(v, &o, argv + 1);
+		if (verb_reserved(*argv))
+			return EXIT_USAGE;
+	}
 	if (o.given & OPT_HELP)
 		v = verb_find("help");
 	else

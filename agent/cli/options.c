@@ -11,11 +11,11 @@
 enum shape { FLAG, TEXT, SECONDS, DURATION, ABSENT };
 
 struct row {
-	const char *name;
+	char name[12];
 	char letter;
-	enum shape shape;
+	uint8_t shape;
+	uint16_t offset;
 	unsigned int bit;
-	size_t offset;
 	const char *value;
 	const char *help;
 };
@@ -24,48 +24,48 @@ struct row {
 
 /* clang-format off */
 static const struct row rows[] = {
-	{"profile", 'p', TEXT, OPT_PROFILE, AT(profile), "PROFILE",
+	{"profile", 'p', TEXT, AT(profile), OPT_PROFILE, "PROFILE",
 	    "of ~/.aws/config; else AWS_PROFILE, ..."},
-	{"account", 0, TEXT, OPT_ACCOUNT, AT(account), "ID|NAME",
+	{"account", 0, TEXT, AT(account), OPT_ACCOUNT, "ID|NAME",
 	    "instead of a profile, with --role"},
-	{"role", 0, TEXT, OPT_ROLE, AT(role), "NAME",
+	{"role", 0, TEXT, AT(role), OPT_ROLE, "NAME",
 	    "the role in that account"},
-	{"sso-session", 0, TEXT, OPT_SESSION, AT(session), "NAME",
+	{"sso-session", 0, TEXT, AT(session), OPT_SESSION, "NAME",
 	    "which login, where there are several"},
-	{"region", 0, TEXT, OPT_REGION, AT(region), "REGION",
+	{"region", 0, TEXT, AT(region), OPT_REGION, "REGION",
 	    "instead of the profile's"},
-	{"env", 0, FLAG, OPT_ENV, 0, NULL,
+	{"env", 0, FLAG, 0, OPT_ENV, NULL,
 	    "give frozen keys in variables (the default)"},
-	{"wait", 0, SECONDS, OPT_WAIT, AT(wait), "SECONDS",
+	{"wait", 0, SECONDS, AT(wait), OPT_WAIT, "SECONDS",
 	    "wait that long for a login, terminal or not"},
-	{"no-wait", 0, FLAG, OPT_NO_WAIT, 0, NULL,
+	{"no-wait", 0, FLAG, 0, OPT_NO_WAIT, NULL,
 	    "do not wait for a login"},
-	{"core", 0, FLAG, OPT_CORE, 0, NULL,
+	{"core", 0, FLAG, 0, OPT_CORE, NULL,
 	    "let the command write core files"},
-	{"no-browser", 0, FLAG, OPT_NO_BROWSER, 0, NULL,
+	{"no-browser", 0, FLAG, 0, OPT_NO_BROWSER, NULL,
 	    "do not open a browser"},
-	{"here", 0, FLAG, OPT_HERE, 0, NULL,
+	{"here", 0, FLAG, 0, OPT_HERE, NULL,
 	    "log in on this remote host, whose root will hold it"},
-	{"all", 0, FLAG, OPT_ALL, 0, NULL,
+	{"all", 0, FLAG, 0, OPT_ALL, NULL,
 	    "all logins"},
-	{"credentials", 0, FLAG, OPT_CREDENTIALS, 0, NULL,
+	{"credentials", 0, FLAG, 0, OPT_CREDENTIALS, NULL,
 	    "role credentials only; logins stay"},
-	{"json", 0, FLAG, OPT_JSON, 0, NULL,
+	{"json", 0, FLAG, 0, OPT_JSON, NULL,
 	    "for programs"},
-	{"keyring", 0, FLAG, OPT_KEYRING, 0, NULL,
+	{"keyring", 0, FLAG, 0, OPT_KEYRING, NULL,
 	    "the kernel's keys: serials, sizes, timeouts"},
-	{"check", 0, DURATION, OPT_CHECK, AT(check), "DURATION",
+	{"check", 0, DURATION, AT(check), OPT_CHECK, "DURATION",
 	    "is the login good for 90s, 15m, 2h? else exit 3"},
-	{"format", 0, TEXT, OPT_FORMAT, AT(format), "FORMAT",
+	{"format", 0, TEXT, AT(format), OPT_FORMAT, "FORMAT",
 	    "env env-no-export fish powershell dotenv json"},
-	{"unset", 0, FLAG, OPT_UNSET, 0, NULL,
+	{"unset", 0, FLAG, 0, OPT_UNSET, NULL,
 	    "take the variables away again"},
-	{"help", 'h', FLAG, OPT_HELP, 0, NULL,
+	{"help", 'h', FLAG, 0, OPT_HELP, NULL,
 	    "this text"},
-	{"version", 'V', FLAG, OPT_VERSION, 0, NULL,
+	{"version", 'V', FLAG, 0, OPT_VERSION, NULL,
 	    "print the version"},
-	{"serve", 0, ABSENT, OPT_SERVE, 0, NULL, NULL},
-	{"for", 0, ABSENT, OPT_FOR, 0, NULL, NULL},
+	{"serve", 0, ABSENT, 0, OPT_SERVE, NULL, NULL},
+	{"for", 0, ABSENT, 0, OPT_FOR, NULL, NULL},
 };
 /* clang-format on */
 
@@ -144,19 +144,19 @@ distance(const char *a, const char *b)
 }
 
 const char *
-nearest(const char *word, const char *const *among)
+nearest(const char *word, const char *first, size_t count, size_t step)
 {
 	unsigned int best = (unsigned int)strlen(word) / 3 + 1, d;
 	const char *found = NULL;
 
-	for (; *among; among++) {
-		d = distance(word, *among);
+	for (; count; count--, first += step) {
+		d = distance(word, first);
 		/* What somebody began to type is meant, too. */
-		if (strlen(word) > 2 && !strncmp(word, *among, strlen(word)))
+		if (strlen(word) > 2 && !strncmp(word, first, strlen(word)))
 			d = 1;
 		if (d <= best && (!found || d < best)) {
 			best = d;
-			found = *among;
+			found = first;
 		}
 	}
 	return found;
@@ -165,22 +165,16 @@ nearest(const char *word, const char *const *among)
 static void
 unknown(const char *word)
 {
-	const char *names[NROWS + 1], *near;
+	const char *near = NULL;
 	char plain[WORD + 1];
-	size_t i;
 
-	for (i = 0; i < NROWS; i++)
-		names[i] = rows[i].name;
-	names[NROWS] = NULL;
-	format(plain, sizeof(plain), "%.*s", (int)strcspn(word + 2, "="),
-	    word[1] == '-' ? word + 2 : "");
-	near = nearest(plain, names);
-	if (near)
-		warn("unknown option %s; did you mean --%s?",
-		    shown(view_str(word)), near);
-	else
-		warn("unknown option %s; see awsenv --help",
-		    shown(view_str(word)));
+	if (word[1] == '-' &&
+	    format(plain, sizeof(plain), "%.*s",
+		(int)(strchrnul(word, '=') - word - 2), word + 2))
+		near = nearest(plain, rows[0].name, NROWS, sizeof(rows[0]));
+	warn("unknown option %s%s%s%s", shown_str(word),
+	    near ? "; did you mean --" : "; see awsenv --help",
+	    near ? near : "", near ? "?" : "");
 }
 
 static bool
@@ -189,7 +183,7 @@ row_set(const struct row *r, struct options *o, const char *value)
 	void *at = (char *)o + r->offset;
 	uint32_t n;
 
-	switch (r->shape) {
+	switch ((enum shape)r->shape) {
 	case FLAG:
 		break;
 	case SECONDS:
@@ -229,7 +223,7 @@ row_set(const struct row *r, struct options *o, const char *value)
 static const struct row *
 row_find(const char *word, const char **value)
 {
-	size_t i, n = strcspn(word, "=");
+	size_t i, n = (size_t)(strchrnul(word, '=') - word);
 
 	*value = NULL;
 	for (i = 0; i < NROWS; i++) {
@@ -284,13 +278,6 @@ options_take(struct options *o, char ***argv, bool *dashes)
 	return true;
 }
 
-static bool
-region_is_sound(const char *r)
-{
-	return strlen(r) < 64 &&
-	    r[strspn(r, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0';
-}
-
 bool
 options_fit(const struct options *o, unsigned int allowed, const char *verb)
 {
@@ -321,8 +308,8 @@ options_fit(const struct options *o, unsigned int allowed, const char *verb)
 		warn("either --wait or --no-wait");
 		return false;
 	}
-	if (o->region && !region_is_sound(o->region)) {
-		warn("%s is not a region", shown(view_str(o->region)));
+	if (o->region && !is_region(view_str(o->region))) {
+		warn("%s is not a region", shown_str(o->region));
 		return false;
 	}
 	return true;

@@ -1,191 +1,150 @@
 /* SPDX-License-Identifier: ISC */
 /* The agent's status for programs. awsenv(1) lists the members: they stay. */
-#include <string.h>
+#include <stddef.h>
 
 #include "agent/cli/cli.h"
 
-static const char *
-state_name(uint8_t state)
-{
-	switch (state) {
-	case LOGIN_STARTING:
-		return "starting";
-	case LOGIN_PENDING:
-		return "pending";
-	case LOGIN_DONE:
-		return "done";
-	case LOGIN_FAILED:
-		return "failed";
-	default:
-		return "none";
+#define M(name, form, msg, member)                              \
+	{                                                       \
+		name, JSON_##form, offsetof(struct msg, member) \
 	}
-}
 
-/* Each is a member with the comma before it, unless it is an object's first. */
+/* clang-format off */
+static const struct json_member agent[] = {
+	M("version", TEXT, status_rep, version),
+	M("pid", COUNT, status_rep, agent_pid),
+	M("broker_pid", COUNT, status_rep, broker_pid),
+	M("started", TIME, status_rep, started),
+	M("restarts", COUNT, status_rep, restarts),
+	M("protected", BOOL, status_rep, protected_),
+	M("sandbox", TEXT, status_rep, sandbox),
+	M("clock_skew", NUMBER, status_rep, skew),
+	{.form = JSON_END},
+};
+
+static const struct json_member quota[] = {
+	M("keys_used", COUNT, status_rep, keys_used),
+	M("keys_max", COUNT, status_rep, keys_max),
+	M("bytes_used", COUNT, status_rep, bytes_used),
+	M("bytes_max", COUNT, status_rep, bytes_max),
+	{.form = JSON_END},
+};
+
+static const struct json_member profile[] = {
+	M("name", TEXT, status_rep, profile),
+	M("session", TEXT, status_rep, session),
+	M("account", TEXT, status_rep, account),
+	M("role", TEXT, status_rep, role),
+	M("login", STATE, status_rep, login_state),
+	M("login_expires", TIME, status_rep, login_expires),
+	M("refreshable", BOOL, status_rep, refreshable),
+	M("role_expires", TIME, status_rep, role_expires),
+	{.form = JSON_END},
+};
+
+static const struct json_member login[] = {
+	M("session", TEXT, login_item, session),
+	M("start_url", TEXT, login_item, start_url),
+	M("region", TEXT, login_item, region),
+	M("state", STATE, login_item, state),
+	M("expires", TIME, login_item, expires),
+	M("refreshable", BOOL, login_item, refreshable),
+	M("person", TEXT, login_item, person),
+	M("notice", TEXT, login_item, notice),
+	{.form = JSON_END},
+};
+
+static const struct json_member role[] = {
+	M("session", TEXT, role_item, session),
+	M("account", TEXT, role_item, account),
+	M("role", TEXT, role_item, role),
+	M("access_key", TEXT, role_item, access_key),
+	M("obtained", TIME, role_item, obtained),
+	M("expires", TIME, role_item, expires),
+	M("in_memory", BOOL, role_item, in_memory),
+	{.form = JSON_END},
+};
+
+static const struct json_member key[] = {
+	M("serial", COUNT, key_item, serial),
+	M("kind", TEXT, key_item, kind),
+	M("label", TEXT, key_item, label),
+	M("size", COUNT, key_item, size),
+	M("timeout", TIME, key_item, timeout),
+	{.form = JSON_END},
+};
+
+static const struct json_member problem[] = {
+	M("file", TEXT, problem_item, file),
+	M("line", COUNT, problem_item, line),
+	M("text", TEXT, problem_item, text),
+	{.form = JSON_END},
+};
+/* clang-format on */
+
 static void
-name(struct buf *out, const char *member)
+object(struct buf *out, const char *name, const struct json_member *members,
+    const void *msg)
 {
-	if (out->len && out->data[out->len - 1] != '{')
-		text_add(out, ", ");
-	text_add(out, "\"%s\": ", member);
-}
-
-static void
-string(struct buf *out, const char *member, struct view value)
-{
-	name(out, member);
-	json_string(out, value);
-}
-
-static void
-number(struct buf *out, const char *member, int64_t value)
-{
-	name(out, member);
-	text_add(out, "%lld", (long long)value);
-}
-
-static void
-boolean(struct buf *out, const char *member, bool value)
-{
-	name(out, member);
-	text_add(out, value ? "true" : "false");
-}
-
-static void
-moment(struct buf *out, const char *member, uint64_t when)
-{
-	name(out, member);
-	json_time(out, when);
-}
-
-static void
-agent(const struct status *s, struct buf *out)
-{
-	const struct status_rep *r = &s->rep;
-
-	name(out, "agent");
+	json_name(out, name);
 	text_add(out, "{");
-	string(out, "version", r->version);
-	number(out, "pid", r->agent_pid);
-	number(out, "broker_pid", r->broker_pid);
-	string(out, "socket", view_str(s->socket));
-	moment(out, "started", r->started);
-	number(out, "restarts", r->restarts);
-	boolean(out, "protected", r->protected_);
-	string(out, "sandbox", r->sandbox);
-	number(out, "clock_skew", (int32_t)r->skew);
+	json_members(out, members, msg);
 	text_add(out, "}");
-	name(out, "quota");
-	text_add(out, "{");
-	number(out, "keys_used", r->keys_used);
-	number(out, "keys_max", r->keys_max);
-	number(out, "bytes_used", r->bytes_used);
-	number(out, "bytes_max", r->bytes_max);
-	text_add(out, "}");
 }
 
 static void
-profile(const struct status_rep *r, struct buf *out)
+array(struct buf *out, const char *name, const struct buf *items,
+    enum msg_kind kind, const struct json_member *members)
 {
-	name(out, "profile");
-	text_add(out, "{");
-	string(out, "name", r->profile);
-	string(out, "session", r->session);
-	string(out, "account", r->account);
-	string(out, "role", r->role);
-	name(out, "error");
-	if (r->profile_error == AW_OK)
+	struct view rest = view_of(items);
+	union {
+		struct login_item login;
+		struct role_item role;
+		struct key_item key;
+		struct problem_item problem;
+	} one;
+
+	json_name(out, name);
+	text_add(out, "[");
+	while (msg_each(kind, &rest, &one))
+		object(out, "", members, &one);
+	text_add(out, "]");
+}
+
+/* What is wrong with the profile that was asked for, or null. */
+static void
+profile_error(struct buf *out, const struct status_rep *r)
+{
+	enum aw_err e = (enum aw_err)r->profile_error;
+
+	json_name(out, "error");
+	if (e == AW_OK)
 		text_add(out, "null");
 	else
 		json_string(out,
-		    r->profile_text.n
-			? r->profile_text
-			: view_str(aw_strerror((enum aw_err)r->profile_error)));
-	string(out, "login", view_str(state_name(r->login_state)));
-	moment(out, "login_expires", r->login_expires);
-	boolean(out, "refreshable", r->refreshable);
-	moment(out, "role_expires", r->role_expires);
-	text_add(out, "}");
+		    r->profile_text.n ? r->profile_text
+				      : view_str(aw_strerror(e)));
 }
-
-static void
-login(const struct login_item *l, struct buf *out)
-{
-	string(out, "session", l->session);
-	string(out, "start_url", l->start_url);
-	string(out, "region", l->region);
-	string(out, "state", view_str(state_name(l->state)));
-	moment(out, "expires", l->expires);
-	boolean(out, "refreshable", l->refreshable);
-	string(out, "person", l->person);
-	string(out, "notice", l->notice);
-}
-
-static void
-role(const struct role_item *r, struct buf *out)
-{
-	string(out, "session", r->session);
-	string(out, "account", r->account);
-	string(out, "role", r->role);
-	string(out, "access_key", r->access_key);
-	moment(out, "obtained", r->obtained);
-	moment(out, "expires", r->expires);
-	boolean(out, "in_memory", r->in_memory);
-}
-
-static void
-key(const struct key_item *k, struct buf *out)
-{
-	number(out, "serial", k->serial);
-	string(out, "kind", k->kind);
-	string(out, "label", k->label);
-	number(out, "size", k->size);
-	moment(out, "timeout", k->timeout);
-}
-
-static void
-problem(const struct problem_item *p, struct buf *out)
-{
-	string(out, "file", p->file);
-	number(out, "line", p->line);
-	string(out, "text", p->text);
-}
-
-/* Open the next object of an array, or the array. */
-static void
-object(struct buf *out)
-{
-	text_add(out, out->data[out->len - 1] == '[' ? "{" : ", {");
-}
-
-#define ARRAY(member, kind, type, fn, items)            \
-	do {                                            \
-		struct view rest_ = view_of(items);     \
-		struct type one_;                       \
-                                                        \
-		name(out, member);                      \
-		text_add(out, "[");                     \
-		while (msg_each(kind, &rest_, &one_)) { \
-			object(out);                    \
-			fn(&one_, out);                 \
-			text_add(out, "}");             \
-		}                                       \
-		text_add(out, "]");                     \
-	} while (0)
 
 void
 report_json(const struct status *s, struct buf *out)
 {
+	text_add(out, "{\"socket\": ");
+	json_string(out, view_str(s->socket));
+	object(out, "agent", agent, &s->rep);
+	object(out, "quota", quota, &s->rep);
+	json_name(out, "profile");
 	text_add(out, "{");
-	agent(s, out);
-	profile(&s->rep, out);
-	ARRAY("logins", MSG_LOGIN_ITEM, login_item, login, &s->logins);
-	ARRAY("roles", MSG_ROLE_ITEM, role_item, role, &s->roles);
+	profile_error(out, &s->rep);
+	json_members(out, profile, &s->rep);
+	text_add(out, "}");
+	array(out, "logins", &s->logins, MSG_LOGIN_ITEM, login);
+	array(out, "roles", &s->roles, MSG_ROLE_ITEM, role);
 	if (s->keyring) {
-		number(out, "ring", s->rep.ring);
-		ARRAY("keys", MSG_KEY_ITEM, key_item, key, &s->keys);
+		json_name(out, "ring");
+		text_add(out, "%u", s->rep.ring);
+		array(out, "keys", &s->keys, MSG_KEY_ITEM, key);
 	}
-	ARRAY(
-	    "problems", MSG_PROBLEM_ITEM, problem_item, problem, &s->problems);
+	array(out, "problems", &s->problems, MSG_PROBLEM_ITEM, problem);
 	text_add(out, "}\n");
 }

@@ -129,7 +129,7 @@ profile_warn(char *const *argv)
 			     "credentials given here;\n"
 			     "        it belongs before the command: awsenv "
 			     "--profile NAME ...",
-			    shown(view_str(name)));
+			    shown_str(name));
 			return;
 		}
 	}
@@ -160,10 +160,9 @@ run(const struct options *o, char **argv)
 	sigpipe_restore();
 	status = exec_search(argv, env);
 	if (status == EXIT_NOTFOUND)
-		warn("%s: command not found", shown(view_str(argv[0])));
+		warn("%s: command not found", shown_str(argv[0]));
 	else
-		warn("cannot run %s: %s", shown(view_str(argv[0])),
-		    strerror(errno));
+		warn("cannot run %s: %s", shown_str(argv[0]), errno_text());
 	return status;
 }
 
@@ -181,7 +180,7 @@ exec_verb(const struct options *given, char **argv)
 			warn(
 			    "exec %s: the profile is given twice, or \"--\" is "
 			    "missing before the command",
-			    shown(view_str(*argv)));
+			    shown_str(*argv));
 			return EXIT_USAGE;
 		}
 		o.profile = *argv++;

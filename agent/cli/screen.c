@@ -31,7 +31,9 @@ is_utf8(void)
 		if ((v = getenv(names[i])) && !*v)
 			v = NULL;
 	}
-	return v && (strcasestr(v, "utf-8") || strcasestr(v, "utf8"));
+	return v &&
+	    (find(v, "UTF-8") || find(v, "utf8") || find(v, "utf-8") ||
+		find(v, "UTF8"));
 }
 
 void

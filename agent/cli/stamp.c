@@ -87,7 +87,7 @@ stamp_begin(const char *path, int *fd, pid_t *looker, struct stamp *out)
 		return;
 	if (pipe2(pair, O_CLOEXEC) != 0)
 		return;
-	*looker = (pid_t)syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
+	*looker = child_fork(0);
 	if (*looker == 0) {
 		look(path, &found);
 		_exit(write(pair[1], &found, sizeof(found)) != sizeof(found));

@@ -67,50 +67,50 @@ check(const struct question *q, const struct status_rep *rep, uint32_t seconds)
 }
 
 static enum aw_err
-ask(struct agent *a, struct question *q, struct status *s, struct buf *frame)
+ask(struct talk *t, struct status *s)
 {
-	struct status_req req;
+	struct status_req req = {.ask = t->question.ask};
 	enum aw_err r;
 
-	question_ready(q);
-	req.ask = q->ask;
-	r = agent_ask(a, "status@awsenv", MSG_STATUS_REQ, &req, MSG_STATUS_REP,
-	    &s->rep, frame, STATUS_MS);
+	r = agent_ask(&t->agent, "status@awsenv", MSG_STATUS_REQ, &req,
+	    MSG_STATUS_REP, &s->rep, &t->frame, STATUS_MS);
 	if (r == AW_OK && s->rep.error != AW_OK)
-		r = complain(q, s->rep.error, s->rep.text);
+		r = complain(&t->question, s->rep.error, s->rep.text);
 	return r;
+}
+
+static int
+answer(struct talk *t, const struct options *o, struct status *s)
+{
+	enum aw_err r;
+
+	if ((r = ask(t, s)) != AW_OK)
+		return exit_of(r);
+	if (o->given & OPT_CHECK)
+		return check(&t->question, &s->rep, o->check);
+	if ((r = lists_get(&t->agent, s)) != AW_OK)
+		return exit_of(r);
+	return print(s, (o->given & OPT_JSON) != 0);
 }
 
 int
 status_verb(const struct options *o, char **argv)
 {
-	AUTOBUF struct buf frame = {0};
 	int status = verb_alone("status", argv);
-	struct agent a = {.fd = -1};
+	struct talk t;
 	struct status s = {
-	    .socket = a.path,
+	    .socket = t.agent.path,
 	    .keyring = (o->given & OPT_KEYRING) != 0,
 	    .profile = (o->given & (OPT_PROFILE | OPT_ACCOUNT)) != 0,
 	};
-	struct question q;
 	enum aw_err r;
 
 	if (status != EXIT_GOOD)
 		return status;
-	if ((r = question_begin(&q, o)) == AW_OK)
-		r = agent_open(&a, AGENT_AS_IS);
-	if (r == AW_OK)
-		r = ask(&a, &q, &s, &frame);
-	if (r == AW_OK && !(o->given & OPT_CHECK))
-		r = lists_get(&a, &s);
-	if (r != AW_OK)
-		status = exit_of(r);
-	else if (o->given & OPT_CHECK)
-		status = check(&q, &s.rep, o->check);
-	else
-		status = print(&s, (o->given & OPT_JSON) != 0);
-	agent_close(&a);
-	question_end(&q);
+	if ((r = talk_begin(&t, o, AGENT_AS_IS)) != AW_OK)
+		return exit_of(r);
+	status = answer(&t, o, &s);
+	talk_end(&t);
 	buf_free(&s.logins);
 	buf_free(&s.roles);
 	buf_free(&s.keys);

@@ -57,6 +57,52 @@ text_add(struct buf *b, const char *fmt, ...)
 	va_end(ap);
 }
 
+const char *
+errno_text(void)
+{
+	switch (errno) {
+	case EACCES:
+		return "permission denied";
+	case EPERM:
+		return "operation not permitted";
+	case ENOENT:
+		return "no such file or directory";
+	case ENOTDIR:
+		return "not a directory";
+	case ENOEXEC:
+		return "not a program for this machine";
+	case E2BIG:
+		return "arguments and environment are too long";
+	case ETXTBSY:
+		return "it is being written";
+	case ENOMEM:
+		return "out of memory";
+	case ENOSPC:
+		return "no space left";
+	case EMFILE:
+	case ENFILE:
+		return "too many open files";
+	case EAGAIN:
+		return "too many processes";
+	case ELOOP:
+		return "too many symbolic links";
+	default:
+		return "the system refused";
+	}
+}
+
+const char *
+find(const char *text, const char *part)
+{
+	size_t n = strlen(part);
+
+	for (; strncmp(text, part, n) != 0; text++) {
+		if (!*text)
+			return NULL;
+	}
+	return text;
+}
+
 bool
 text_print(struct buf *b)
 {
@@ -67,7 +113,7 @@ text_print(struct buf *b)
 	if (r == AW_OK)
 		return true;
 	warn("cannot write to standard output: %s",
-	    r == AW_SYSTEM ? strerror(errno) : aw_strerror(r));
+	    r == AW_SYSTEM ? errno_text() : aw_strerror(r));
 	return false;
 }
 
@@ -79,15 +125,11 @@ static unsigned int
 utf8_char(const uint8_t *p, uint32_t n, uint32_t *code)
 {
 	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-	unsigned int i, len;
+	unsigned int i, len = 1;
 
-	len = p[0] < 0x80 ? 1
-	    : p[0] < 0xc2 ? 0
-	    : p[0] < 0xe0 ? 2
-	    : p[0] < 0xf0 ? 3
-	    : p[0] < 0xf5 ? 4
-			  : 0;
-	if (len == 0 || len > n)
+	if (p[0] >= 0x80)
+		len = p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+	if (len == 0 || len > n || p[0] >= 0xf5)
 		return 0;
 	*code = len == 1 ? p[0] : p[0] & (0x7fu >> len);
 	for (i = 1; i < len; i++) {
@@ -111,6 +153,23 @@ is_printable(uint32_t c)
 	    c != 0xfeff;
 }
 
+bool
+text_next(struct view *v, struct text_char *c)
+{
+	unsigned int step;
+
+	if (!v->n)
+		return false;
+	c->p = v->p;
+	c->code = 0;
+	c->n = utf8_char(v->p, v->n, &c->code);
+	c->printable = c->n && is_printable(c->code);
+	step = c->n ? c->n : 1;
+	v->p += step;
+	v->n -= step;
+	return true;
+}
+
 /* Texts that were shown live on, in a list so that none counts as lost. */
 struct shown {
 	struct shown *next;
@@ -121,51 +180,29 @@ const char *
 shown(struct view v)
 {
 	static struct shown *all;
+	struct text_char c;
 	struct shown *s;
-	uint32_t code;
-	unsigned int n;
 	char *out;
 
 	if (!(s = malloc(sizeof(*s) + v.n + 1)))
 		return "?";
 	s->next = all;
 	all = s;
-	for (out = s->text; v.n; v.p += n, v.n -= n) {
-		n = utf8_char(v.p, v.n, &code);
-		if (n && is_printable(code)) {
-			memcpy(out, v.p, n);
-			out += n;
-		} else {
+	out = s->text;
+	while (text_next(&v, &c)) {
+		if (c.printable)
+			out = mempcpy(out, c.p, c.n);
+		else
 			*out++ = '?';
-			n = n ? n : 1;
-		}
 	}
 	*out = '\0';
 	return s->text;
 }
 
-void
-json_string(struct buf *b, struct view v)
+const char *
+shown_str(const char *s)
 {
-	uint32_t code;
-	unsigned int n;
-
-	buf_u8(b, '"');
-	for (; v.n; v.p += n, v.n -= n) {
-		n = utf8_char(v.p, v.n, &code);
-		if (!n) {
-			buf_u8(b, '?');
-			n = 1;
-		} else if (code == '"' || code == '\\') {
-			buf_u8(b, '\\');
-			buf_u8(b, (uint8_t)code);
-		} else if (is_printable(code)) {
-			buf_put(b, v.p, n);
-		} else {
-			text_add(b, "\\u%04x", (unsigned int)code);
-		}
-	}
-	buf_u8(b, '"');
+	return shown(view_str(s));
 }
 
 uint64_t
@@ -174,49 +211,65 @@ now(void)
 	return (uint64_t)time(NULL);
 }
 
-/* The year 9999 ends then, and with it every form below. */
-#define LAST 253402300799
+struct date {
+	unsigned int year, month, day, hour, minute, second;
+};
+
+/* Days since 1970 to a date, by Howard Hinnant's way of counting from March.
+ * The year 9999 ends before LAST, and with it every form below. */
+#define LAST 253402300800
+
+static struct date
+date_of(uint64_t when)
+{
+	uint32_t day = (uint32_t)(when / 86400) + 719468;
+	uint32_t second = (uint32_t)(when % 86400);
+	uint32_t era = day / 146097, doe = day % 146097;
+	uint32_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+	uint32_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+	uint32_t march = (5 * doy + 2) / 153;
+
+	return (struct date){
+	    .year = yoe + era * 400 + (march >= 10),
+	    .month = march < 10 ? march + 3 : march - 9,
+	    .day = doy - (153 * march + 2) / 5 + 1,
+	    .hour = second / 3600,
+	    .minute = second / 60 % 60,
+	    .second = second % 60,
+	};
+}
 
 void
 iso_time(char out[static ISO_TIME], uint64_t when)
 {
-	time_t t = (time_t)when;
-	struct tm tm;
+	struct date d = date_of(when);
 
 	out[0] = '\0';
-	if (when <= LAST && gmtime_r(&t, &tm))
-		format(out, ISO_TIME, "%04d-%02d-%02dT%02d:%02d:%02dZ",
-		    tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
-		    tm.tm_min, tm.tm_sec);
-}
-
-void
-json_time(struct buf *b, uint64_t when)
-{
-	char text[ISO_TIME];
-
-	iso_time(text, when);
-	if (when && text[0])
-		text_add(b, "\"%s\"", text);
-	else
-		text_add(b, "null");
+	if (when < LAST)
+		format(out, ISO_TIME, "%04u-%02u-%02uT%02u:%02u:%02uZ", d.year,
+		    d.month, d.day, d.hour, d.minute, d.second);
 }
 
 void
 clock_time(char out[static CLOCK_TIME], uint64_t when)
 {
-	time_t t = (time_t)when, today = time(NULL);
-	struct tm tm, here;
+	uint64_t today = now();
+	int32_t offset = 0;
+	bool known = zone_offset(when, &offset);
+	struct date d;
 
 	out[0] = '\0';
-	if (when > LAST || !localtime_r(&t, &tm) || !localtime_r(&today, &here))
+	when += (uint64_t)(int64_t)offset;
+	today += (uint64_t)(int64_t)offset;
+	if (when >= LAST)
 		return;
-	if (tm.tm_yday == here.tm_yday && tm.tm_year == here.tm_year)
-		format(out, CLOCK_TIME, "%02d:%02d", tm.tm_hour, tm.tm_min);
+	d = date_of(when);
+	if (when / 86400 == today / 86400)
+		format(out, CLOCK_TIME, "%02u:%02u%s", d.hour, d.minute,
+		    known ? "" : " UTC");
 	else
-		format(out, CLOCK_TIME, "%04d-%02d-%02d %02d:%02d",
-		    tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
-		    tm.tm_min);
+		format(out, CLOCK_TIME, "%04u-%02u-%02u %02u:%02u%s", d.year,
+		    d.month, d.day, d.hour, d.minute, known ? "" : " UTC");
 }
 
 void

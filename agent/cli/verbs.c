@@ -10,8 +10,6 @@
 static int help_verb(const struct options *, char **argv);
 static int version_verb(const struct options *, char **argv);
 
-/* Without a function: reserved, so that no script comes to rely on running a
- * program of that name without "--". */
 /* clang-format off */
 static const struct verb verbs[] = {
 	{"exec", exec_verb, OPT_RUN,
@@ -34,20 +32,14 @@ static const struct verb verbs[] = {
 	    "start or stop the agent"},
 	{"help", help_verb, 0, "[VERB]", "this text, or a verb's"},
 	{"version", version_verb, 0, "", "print the version"},
-	{"completion", NULL, 0, NULL, NULL},
-	{"configure", NULL, 0, NULL, NULL},
-	{"confirm", NULL, 0, NULL, NULL},
-	{"console", NULL, 0, NULL, NULL},
-	{"doctor", NULL, 0, NULL, NULL},
-	{"forward", NULL, 0, NULL, NULL},
-	{"lock", NULL, 0, NULL, NULL},
-	{"log", NULL, 0, NULL, NULL},
-	{"ls", NULL, 0, NULL, NULL},
-	{"prompt", NULL, 0, NULL, NULL},
-	{"shell", NULL, 0, NULL, NULL},
-	{"unlock", NULL, 0, NULL, NULL},
 };
 /* clang-format on */
+
+/* Kept, so that no script comes to rely on a program of that name without
+ * "--". */
+static const char reserved[] =
+    "completion\0configure\0confirm\0console\0doctor\0forward\0lock\0log\0"
+    "ls\0prompt\0shell\0unlock\0";
 
 #define NVERBS (sizeof(verbs) / sizeof(verbs[0]))
 
@@ -63,14 +55,20 @@ verb_find(const char *name)
 	return NULL;
 }
 
-static int
-verb_absent(const struct verb *v)
+bool
+verb_reserved(const char *name)
 {
-	warn(
-	    "%s is a verb that is not in this version; a command of that name: "
-	    "awsenv -- %s",
-	    v->name, v->name);
-	return EXIT_USAGE;
+	const char *r;
+
+	for (r = reserved; *r; r += strlen(r) + 1) {
+		if (!strcmp(r, name)) {
+			warn("%s is not in this version; for a command of that "
+			     "name: awsenv -- %s",
+			    r, r);
+			return true;
+		}
+	}
+	return false;
 }
 
 int
@@ -79,7 +77,7 @@ verb_alone(const char *name, char **argv)
 	if (!*argv)
 		return EXIT_GOOD;
 	warn("%s takes no operand, and got %s; a profile is given by -p", name,
-	    shown(view_str(*argv)));
+	    shown_str(*argv));
 	return EXIT_USAGE;
 }
 
@@ -99,8 +97,6 @@ verb_help(const struct verb *v)
 {
 	AUTOBUF struct buf out = {0};
 
-	if (!v->run)
-		return verb_absent(v);
 	text_add(&out, "usage: awsenv %s%s%s%s\n%s\n", v->name,
 	    v->options ? " [OPTION...]" : "", *v->usage ? " " : "", v->usage,
 	    v->help);
@@ -121,7 +117,7 @@ help_all(void)
 	    run_usage);
 	options_help(OPT_RUN | OPT_HELP | OPT_VERSION, &out);
 	text_add(&out, "\nusage: awsenv VERB [OPTION...]\n\n");
-	for (i = 0; i < NVERBS && verbs[i].run; i++)
+	for (i = 0; i < NVERBS; i++)
 		text_add(&out, "  %-10s %s\n", verbs[i].name, verbs[i].help);
 	text_add(
 	    &out, "\nawsenv help VERB tells more, awsenv(1) everything.\n");
@@ -131,19 +127,12 @@ help_all(void)
 static void
 unknown(const char *name)
 {
-	const char *names[NVERBS + 1], *near;
-	size_t i;
+	const char *near =
+	    nearest(name, verbs[0].name, NVERBS, sizeof(verbs[0]));
 
-	for (i = 0; i < NVERBS; i++)
-		names[i] = verbs[i].run ? verbs[i].name : "";
-	names[NVERBS] = NULL;
-	near = nearest(name, names);
-	if (near && *near)
-		warn("no verb %s; did you mean %s?", shown(view_str(name)),
-		    near);
-	else
-		warn("no verb %s; awsenv help lists them",
-		    shown(view_str(name)));
+	warn("no verb %s; %s%s%s", shown_str(name),
+	    near ? "did you mean " : "awsenv help lists them", near ? near : "",
+	    near ? "?" : "");
 }
 
 static int
@@ -154,11 +143,11 @@ help_verb(const struct options *o, char **argv)
 	(void)o;
 	if (!*argv)
 		return help_all();
-	if (!(v = verb_find(*argv))) {
+	if ((v = verb_find(*argv)))
+		return verb_help(v);
+	if (!verb_reserved(*argv))
 		unknown(*argv);
-		return EXIT_USAGE;
-	}
-	return verb_help(v);
+	return EXIT_USAGE;
 }
 
 static int

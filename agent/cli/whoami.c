@@ -1,30 +1,42 @@
 /* SPDX-License-Identifier: ISC */
 /* As whom a command would run, by AWS's own word. */
+#include <stddef.h>
+#include <string.h>
+
 #include "awsenv/own.h"
 
 #include "agent/cli/cli.h"
 
 #define WHOAMI_MS 70000
 
-static void
-line(struct buf *out, const char *name, struct view value)
-{
-	if (value.n)
-		text_add(out, "%-9s %s\n", name, shown(value));
-}
+/* clang-format off */
+static const struct json_member members[] = {
+	{"person", JSON_TEXT, offsetof(struct whoami_rep, person)},
+	{"account", JSON_TEXT, offsetof(struct whoami_rep, account)},
+	{"role", JSON_TEXT, offsetof(struct whoami_rep, role)},
+	{"arn", JSON_TEXT, offsetof(struct whoami_rep, arn)},
+	{"user_id", JSON_TEXT, offsetof(struct whoami_rep, user_id)},
+	{"profile", JSON_TEXT, offsetof(struct whoami_rep, profile)},
+	{"session", JSON_TEXT, offsetof(struct whoami_rep, session)},
+	{"region", JSON_TEXT, offsetof(struct whoami_rep, region)},
+	{"expires", JSON_TIME, offsetof(struct whoami_rep, expires)},
+	{.form = JSON_END},
+};
+/* clang-format on */
 
 static void
 print_text(const struct whoami_rep *w, struct buf *out)
 {
 	char until[CLOCK_TIME], left[TIME_LEFT];
+	const struct json_member *m;
 
-	line(out, "person", w->person);
-	line(out, "account", w->account);
-	line(out, "role", w->role);
-	line(out, "arn", w->arn);
-	line(out, "profile", w->profile);
-	line(out, "session", w->session);
-	line(out, "region", w->region);
+	for (m = members; m->form == JSON_TEXT; m++) {
+		struct view v;
+
+		memcpy(&v, (const char *)w + m->offset, sizeof(v));
+		if (v.n)
+			text_add(out, "%-9s %s\n", m->name, shown(v));
+	}
 	if (!w->expires)
 		return;
 	clock_time(until, w->expires);
@@ -35,79 +47,52 @@ print_text(const struct whoami_rep *w, struct buf *out)
 static void
 print_json(const struct whoami_rep *w, struct buf *out)
 {
-	const struct {
-		const char *name;
-		struct view value;
-	} members[] = {
-	    {"profile", w->profile},
-	    {"session", w->session},
-	    {"account", w->account},
-	    {"role", w->role},
-	    {"arn", w->arn},
-	    {"user_id", w->user_id},
-	    {"person", w->person},
-	    {"region", w->region},
-	};
-	size_t i;
-
 	text_add(out, "{");
-	for (i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
-		text_add(out, "\"%s\": ", members[i].name);
-		json_string(out, members[i].value);
-		text_add(out, ", ");
-	}
-	text_add(out, "\"expires\": ");
-	json_time(out, w->expires);
+	json_members(out, members, w);
 	text_add(out, "}\n");
 }
 
 static enum aw_err
-ask(struct agent *a, struct question *q, const struct options *o,
-    struct whoami_rep *w, struct buf *frame)
+ask(struct talk *t, const struct options *o, struct whoami_rep *w)
 {
-	struct whoami_req req = {.ask = q->ask};
+	struct whoami_req req = {.ask = t->question.ask};
 	enum aw_err r;
 	int tries;
 
 	for (tries = 0; tries < 3; tries++) {
-		r = agent_ask(a, "whoami@awsenv", MSG_WHOAMI_REQ, &req,
-		    MSG_WHOAMI_REP, w, frame, WHOAMI_MS);
+		r = agent_ask(&t->agent, "whoami@awsenv", MSG_WHOAMI_REQ, &req,
+		    MSG_WHOAMI_REP, w, &t->frame, WHOAMI_MS);
 		if (r != AW_OK)
 			return r;
 		if (w->error != AW_LOGIN || !login_wanted(o))
 			break;
-		if ((r = login_wait(a, q, o, false)) != AW_OK)
+		if ((r = login_wait(t, o, false)) != AW_OK)
 			return r;
 	}
-	return w->error == AW_OK ? AW_OK : complain(q, w->error, w->text);
+	return w->error == AW_OK ? AW_OK
+				 : complain(&t->question, w->error, w->text);
 }
 
 int
 whoami_verb(const struct options *o, char **argv)
 {
-	AUTOBUF struct buf frame = {0}, out = {0};
+	AUTOBUF struct buf out = {0};
 	int usage = verb_alone("whoami", argv);
-	struct agent a = {.fd = -1};
 	struct whoami_rep w;
-	struct question q;
+	struct talk t;
 	enum aw_err r;
 
 	if (usage != EXIT_GOOD)
 		return usage;
-	if ((r = question_begin(&q, o)) == AW_OK)
-		r = agent_open(&a, AGENT_START);
-	if (r == AW_OK) {
-		question_ready(&q);
-		r = ask(&a, &q, o, &w, &frame);
-	}
-	if (r == AW_OK) {
+	if ((r = talk_begin(&t, o, AGENT_START)) != AW_OK)
+		return exit_of(r);
+	if ((r = ask(&t, o, &w)) == AW_OK) {
 		if (o->given & OPT_JSON)
 			print_json(&w, &out);
 		else
 			print_text(&w, &out);
 		r = text_print(&out) ? AW_OK : AW_SYSTEM;
 	}
-	agent_close(&a);
-	question_end(&q);
+	talk_end(&t);
 	return exit_of(r);
 }

@@ -213,6 +213,7 @@ static const struct field done_rep_fields[] = {
     {END, 0},
 };
 
+#ifndef AWSENV_WRAPPER /* which speaks part one alone, and counts bytes */
 static const struct field read_fields[] = {
     F(U32, read_req, version),
     F(VIEW, read_req, config),
@@ -382,6 +383,7 @@ static const struct field record_fields[] = {
     F(VIEW, record, sealed),
     {END, 0},
 };
+#endif
 
 static const struct {
 	const struct field *fields;
@@ -407,6 +409,7 @@ static const struct {
     [MSG_WHOAMI_REQ] = {whoami_req_fields, sizeof(struct whoami_req)},
     [MSG_WHOAMI_REP] = {whoami_rep_fields, sizeof(struct whoami_rep)},
     [MSG_DONE_REP] = {done_rep_fields, sizeof(struct done_rep)},
+#ifndef AWSENV_WRAPPER
     [MSG_READ] = {read_fields, sizeof(struct read_req)},
     [MSG_SESSION] = {session_fields, sizeof(struct session)},
     [MSG_PROFILE] = {profile_fields, sizeof(struct profile)},
@@ -420,6 +423,7 @@ static const struct {
     [MSG_REF] = {ref_fields, sizeof(struct ref)},
     [MSG_DEV] = {dev_fields, sizeof(struct dev)},
     [MSG_RECORD] = {record_fields, sizeof(struct record)},
+#endif
 };
 
 void
