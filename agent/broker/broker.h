@@ -200,6 +200,8 @@ struct job *fetch_start(
 /* False: not an answer to this job. */
 bool fetch_answer(struct job *, enum msg_kind, struct view body,
     struct answer *, struct fetch_tag *);
+/* Put role credentials into the store; when they end there. */
+uint64_t fetch_keep_role(const struct answer *, struct view id);
 /* AWS's clock minus ours, in seconds, as last seen. */
 int32_t fetch_skew(void);
 /* How long (HELLO) any record may live after the person's login, 0: as it
@@ -435,6 +437,62 @@ enum aw_err conn_hold(struct conn *, enum stage, struct holds *, int64_t ms);
  * connection is held and this is called again. */
 void request_run(struct conn *, struct view frame);
 void request_forget(struct progress *);
+
+/* round.c: the steps that handlers have in common. */
+
+union message {
+	struct ask ask; /* most begin with it */
+	struct creds_req creds;
+	struct login_req login;
+	struct wait_req wait;
+	struct status_req status;
+	struct list_req list;
+	struct logout_req logout;
+	struct whoami_req whoami;
+};
+
+/* All begin with error and text, so that refusing needs no kinds. */
+union reply {
+	struct done_rep done;
+	struct creds_rep creds;
+	struct login_rep login;
+	struct status_rep status;
+	struct list_rep list;
+	struct logout_rep logout;
+	struct whoami_rep whoami;
+};
+
+/* One round of a request: what is asked and what becomes of it. */
+struct round {
+	struct conn *conn;
+	struct progress *progress;
+	const union message *msg;
+	union reply rep;
+	struct target target;
+	struct table *table;
+	struct buf keep[2]; /* what views of the reply point into */
+	char *text;
+	char *notice;
+};
+
+void round_say(struct round *, const char *text);
+/* The error of what this request waited for last, if it was that. */
+enum aw_err round_ended(struct round *, enum stage);
+/* REQUEST_HELD; an error, with its text, if there is no such job. */
+enum aw_err round_hold(struct round *, enum stage, struct job *, int64_t ms);
+/* These fill r->table and r->target. */
+enum aw_err round_target(struct round *, bool login);
+/* For people: the sso-session, or the start URL of one without a name. */
+struct view round_session(const struct target *);
+/* A good token, by a refresh if need be; AW_LOGIN: only a person can help. */
+enum aw_err round_token(struct round *, struct buf *, struct record *tok);
+enum aw_err round_creds(
+    struct round *, struct buf *, struct record *, uint32_t seconds, bool half);
+
+/* logout.c */
+
+enum aw_err logout_run(struct round *);
+void logout_free(struct logout *);
 
 /* report.c: status and lists. */
 

@@ -6,7 +6,8 @@
  */
 #include "broker.h"
 
-#include "awsenv/log.h"
+#include <stdlib.h>
+
 #include "awsenv/own.h"
 
 static int32_t skew;
@@ -69,4 +70,27 @@ fetch_capped(uint64_t expires, uint64_t from)
 	uint64_t end = from + (uint64_t)lifetime;
 
 	return lifetime && end < expires ? end : expires;
+}
+
+uint64_t
+fetch_keep_role(const struct answer *a, struct view id)
+{
+	AUTOFREE char *label = NULL;
+	struct record rec = {
+	    .id = id,
+	    .obtained = loop_time(),
+	    .expires = fetch_capped(a->creds_expires, loop_time()),
+	    .access_key = a->access_key,
+	    .sealed = a->creds,
+	};
+	struct view name = {id.p + LOGIN_ID, id.n - LOGIN_ID}, role = {0};
+
+	/* account NUL role NUL chain digest; the account may be a name. */
+	view_entry(&name, &role);
+	view_entry(&name, &role);
+	text_set(&label, "%.*s/%.*s", VIEW_ARG(a->account), VIEW_ARG(role));
+	rec.label = view_str(label);
+	if (store_put(KEY_ROLE, &rec) == AW_DENIED)
+		exit(EXIT_RING);
+	return rec.expires;
 }

@@ -317,6 +317,7 @@ login_begin(struct login *l, const struct target *t, struct view session)
 	    .what = FETCH_LOGIN,
 	    .account = t->account,
 	    .role = t->role,
+	    .chain = t->chain,
 	    .sts = t->sts,
 	    .sts_region = t->sts_region,
 	    .waiting = 1,
@@ -364,6 +365,10 @@ poll_login(void *arg)
 	role = rec.person;
 	view_entry(&role, &f.account);
 	view_entry(&role, &f.role);
+	if (!l->account) {
+		l->account = text_dup(f.account);
+		l->role = text_dup(f.role);
+	}
 	client_name(&name);
 	f.client_name = view_of(&name);
 	if (l->state != LOGIN_PENDING)
@@ -465,6 +470,19 @@ on_person(struct login *l, const struct answer *a, const struct fetch_tag *t)
 	put(KEY_REF, &rec);
 }
 
+/* To name the person the role that was asked for was taken: keep it. */
+static void
+on_role(struct login *l, const struct answer *a)
+{
+	AUTOBUF struct buf id = {0};
+
+	if (!l->account || !*l->account || !l->role || !*l->role)
+		return;
+	role_id(&id, login_id(l), view_str(l->account), view_str(l->role),
+	    (struct view){0});
+	fetch_keep_role(a, view_of(&id));
+}
+
 static bool
 login_packet(struct job *job, enum msg_kind kind, struct view body)
 {
@@ -486,6 +504,8 @@ login_packet(struct job *job, enum msg_kind kind, struct view body)
 		on_tokens(l, &a, &t);
 	if (a.person.n)
 		on_person(l, &a, &t);
+	if (a.creds.n)
+		on_role(l, &a);
 	if (!a.last)
 		return false;
 	job_outcome(job, a.error, a.text);

@@ -18,55 +18,13 @@
 #include "awsenv/log.h"
 #include "awsenv/own.h"
 
-#define READ_FIRST_MS 10000 /* a config file that was never read */
-#define READ_AGAIN_MS 1000  /* one that changed: the old one may serve */
 #define WAIT_MAX 30
-#define LOGOUT_MS 10000
-#define REFRESHES_MAX 2
-#define FETCHES_MAX 3
-#define LEAST_LEFT 60 /* better than nothing, when AWS is out of reach */
-
-union message {
-	struct ask ask; /* most begin with it */
-	struct creds_req creds;
-	struct login_req login;
-	struct wait_req wait;
-	struct status_req status;
-	struct list_req list;
-	struct logout_req logout;
-	struct whoami_req whoami;
-};
-
-/* All begin with error and text, so that refusing needs no kinds. */
-union reply {
-	struct done_rep done;
-	struct creds_rep creds;
-	struct login_rep login;
-	struct status_rep status;
-	struct list_rep list;
-	struct logout_rep logout;
-	struct whoami_rep whoami;
-};
-
-/* One round of a request: what is asked and what becomes of it. */
-struct round {
-	struct conn *conn;
-	struct progress *progress;
-	const union message *msg;
-	union reply rep;
-	struct target target;
-	struct table *table;
-	struct buf keep[2]; /* what views of the reply point into */
-	char *text;
-	char *notice;
-};
 
 static enum aw_err on_creds(struct round *);
 static enum aw_err on_login(struct round *);
 static enum aw_err on_wait(struct round *);
 static enum aw_err on_status(struct round *);
 static enum aw_err on_list(struct round *);
-static enum aw_err on_logout(struct round *);
 static enum aw_err on_whoami(struct round *);
 static enum aw_err on_stop(struct round *);
 static void on_query(struct conn *, struct view body);
@@ -87,7 +45,7 @@ static const struct request {
 	{"wait@awsenv",    LOCAL,        MSG_WAIT_REQ,   MSG_LOGIN_REP,  false, 30, on_wait},
 	{"status@awsenv",  LOCAL | ROOT, MSG_STATUS_REQ, MSG_STATUS_REP, true,  30, on_status},
 	{"list@awsenv",    LOCAL | ROOT, MSG_LIST_REQ,   MSG_LIST_REP,   false,  0, on_list},
-	{"logout@awsenv",  LOCAL | ROOT, MSG_LOGOUT_REQ, MSG_LOGOUT_REP, true,  30, on_logout},
+	{"logout@awsenv",  LOCAL | ROOT, MSG_LOGOUT_REQ, MSG_LOGOUT_REP, true,  30, logout_run},
 	{"whoami@awsenv",  LOCAL,        MSG_WHOAMI_REQ, MSG_WHOAMI_REP, true,  60, on_whoami},
 	{"stop@awsenv",    LOCAL,        MSG_EMPTY,      MSG_DONE_REP,   false,  0, on_stop},
 };
@@ -103,226 +61,6 @@ static const struct {
 /* clang-format on */
 
 #define N(array) (sizeof(array) / sizeof(*(array)))
-
-/* ---- what all have in common */
-
-static void
-say(struct round *r, const char *text)
-{
-	text_set(&r->text, "%s", text ? text : "");
-}
-
-/* The error of what this request waited for, if it was that. */
-static enum aw_err
-ended(struct round *r, enum stage stage)
-{
-	struct progress *p = r->progress;
-
-	if (p->waited != stage || p->error == AW_OK)
-		return AW_OK;
-	say(r, p->text);
-	return p->error;
-}
-
-static enum aw_err
-hold(struct round *r, enum stage stage, struct job *job, int64_t ms)
-{
-	if (!job) {
-		say(r, "this profile's settings are too long");
-		return AW_CONFIG;
-	}
-	return conn_hold(r->conn, stage, &job->holds, ms);
-}
-
-/* Read the file anew, for as long as this request may wait for it. */
-static enum aw_err
-read_table(struct round *r, struct table *t, const struct ask *ask)
-{
-	int64_t left = t->now ? READ_AGAIN_MS : READ_FIRST_MS;
-	struct job *job = table_read(t, ask);
-
-	if (!job) {
-		say(r, t->text);
-		return t->error;
-	}
-	/* Others may have waited for it in vain already. */
-	left -= loop_now() - job->begun;
-	if (left <= 0)
-		return AW_TIMEOUT;
-	return conn_hold(r->conn, STAGE_TABLE, &job->holds, left);
-}
-
-/* The table for what was asked; the last good one if it must be. */
-static enum aw_err
-find_table(struct round *r, const struct ask *ask)
-{
-	struct progress *p = r->progress;
-	struct table *t = table_for(ask);
-	enum aw_err e = AW_OK;
-
-	if (!t) {
-		say(r, "too many config files are being read at once");
-		return AW_BUSY;
-	}
-	r->table = t;
-	if (table_current(t, &ask->stamp)) {
-		if (table_old(t))
-			table_read(t, ask);
-		return AW_OK;
-	}
-	if (p->waited == STAGE_TABLE && p->error != AW_OK)
-		e = p->error;
-	else if (p->reads < 2 && ++p->reads)
-		e = read_table(r, t, ask);
-	if (e == REQUEST_HELD || t->now)
-		return e == REQUEST_HELD ? e : AW_OK;
-	if (e == AW_TIMEOUT) {
-		text_set(&r->text,
-		    "reading %.*s takes too long (does its "
-		    "file system hang?)",
-		    ask->config.n ? (int)ask->config.n : 13,
-		    ask->config.n ? (const char *)ask->config.p
-				  : "~/.aws/config");
-		return AW_CONFIG;
-	}
-	say(r, t->text && *t->text ? t->text : "the config cannot be read");
-	return t->error ? t->error : AW_CONFIG;
-}
-
-static enum aw_err
-find_target(struct round *r, bool login)
-{
-	enum aw_err e = find_table(r, &r->msg->ask);
-
-	if (e != AW_OK)
-		return e;
-	return target_find(r->table, &r->msg->ask, login, &r->target, &r->text);
-}
-
-/* For people: the sso-session, or the start URL of one without a name. */
-static struct view
-session_name(const struct target *t)
-{
-	struct facts f;
-
-	if (t->session.name.n || !msg_decode(MSG_FACTS, t->session.facts, &f))
-		return t->session.name;
-	return f.session;
-}
-
-/* A person is needed: say how. */
-static enum aw_err
-login_needed(struct round *r)
-{
-	struct target *t = &r->target;
-	struct view name = session_name(t);
-
-	if (t->profile.n)
-		text_set(&r->text,
-		    "login needed for %.*s: awsenv login --profile %.*s",
-		    VIEW_ARG(name), VIEW_ARG(t->profile));
-	else
-		text_set(&r->text, "login needed for %.*s: awsenv login%s%.*s",
-		    VIEW_ARG(name), t->session.name.n ? " --sso-session " : "",
-		    VIEW_ARG(t->session.name));
-	return AW_LOGIN;
-}
-
-/* What the table says of CA or endpoint is not so any more: once more, from
- * the file. */
-static enum aw_err
-stale(struct round *r)
-{
-	enum aw_err e;
-
-	if (r->progress->waited == STAGE_NONE || r->progress->reads >= 2)
-		return AW_STALE;
-	r->progress->waited = STAGE_NONE;
-	table_forget_all();
-	e = find_table(r, &r->msg->ask);
-	return e == AW_OK ? AW_STALE : e;
-}
-
-/* A good token, by a refresh if need be; never by a person. */
-static enum aw_err
-find_token(struct round *r, struct buf *b, struct record *tok)
-{
-	struct progress *p = r->progress;
-	struct view login = r->target.session.login;
-	struct job *job;
-	enum aw_err e;
-
-	if (login_token(login, b, tok) == AW_OK)
-		return AW_OK;
-	e = ended(r, STAGE_TOKEN);
-	if (e == AW_STALE)
-		return stale(r);
-	if (e == AW_GRANT)
-		return login_needed(r);
-	/* It may have a minute left: enough, if there is no other. */
-	if (e != AW_OK)
-		return store_get(KEY_TOK, login, b, tok) == AW_OK ? AW_OK : e;
-	if (p->refreshes >= REFRESHES_MAX || !(job = login_refresh(login)))
-		return login_needed(r);
-	p->refreshes++;
-	return conn_hold(r->conn, STAGE_TOKEN, &job->holds, INT64_MAX);
-}
-
-/* AWS did not give new ones. Those that are there may do for now. */
-static enum aw_err
-fetch_failed(
-    struct round *r, enum aw_err e, bool have, const struct record *rec)
-{
-	if (e == AW_STALE)
-		return stale(r);
-	if ((e == AW_NETWORK || e == AW_TIMEOUT) && have &&
-	    rec->expires >= loop_time() + LEAST_LEFT) {
-		text_set(&r->notice,
-		    "AWS is out of reach, these credentials end in %u minutes"
-		    "%s%s",
-		    (unsigned)((rec->expires - loop_time()) / 60),
-		    r->text && *r->text ? ": " : "", r->text ? r->text : "");
-		return AW_OK;
-	}
-	if (e == AW_TIMEOUT)
-		say(r, "AWS did not answer in time");
-	return e;
-}
-
-/*
- * Role credentials, from the store while they are good, else fetched. What a
- * fetch has brought is taken as it is: AWS may give the same once more.
- */
-static enum aw_err
-find_creds(struct round *r, struct buf *b, struct record *rec, uint32_t seconds,
-    bool half)
-{
-	AUTOBUF struct buf tok_key = {0};
-	struct progress *p = r->progress;
-	struct target *t = &r->target;
-	struct record tok;
-	enum aw_err e;
-	bool have;
-
-	e = store_get(KEY_ROLE, view_of(&t->id), b, rec);
-	if (e == AW_DENIED)
-		exit(EXIT_RING);
-	have = e == AW_OK;
-	p->fetched |= p->waited == STAGE_ROLE && p->error == AW_OK;
-	if (have && (p->fetched || role_good(rec, seconds, half)))
-		return AW_OK;
-	e = ended(r, STAGE_ROLE);
-	/* The portal refused the token before its time; it is gone from the
-	 * store, and a refresh may bring another. */
-	if (e != AW_OK && e != AW_TOKEN)
-		return fetch_failed(r, e, have, rec);
-	if ((e = find_token(r, &tok_key, &tok)) != AW_OK)
-		return e == REQUEST_HELD ? e : fetch_failed(r, e, have, rec);
-	if (p->fetches++ >= FETCHES_MAX)
-		return login_needed(r);
-	return hold(
-	    r, STAGE_ROLE, role_fetch(t, tok.sealed, tok.expires), INT64_MAX);
-}
 
 /* "123456789012/Developer": the account as AWS numbers it. */
 static struct view
@@ -346,8 +84,8 @@ on_creds(struct round *r)
 	struct record rec;
 	enum aw_err e;
 
-	if ((e = find_target(r, false)) != AW_OK ||
-	    (e = find_creds(r, &r->keep[0], &rec, req->seconds, req->half)) !=
+	if ((e = round_target(r, false)) != AW_OK ||
+	    (e = round_creds(r, &r->keep[0], &rec, req->seconds, req->half)) !=
 		AW_OK)
 		return e;
 	role_used(t, &rec);
@@ -395,7 +133,7 @@ tell_login(struct round *r, const struct login *l)
 			rep->session = facts.session;
 	}
 	if (rep->state == LOGIN_FAILED) {
-		say(r, l->text);
+		round_say(r, l->text);
 		return l->error;
 	}
 	return AW_OK;
@@ -417,22 +155,22 @@ on_login(struct round *r)
 	struct login *l;
 	enum aw_err e;
 
-	if ((e = find_target(r, true)) != AW_OK)
+	if ((e = round_target(r, true)) != AW_OK)
 		return e;
 	if (!(l = login_get(t->session.login))) {
-		say(r, "too many logins are under way");
+		round_say(r, "too many logins are under way");
 		return AW_BUSY;
 	}
 	if (!login_under_way(l)) {
-		e = find_token(r, &b, &tok);
+		e = round_token(r, &b, &tok);
 		if (e == AW_LOGIN)
-			login_begin(l, t, session_name(t));
+			login_begin(l, t, round_session(t));
 		else if (e != AW_OK)
 			return e;
 	}
 	login_watch(l);
 	e = tell_login(r, l);
-	r->rep.login.session = session_name(t);
+	r->rep.login.session = round_session(t);
 	r->rep.login.notice = t->session.notice;
 	r->rep.login.expected = t->expected;
 	return e;
@@ -447,7 +185,7 @@ on_wait(struct round *r)
 	enum login_state state = l ? login_state(l) : LOGIN_NONE;
 
 	if (state == LOGIN_NONE) {
-		say(r, "that login has ended; ask for it again");
+		round_say(r, "that login has ended; ask for it again");
 		return AW_GONE;
 	}
 	login_watch(l);
@@ -469,7 +207,7 @@ on_status(struct round *r)
 	struct login *l;
 	enum aw_err e;
 
-	e = find_target(r, true);
+	e = round_target(r, true);
 	if (e == REQUEST_HELD)
 		return e;
 	report_agent(rep);
@@ -479,7 +217,7 @@ on_status(struct round *r)
 	if (e != AW_OK)
 		return AW_OK;
 	rep->profile = t->profile;
-	rep->session = session_name(t);
+	rep->session = round_session(t);
 	rep->account = t->account;
 	rep->role = t->role;
 	if ((l = login_find(t->session.login)))
@@ -502,157 +240,6 @@ on_list(struct round *r)
 	return AW_OK;
 }
 
-/* What was forgotten in the first round, told in the last. */
-struct logout {
-	struct buf ids;
-	struct buf lines; /* how each line begins, in the order of ids */
-	struct buf counts;
-	uint32_t logins;
-	uint32_t roles;
-};
-
-static void
-forget_login(struct logout *o, struct view id)
-{
-	AUTOBUF struct buf b = {0};
-	AUTOFREE char *line = NULL;
-	struct login *l = login_get(id);
-	struct facts facts = {0};
-	struct record rec = {0};
-	unsigned int roles;
-
-	if (store_get(KEY_REF, id, &b, &rec) == AW_OK)
-		msg_decode(MSG_FACTS, rec.facts, &facts);
-	text_set(&line, "%.*s%s%.*s%s", VIEW_ARG(facts.session),
-	    rec.person.n ? " (" : "", VIEW_ARG(rec.person),
-	    rec.person.n ? ")" : "");
-	if (l) {
-		l->told = AW_GONE; /* no token: nothing to tell AWS */
-		if (login_sign_out(l))
-			l->told = AW_BUSY;
-	}
-	o->logins += rec.id.n || (l && l->told == AW_BUSY);
-	roles = login_forget(id);
-	buf_put(&o->ids, id.p, id.n);
-	buf_string(&o->lines, view_str(line));
-	buf_u32(&o->counts, roles);
-	o->roles += roles;
-}
-
-static void
-begin_logout(struct round *r, uint8_t what)
-{
-	AUTOBUF struct buf ids = {0};
-	struct logout *o;
-	struct view v, id;
-
-	if (!(o = calloc(1, sizeof(*o))))
-		fatal("logout");
-	r->progress->logout = o;
-	if (what == LOGOUT_ONE)
-		buf_put(&ids, r->target.session.login.p, LOGIN_ID);
-	else
-		report_logins(&ids);
-	v = view_of(&ids);
-	for (; v.n >= LOGIN_ID; v.p += LOGIN_ID, v.n -= LOGIN_ID) {
-		id = (struct view){v.p, LOGIN_ID};
-		forget_login(o, id);
-	}
-}
-
-static const char *
-told_in_words(enum aw_err told)
-{
-	switch (told) {
-	case AW_OK:
-	case AW_TOKEN: /* it was over before */
-		return "signed out at AWS";
-	case AW_GONE:
-		return "was not signed in";
-	default:
-		return "forgotten here, but AWS could not be told";
-	}
-}
-
-static enum aw_err
-tell_logout(struct round *r, struct logout *o)
-{
-	struct logout_rep *rep = &r->rep.logout;
-	struct view ids = view_of(&o->ids), lines = view_of(&o->lines);
-	struct view counts = view_of(&o->counts), line;
-	struct buf *out = &r->keep[0];
-	AUTOFREE char *text = NULL;
-	enum aw_err e = AW_OK, told;
-	struct login *l;
-	uint32_t n = 0;
-
-	for (; ids.n; ids.p += LOGIN_ID, ids.n -= LOGIN_ID) {
-		l = login_find((struct view){ids.p, LOGIN_ID});
-		told = l ? l->told : AW_GONE;
-		view_string(&lines, &line);
-		view_u32(&counts, &n);
-		text_set(&text, "%.*s: %s, %u role credential%s forgotten",
-		    VIEW_ARG(line), told_in_words(told), n, n == 1 ? "" : "s");
-		buf_put(out, text, strlen(text) + 1);
-		if (told != AW_OK && told != AW_TOKEN && told != AW_GONE) {
-			say(r, "AWS could not be told of the logout");
-			e = AW_NETWORK;
-		}
-	}
-	rep->logins = o->logins;
-	rep->roles = o->roles;
-	rep->lines = view_of(out);
-	return e;
-}
-
-/* Is AWS still to say that it knows? */
-static struct job *
-telling(const struct logout *o)
-{
-	struct view ids = view_of(&o->ids);
-	struct job *job;
-
-	for (; ids.n; ids.p += LOGIN_ID, ids.n -= LOGIN_ID) {
-		job = job_find(FETCH_LOGOUT, (struct view){ids.p, LOGIN_ID});
-		if (job)
-			return job;
-	}
-	return NULL;
-}
-
-/* Everything is forgotten at once, whatever the client or AWS do then. */
-static enum aw_err
-on_logout(struct round *r)
-{
-	const struct logout_req *req = &r->msg->logout;
-	struct progress *p = r->progress;
-	struct job *job;
-	enum aw_err e;
-
-	if (req->what == LOGOUT_CREDS) {
-		job_abandon_all(1u << FETCH_ROLE);
-		r->rep.logout.roles =
-		    store_drop_all(1u << KEY_ROLE, (struct view){0});
-		return AW_OK;
-	}
-	if (req->what > LOGOUT_CREDS)
-		return AW_PROTO;
-	if (!p->logout) {
-		if (req->what == LOGOUT_ONE &&
-		    (e = find_target(r, true)) != AW_OK)
-			return e;
-		begin_logout(r, req->what);
-		p->deadline = loop_now() + LOGOUT_MS;
-	}
-	if ((job = telling(p->logout))) {
-		p->rounds = 0; /* as many as there are logins */
-		e = conn_hold(r->conn, STAGE_LOGOUT, &job->holds, INT64_MAX);
-		if (e == REQUEST_HELD)
-			return e;
-	}
-	return tell_logout(r, p->logout);
-}
-
 static enum aw_err
 on_whoami(struct round *r)
 {
@@ -662,18 +249,18 @@ on_whoami(struct round *r)
 	struct record rec;
 	enum aw_err e;
 
-	if ((e = find_target(r, false)) != AW_OK ||
-	    (e = find_creds(r, &r->keep[0], &rec, 0, false)) != AW_OK)
+	if ((e = round_target(r, false)) != AW_OK ||
+	    (e = round_creds(r, &r->keep[0], &rec, 0, false)) != AW_OK)
 		return e;
 	role_used(t, &rec);
 	if (role_identity(t, rec.access_key, &who) != AW_OK) {
-		if ((e = ended(r, STAGE_IDENTITY)) != AW_OK)
+		if ((e = round_ended(r, STAGE_IDENTITY)) != AW_OK)
 			return e;
-		return hold(
+		return round_hold(
 		    r, STAGE_IDENTITY, role_identify(t, &rec), INT64_MAX);
 	}
 	rep->profile = t->profile;
-	rep->session = session_name(t);
+	rep->session = round_session(t);
 	rep->account = label_account(rec.label);
 	rep->role = t->role;
 	rep->arn = view_str(who.arn);
@@ -793,7 +380,7 @@ may_ask(struct round *r, const struct request *q)
 {
 	if (q->who & r->conn->origin)
 		return AW_OK;
-	say(r,
+	round_say(r,
 	    r->conn->origin == REMOTE
 		? "forwarded use is not allowed"
 		: "root may ask another user's agent for status, lists and "
@@ -857,12 +444,7 @@ request_run(struct conn *c, struct view frame)
 void
 request_forget(struct progress *p)
 {
-	if (p->logout) {
-		buf_free(&p->logout->ids);
-		buf_free(&p->logout->lines);
-		buf_free(&p->logout->counts);
-		free(p->logout);
-	}
+	logout_free(p->logout);
 	free(p->text);
 	*p = (struct progress){0};
 }

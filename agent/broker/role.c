@@ -212,28 +212,12 @@ refresh_due(void *arg)
 }
 
 static void
-keep(const struct answer *a, const struct fetch_tag *t)
+keep(const struct answer *a, const struct fetch_tag *t, struct role *r)
 {
-	AUTOFREE char *label = NULL;
-	struct record rec = {
-	    .id = t->id,
-	    .obtained = loop_time(),
-	    .expires = fetch_capped(a->creds_expires, loop_time()),
-	    .access_key = a->access_key,
-	    .sealed = a->creds,
-	};
-	struct view name = {t->id.p + LOGIN_ID, t->id.n - LOGIN_ID}, role;
-	struct role *r;
+	uint64_t expires = fetch_keep_role(a, t->id);
 
-	/* account NUL role NUL chain digest; the account may be a name. */
-	view_entry(&name, &role);
-	view_entry(&name, &role);
-	text_set(&label, "%.*s/%.*s", VIEW_ARG(a->account), VIEW_ARG(role));
-	rec.label = view_str(label);
-	if (store_put(KEY_ROLE, &rec) == AW_DENIED)
-		exit(EXIT_RING);
-	if ((r = role_find(t->id)))
-		schedule(r, rec.obtained, rec.expires);
+	if (r)
+		schedule(r, loop_time(), expires);
 }
 
 static void
@@ -259,7 +243,7 @@ role_packet(struct job *job, enum msg_kind kind, struct view body)
 	job_outcome(job, a.error, a.text);
 	r = role_find(t.id);
 	if (a.error == AW_OK && a.what == FETCH_ROLE)
-		keep(&a, &t);
+		keep(&a, &t, r);
 	else if (a.error == AW_OK && r)
 		keep_identity(r, &a);
 	else if (a.error == AW_TOKEN)
