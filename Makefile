@@ -119,7 +119,7 @@ endef
 archives = -Wl,--start-group $(filter %.a,$^) -Wl,--end-group
 
 # Changed flags rebuild everything, a file that came or went the archives.
-$B/.flags: NOW = $(CC) $(COMPILE) $(LDFLAGS) $(WRAPPER)
+$B/.flags: NOW = $(CC) $(COMPILE) $(MUSL_FLAGS) $(LDFLAGS) $(WRAPPER)
 $B/.files: NOW = $(sort $(wildcard agent/*/*.c tests/*/*.c))
 $B/.flags $B/.files: FORCE | $B
 	$(file >$@.new,$(NOW))
