@@ -22,6 +22,7 @@ from simulator.client import (Simulator, SimulatorBug,  # noqa: E402
 from simulator.visitor import Visitor  # noqa: E402
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
+CASES = cases.load()
 
 
 @pytest.fixture
@@ -54,6 +55,24 @@ def test_an_answer_that_aws_could_not_give_is_a_bug(change, words):
             assert visitor.credentials()
 
 
+@pytest.mark.parametrize("name, other", [
+    ("CreateToken refused: SlowDownException", {"status": 429}),
+    ("CreateToken refused: SlowDownException",
+     {"operation": "ListAccounts"}),
+    ("CreateToken refused: SlowDownException", {"body": "{}"}),
+    ("GetRoleCredentials refused: UnauthorizedException", {"status": 403}),
+    ("AssumeRole refused: AccessDenied", {"status": 400}),
+    ("logout", {"body": "{}"}), ("caller", {"operation": "AssumeRole"}),
+    ("role credentials", {"operation": "CreateToken"}),
+    ("role credentials", {"headers": {"Content-Type": "application/json"}}),
+])
+def test_an_answer_for_another_occasion_is_none(name, other):
+    case = next(c for c in CASES if c["name"] == name)
+    assert judge.answer_problems(case["operation"], cases.answer(case)) == []
+    wrong = {**case, **other}
+    assert judge.answer_problems(wrong["operation"], cases.answer(wrong))
+
+
 def test_an_xml_answer_that_aws_could_not_give_is_a_bug():
     with pytest.raises(SimulatorBug, match="not like"):
         with Simulator() as sim:
@@ -74,8 +93,6 @@ def test_unchecked_lets_a_hostile_value_through(sim):
 
 
 # The cases
-
-CASES = cases.load()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c["name"])

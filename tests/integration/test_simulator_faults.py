@@ -166,7 +166,14 @@ def test_a_reset_before_anything_happened(visitor, sim):
     assert len(sim.secrets()) == before
 
 
-def test_an_answer_lost_after_it_took_effect(sim):
+def test_a_reset_after_it_took_effect(visitor, sim):
+    sim.fault("GetRoleCredentials", "lost", count=1)
+    before = len(sim.secrets())
+    assert Curl(visitor).exit == RESET
+    assert len(sim.secrets()) == before + 2
+
+
+def test_a_refresh_whose_answer_is_lost_has_spent_the_token(sim):
     other = Visitor(sim).login()
     sim.fault("CreateToken", "lost", count=1)
     old = other.token["refreshToken"]
