@@ -131,6 +131,19 @@ check_loopback(struct view host)
 	return dots == 3 && is_digits(part) && part.n <= 3;
 }
 
+static bool
+is_address6(struct view v)
+{
+	uint32_t i;
+
+	for (i = 0; i < v.n; i++) {
+		if (!(v.p[i] < 0x80 && isxdigit(v.p[i])) && v.p[i] != ':' &&
+		    v.p[i] != '.')
+			return false;
+	}
+	return memchr(v.p, ':', v.n) != NULL;
+}
+
 /* The host of "host", "host:port", "[v6]" or "[v6]:port". */
 static bool
 take_host(struct view v, struct url *u)
@@ -140,8 +153,7 @@ take_host(struct view v, struct url *u)
 	if (v.n && *v.p == '[') {
 		v.p++;
 		v.n--;
-		if (!text_split(v, ']', &u->host, &v) ||
-		    !is_made_of(u->host, ":."))
+		if (!text_split(v, ']', &u->host, &v) || !is_address6(u->host))
 			return false;
 		more = v.n > 0;
 		if (more && *v.p != ':')
