@@ -363,6 +363,8 @@ void report_json(const struct status *, struct buf *out);
 /* export.c, process.c, whoami.c, logout.c */
 
 int export_verb(const struct options *, char **argv);
+/* What export prints, without `given` for --unset. False: told why not. */
+bool export_write(const char *format, const struct given *, struct buf *out);
 int process_verb(const struct options *, char **argv);
 int whoami_verb(const struct options *, char **argv);
 int logout_verb(const struct options *, char **argv);

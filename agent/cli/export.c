@@ -224,18 +224,21 @@ set_entry(const struct dialect *d, struct view e, struct buf *out)
 }
 
 static void
-set_all(const struct dialect *d, const struct given *g, struct view list,
-    struct buf *out)
+set_all(const struct dialect *d, const struct given *g, struct buf *out)
 {
-	struct view settings = g->rep.settings, e;
+	struct view settings = g->rep.settings, rest, e;
 	const char *name = environ_conflicts;
+	AUTOBUF struct buf ours = {0};
 
+	environ_set(g, &ours);
+	out->bad |= ours.bad;
 	list_open(d, out);
 	for (; d->shell && *name; name += strlen(name) + 1) {
 		if (getenv(name))
 			d->unset(out, view_str(name));
 	}
-	while (view_entry(&list, &e))
+	rest = view_of(&ours);
+	while (view_entry(&rest, &e))
 		set_entry(d, e, out);
 	while (view_entry(&settings, &e)) {
 		if (environ_setting(e) && !environ_has(environ, e))
@@ -244,30 +247,45 @@ set_all(const struct dialect *d, const struct given *g, struct view list,
 	list_close(d, out);
 }
 
+bool
+export_write(const char *format, const struct given *g, struct buf *out)
+{
+	const struct dialect *d = dialect_find(format);
+
+	if (!d)
+		return false;
+	if (g) {
+		set_all(d, g, out);
+	} else if (d->unset) {
+		unset_all(d, out);
+	} else {
+		warn("%s has no way to unset a variable", d->name);
+		return false;
+	}
+	return true;
+}
+
 int
 export_verb(const struct options *o, char **argv)
 {
-	const struct dialect *d = dialect_find(o->format);
-	AUTOBUF struct buf out = {0}, list = {0};
+	AUTOBUF struct buf out = {0};
 	int usage = verb_alone("export", argv);
 	struct given g;
 	enum aw_err r;
+	bool done;
 
-	if (usage != EXIT_GOOD || !d)
-		return EXIT_USAGE;
+	if (usage != EXIT_GOOD)
+		return usage;
 	if (o->given & OPT_UNSET) {
-		if (!d->unset) {
-			warn("%s has no way to unset a variable", d->name);
+		if (!export_write(o->format, NULL, &out))
 			return EXIT_USAGE;
-		}
-		unset_all(d, &out);
 		return text_print(&out) ? EXIT_GOOD : EXIT_OTHER;
 	}
+	if (!dialect_find(o->format))
+		return EXIT_USAGE;
 	if ((r = creds_get(o, CREDS_HALF | CREDS_LOGIN, &g)) != AW_OK)
 		return exit_of(r);
-	environ_set(&g, &list);
-	set_all(d, &g, view_of(&list), &out);
-	out.bad |= list.bad;
+	done = export_write(o->format, &g, &out) && text_print(&out);
 	creds_free(&g);
-	return text_print(&out) ? EXIT_GOOD : EXIT_OTHER;
+	return done ? EXIT_GOOD : EXIT_OTHER;
 }

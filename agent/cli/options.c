@@ -45,7 +45,7 @@ static const struct row rows[] = {
 	{"no-browser", 0, FLAG, 0, OPT_NO_BROWSER, NULL,
 	    "do not open a browser"},
 	{"here", 0, FLAG, 0, OPT_HERE, NULL,
-	    "log in on this remote host, whose root will hold it"},
+	    "log in on this host, where root will hold it"},
 	{"all", 0, FLAG, 0, OPT_ALL, NULL,
 	    "all logins"},
 	{"credentials", 0, FLAG, 0, OPT_CREDENTIALS, NULL,

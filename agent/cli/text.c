@@ -259,10 +259,10 @@ clock_time(char out[static CLOCK_TIME], uint64_t when)
 	struct date d;
 
 	out[0] = '\0';
-	when += (uint64_t)(int64_t)offset;
-	today += (uint64_t)(int64_t)offset;
 	if (when >= LAST)
 		return;
+	when += (uint64_t)(int64_t)offset;
+	today += (uint64_t)(int64_t)offset;
 	d = date_of(when);
 	if (when / 86400 == today / 86400)
 		format(out, CLOCK_TIME, "%02u:%02u%s", d.hour, d.minute,
