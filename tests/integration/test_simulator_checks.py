@@ -15,11 +15,9 @@ import time
 import botocore.exceptions
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from simulator import cases, judge, models  # noqa: E402
-from simulator.client import (Simulator, SimulatorBug,  # noqa: E402
-                              SimulatorError)
-from simulator.visitor import Visitor  # noqa: E402
+from simulator import cases, judge, models
+from simulator.client import Simulator, SimulatorBug, SimulatorError
+from simulator.visitor import Visitor
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 CASES = cases.load()
@@ -84,6 +82,7 @@ def test_an_xml_answer_that_aws_could_not_give_is_a_bug():
                                 "Deploy", RoleSessionName="ann")
 
 
+@pytest.mark.quick
 def test_unchecked_lets_a_hostile_value_through(sim):
     visitor = Visitor(sim)
     sim.fault("StartDeviceAuthorization", "change", unchecked=True,
@@ -108,6 +107,7 @@ def test_a_case_is_what_it_says(case):
                            "status": case["status"]}
 
 
+@pytest.mark.quick
 def test_the_cases_cover_every_operation_and_every_error():
     names = {c["name"] for c in CASES}
     assert len(names) == len(CASES)
@@ -130,8 +130,8 @@ def test_real_host_names_say_which_region_is_meant(sim, tmp_path):
     for region in (sim.region, sim.info["other_region"]):
         subprocess.run(
             ["/usr/bin/curl", "-sS", "-f", "--cacert", sim.ca, "--proxy",
-             sim.urls["proxy"], "--json",
-             '{"clientName":"x","clientType":"public"}',
+             sim.urls["proxy"], "-H", "Content-Type: application/json",
+             "-d", '{"clientName":"x","clientType":"public"}',
              f"https://oidc.{region}.amazonaws.com/client/register"],
             check=True, stdout=subprocess.DEVNULL)
         assert sim.requests()[-1]["region"] == region
@@ -152,6 +152,7 @@ def test_held_requests_overlap_and_are_counted(sim):
     assert sim.counts()["GetRoleCredentials"] == 10
 
 
+@pytest.mark.quick
 def test_held_after_it_took_effect(sim):
     visitor = Visitor(sim).login()
     sim.hold("CreateToken", when="after")

@@ -7,7 +7,6 @@ import pathlib
 import socket
 import ssl
 import subprocess
-import sys
 import time
 import urllib.parse
 
@@ -15,11 +14,10 @@ import botocore.exceptions
 import pytest
 import urllib3
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from simulator import cases  # noqa: E402
-from simulator.client import Simulator, SimulatorError  # noqa: E402
-from simulator.faults import KINDS  # noqa: E402
-from simulator.visitor import Visitor, client  # noqa: E402
+from simulator import cases
+from simulator.client import Simulator, SimulatorError
+from simulator.faults import KINDS
+from simulator.visitor import Visitor, client
 
 CURL = "/usr/bin/curl"
 MIB = 1 << 20
@@ -66,11 +64,13 @@ class Curl:
             line.partition(":") for line in lines[1:])}
 
 
+@pytest.mark.quick
 def test_every_kind_has_a_test():
     text = pathlib.Path(__file__).read_text()
     assert [k for k in KINDS if f'"{k}"' not in text] == []
 
 
+@pytest.mark.quick
 def test_nothing_is_wrong_without_a_fault(visitor, sim):
     answer = Curl(visitor)
     assert (answer.exit, answer.status) == (0, 200)
