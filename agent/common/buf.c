@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "awsenv/buf.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -211,4 +212,26 @@ view_find(struct view list, const char *name, struct view *value)
 		}
 	}
 	return false;
+}
+
+bool
+str_join(char *dst, size_t size, ...)
+{
+	size_t used = 0, n;
+	const char *part;
+	va_list ap;
+
+	va_start(ap, size);
+	while ((part = va_arg(ap, const char *)) != NULL) {
+		n = strlen(part);
+		if (n >= size - used) {
+			used = 0;
+			break;
+		}
+		memcpy(dst + used, part, n);
+		used += n;
+	}
+	va_end(ap);
+	dst[used] = '\0';
+	return part == NULL;
 }

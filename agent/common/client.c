@@ -26,11 +26,9 @@ static enum aw_err
 try_dir(char dir[static CLIENT_PATH], const char *parent, const char *name,
     bool create)
 {
-	/* snprintf would be a fifth of what the wrapper weighs. */
-	if (strlen(parent) + 1 + strlen(name) + sizeof("/forward.sock") >
-	    CLIENT_PATH)
+	if (!str_join(dir, CLIENT_PATH - sizeof("/forward.sock"), parent, "/",
+		name, NULL))
 		return AW_NOAGENT;
-	stpcpy(stpcpy(stpcpy(dir, parent), "/"), name);
 	if (is_private(dir))
 		return AW_OK;
 	if (!create || !is_private(parent))
@@ -55,7 +53,7 @@ client_dir(char dir[static CLIENT_PATH], bool create)
 	do {
 		*--uid = (char)('0' + n % 10);
 	} while (n /= 10);
-	stpcpy(stpcpy(parent, "/run/user/"), uid);
+	str_join(parent, sizeof(parent), "/run/user/", uid, NULL);
 	if (xdg && xdg[0] == '/')
 		r = try_dir(dir, xdg, "awsenv", create);
 	if (r == AW_NOAGENT)
@@ -69,17 +67,18 @@ enum aw_err
 client_path(char path[static CLIENT_PATH])
 {
 	const char *named = getenv("AWSENV_SOCK");
+	char dir[CLIENT_PATH];
 	enum aw_err r;
 
 	if (named && *named) {
-		if (named[0] != '/' || strlen(named) >= CLIENT_PATH)
+		if (named[0] != '/' ||
+		    !str_join(path, CLIENT_PATH, named, NULL))
 			return AW_CONFIG;
-		strcpy(path, named);
 		return AW_OK;
 	}
-	if ((r = client_dir(path, false)) != AW_OK)
+	if ((r = client_dir(dir, false)) != AW_OK)
 		return r;
-	strcat(path, "/agent.sock");
+	str_join(path, CLIENT_PATH, dir, "/agent.sock", NULL);
 	return AW_OK;
 }
 
@@ -119,9 +118,8 @@ client_connect(const char *path, int *fd, int64_t deadline)
 	socklen_t size = sizeof(peer);
 	enum aw_err r;
 
-	if (strlen(path) >= sizeof(addr.sun_path))
+	if (!str_join(addr.sun_path, sizeof(addr.sun_path), path, NULL))
 		return AW_CONFIG;
-	strcpy(addr.sun_path, path);
 	s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (s < 0)
 		return AW_SYSTEM;

@@ -149,6 +149,20 @@ lists_of_variables_are_searched_by_whole_name(void **state)
 	assert_false(view_find(list, "cut", &v));
 }
 
+static void
+joined_strings_fit_or_are_empty(void **state)
+{
+	char dst[6];
+
+	(void)state;
+	assert_true(str_join(dst, sizeof(dst), "ab", "", "cde", NULL));
+	assert_string_equal(dst, "abcde");
+	assert_false(str_join(dst, sizeof(dst), "ab", "cdef", NULL));
+	assert_string_equal(dst, "");
+	assert_true(str_join(dst, sizeof(dst), NULL));
+	assert_string_equal(dst, "");
+}
+
 int
 main(void)
 {
