@@ -148,6 +148,7 @@ reexecute(struct agent *a, bool *stop)
 		waitpid(a->broker.pid, NULL, 0);
 		child_read_broker(a, stop);
 		child_forget(&a->broker);
+		a->restarts++;
 	}
 	child_read_spawner(a);
 	if ((state = state_save(a)) < 0) {
