@@ -176,6 +176,7 @@ main(void)
 	    cmocka_unit_test(views_compare_by_content),
 	    cmocka_unit_test(dup_refuses_an_embedded_nul),
 	    cmocka_unit_test(lists_of_variables_are_searched_by_whole_name),
+	    cmocka_unit_test(joined_strings_fit_or_are_empty),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
