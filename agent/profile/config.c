@@ -236,24 +236,24 @@ is_conf(const struct dirent *d)
 static enum aw_err
 read_folder(struct config *c, const char *admin)
 {
-	struct view folder = arena_printf(&c->arena, "%s/config.d", admin);
+	struct view path = arena_printf(&c->arena, "%s/config.d", admin);
 	enum aw_err r = AW_OK;
 	struct dirent **list;
 	int i, n;
 
-	n = scandir((const char *)folder.p, &list, is_conf, alphasort);
+	n = scandir((const char *)path.p, &list, is_conf, alphasort);
 	if (n < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return AW_OK;
 	if (n < 0) {
-		tell_unreadable(c, config_file(c, folder, true), errno);
+		tell_unreadable(c, config_file(c, path, true), errno);
 		return AW_SYSTEM;
 	}
 	for (i = 0; i < n; i++) {
-		if (read_file(c,
-			arena_printf(&c->arena, "%s/%s", (const char *)folder.p,
-			    list[i]->d_name),
-			true, NULL) != AW_OK)
-			r = AW_SYSTEM;
+		if (r == AW_OK) {
+			path = arena_printf(&c->arena, "%s/config.d/%s", admin,
+			    list[i]->d_name);
+			r = read_file(c, path, true, NULL);
+		}
 		free(list[i]);
 	}
 	free(list);
@@ -295,18 +295,19 @@ enum aw_err
 config_read(
     struct config *c, const char *admin, struct view path, struct stamp *stamp)
 {
-	enum aw_err r, user = AW_OK;
+	struct view first = arena_printf(&c->arena, "%s/config", admin);
+	enum aw_err r;
 
 	*stamp = (struct stamp){0};
-	r = read_file(
-	    c, arena_printf(&c->arena, "%s/config", admin), true, NULL);
-	if (r == AW_OK)
-		r = read_folder(c, admin);
-	if (path.n)
-		user = read_file(c, path, false, stamp);
+	/* Ends at the first that fails, so that its reason is told last. */
+	if ((r = read_file(c, first, true, NULL)) != AW_OK ||
+	    (r = read_folder(c, admin)) != AW_OK)
+		return r;
+	if (path.n && (r = read_file(c, path, false, stamp)) != AW_OK)
+		return r;
 	link_includes(c);
 	find_only_session(c);
-	return r != AW_OK ? r : user;
+	return AW_OK;
 }
 
 void

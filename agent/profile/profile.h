@@ -182,7 +182,7 @@ void ini_parse(struct config *, struct file *, struct view text);
 /*
  * Read `admin`/config, `admin`/config.d/ *.conf and the user's file, which may
  * all be absent. AW_SYSTEM: a file is there but cannot be read now, which is
- * told as a problem: what was read before had better stay.
+ * told as the last problem: what was read before had better stay.
  */
 enum aw_err config_read(
     struct config *, const char *admin, struct view path, struct stamp *);

@@ -226,10 +226,12 @@ def test_what_is_enforced_is_the_only_truth(tmp_path, word):
 
 @needs_root
 def test_the_administrators_file_that_cannot_be_read_is_not_left_out(tmp_path):
-    (tmp_path / "etc-awsenv" / "config").mkdir(parents=True)
-    table = with_etc(tmp_path, {}, ONE)
-    assert table.end is None
-    assert table.problems[0].file == b"/etc/awsenv/config"
+    (tmp_path / "etc-awsenv" / "config.d" / "b.conf").mkdir(parents=True)
+    table = with_etc(tmp_path, {"config.d/a.conf": "junk\n",
+                                "config.d/c.conf": "junk\n"}, "junk\n" + ONE)
+    assert table.end is None and not table.profiles
+    # The reason is the last one told: the broker shows that.
+    assert [p.file[-6:] for p in table.problems] == [b"a.conf", b"b.conf"]
 
 
 # ---- the process
