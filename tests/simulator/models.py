@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: ISC
 """botocore's service models: what may be asked, what may be answered.
 
-Debian's models are of 2022. What the services took on since then, and the
-errors that they give though no model ever listed them, stand in NEWER and
-UNMODELLED; nothing else may be asked or answered.
+Debian 12's models are of 2022, Ubuntu's of 2021. What the services took on
+since then, and the errors that they give though no model ever listed them,
+stand in NEWER and UNMODELLED; nothing else may be asked or answered.
 """
 
 import json
@@ -20,6 +20,9 @@ NEWER = {
                 "grantTypes": STRINGS, "redirectUris": STRINGS,
                 "issuerUrl": STRING, "entitledApplicationArn": STRING},
             "CreateToken": {"codeVerifier": STRING}},
+        "required": {
+            # Until 2022 a device code was wanted from refreshers too.
+            "CreateToken": ["clientId", "clientSecret", "grantType"]},
         "errors": {
             "RegisterClient": ["SlowDownException",
                                "UnsupportedGrantTypeException",
@@ -86,6 +89,9 @@ def _add_newer(raw, newer):
         shape = raw["operations"][name]["input"]["shape"]
         for member, target in members.items():
             shapes[shape]["members"].setdefault(member, target)
+    for name, members in newer.get("required", {}).items():
+        shape = raw["operations"][name]["input"]["shape"]
+        shapes[shape]["required"] = members
     for name, errors in newer.get("errors", {}).items():
         listed = raw["operations"][name].setdefault("errors", [])
         listed += [{"shape": error} for error in errors
@@ -168,7 +174,8 @@ def _scalar(shape, value, where):
         return []
     if shape.type_name == "string":
         found = _range(shape, len(value), where)
-        pattern = shape.metadata.get("pattern")
+        # Older ones leave it out of shape.metadata.
+        pattern = shape._shape_model.get("pattern")
         if pattern and not re.fullmatch(_python(pattern), value):
             found.append(f"{where}: not like {pattern}")
         if shape.enum and value not in shape.enum:

@@ -9,7 +9,8 @@ SCOPES = ["sso:account:access"]
 
 
 def client(sim, service, listener="https", key=None, attempts=1, **config):
-    """A boto3 client of the simulator; key: roleCredentials to sign with."""
+    """A boto3 client of the simulator; key: roleCredentials to sign with.
+    It sends whatever it is given, so that it is the simulator who refuses."""
     key = key or {"accessKeyId": "ASIANOBODY", "secretAccessKey": "none",
                   "sessionToken": "none"}
     session = boto3.session.Session(
@@ -18,6 +19,8 @@ def client(sim, service, listener="https", key=None, attempts=1, **config):
     return session.client(
         service, endpoint_url=sim.urls[listener], verify=sim.ca,
         config=botocore.config.Config(
+            # Old models want a device code with a refresh token.
+            parameter_validation=False,
             retries={"total_max_attempts": attempts, "mode": "standard"},
             **config))
 
