@@ -105,6 +105,8 @@ child_read_spawner(struct agent *a)
 		}
 		if (l.type == LINK_OVER)
 			job_drop(a, l.pid);
+		else if (l.type == LINK_START && a->ring.session)
+			ring_reserve(&a->ring);
 		while (l.nfds > 0)
 			close(l.fds[--l.nfds]);
 	}
@@ -148,6 +150,8 @@ start_spawner(struct agent *a)
 		child_forget(&a->spawner);
 		return;
 	}
+	if (a->ring.session)
+		ring_release(&a->ring);
 	if ((pid = fork()) == 0)
 		spawner_run(a, pair[1]);
 	close(pair[1]);

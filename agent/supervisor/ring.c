@@ -147,6 +147,33 @@ ring_make(struct ring *r)
 	if (keyctl_setperm(r->serial, PERM) != 0)
 		refuse("cannot close the keyring");
 	probe(r->serial);
+	ring_reserve(r);
+}
+
+/*
+ * A full quota is an ordinary state, and a spawner that is started then needs
+ * a session of its own to leave ours for: room for it is kept here.
+ */
+void
+ring_reserve(const struct ring *r)
+{
+	key_serial_t k = add_key("user", "awsenv:reserve",
+	    "0123456789012345678901234567890", 32, r->session);
+
+	if (k > 0)
+		keyctl_setperm(k, PERM);
+}
+
+void
+ring_release(const struct ring *r)
+{
+	long k = keyctl_search(r->session, "user", "awsenv:reserve", 0);
+
+	if (k < 0)
+		return;
+	/* Only revoking gives the bytes back at once. */
+	keyctl_revoke((key_serial_t)k);
+	keyctl_unlink((key_serial_t)k, r->session);
 }
 
 bool
@@ -187,5 +214,6 @@ ring_end(const struct ring *r)
 	keyctl_clear(r->serial);
 	keyctl_revoke(r->serial);
 	keyctl_unlink(r->serial, r->session);
+	ring_release(r);
 	keyctl_revoke(r->session);
 }

@@ -262,6 +262,7 @@ take_signals(void)
 _Noreturn void
 spawner_run(const struct agent *a, int link)
 {
+	const struct link ready = {.type = LINK_START};
 	struct pollfd p[3] = {{0}};
 	int signals;
 
@@ -276,6 +277,7 @@ spawner_run(const struct agent *a, int link)
 	spawner.agent = a;
 	spawner.supervisor = link;
 	spawner.broker = -1;
+	link_send(link, &ready);
 	for (;;) {
 		p[0] = (struct pollfd){spawner.supervisor, POLLIN, 0};
 		p[1] = (struct pollfd){signals, POLLIN, 0};

@@ -118,6 +118,9 @@ bool program_protected(const char *path);
 void ring_guard(void);
 void ring_make(struct ring *); /* ends the process if it cannot */
 bool ring_verify(const struct ring *);
+/* Room for one more session, taken and given back. */
+void ring_reserve(const struct ring *);
+void ring_release(const struct ring *);
 /* Leave it for an empty one; false if something of it can still be reached. */
 bool ring_leave(const struct ring *);
 /* Revoke all that is in it, so that nothing lingers. */

@@ -182,6 +182,14 @@ class Agent:
             with contextlib.suppress(ConnectionResetError):
                 s.recv(1)
 
+    def up(self):
+        """Wait until somebody can connect."""
+        def listens():
+            with contextlib.suppress(OSError):
+                self.connect().close()
+                return True
+        until(listens, why="nobody listens on " + self.sock)
+
     def broker(self):
         """The pid of the broker that runs now."""
         return until(lambda: children(self.pid, "awsenv-broker"))[0]

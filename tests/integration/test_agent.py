@@ -127,7 +127,7 @@ def test_foreground_prints_and_stays(agent):
 
 def test_debug_is_passed_on(agent):
     child = agent.popen("-d", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until(lambda: os.path.exists(agent.sock))
+    agent.up()
     assert agent.ask("info")["flags"] & 6 == 6
     child.terminate()
     assert child.wait(10) == 0
@@ -334,7 +334,7 @@ def test_a_descriptor_that_does_not_listen_is_refused(agent):
 def test_somebody_elses_activation_is_ignored(agent):
     child = activate(agent, "agent", [listener(agent, "a")], pid=1,
                      stdout=subprocess.PIPE)
-    until(lambda: os.path.exists(agent.sock))
+    agent.up()
     assert agent.ask("info")["listeners"] == ["agent"]
     child.terminate()
     assert child.wait(10) == 0
@@ -466,7 +466,7 @@ def test_what_the_first_spawner_starts_has_no_ring_either(agent):
 
 def test_status_70_ends_everything(agent):
     child = agent.popen("-D", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    until(lambda: os.path.exists(agent.sock))
+    agent.up()
     agent.ask("add", name="awsenv:1:tok:0", text="secret")
     agent.tell("exit", status=70)
     assert child.wait(10) == 70
@@ -513,7 +513,7 @@ def test_nohup_does_not_take_the_signals_away(agent):
         become(agent.uid)()
     child = agent.popen("-D", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                         preexec_fn=ignore)
-    until(lambda: os.path.exists(agent.sock))
+    agent.up()
     os.kill(agent.ask("info")["broker"], signal.SIGKILL)
     assert agent.ask("info")["restarts"] == 1
     child.terminate()
@@ -522,7 +522,7 @@ def test_nohup_does_not_take_the_signals_away(agent):
 
 def test_sighup_where_the_user_owns_the_programs_restarts_the_broker_only(agent):
     child = agent.popen("-D", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    until(lambda: os.path.exists(agent.sock))
+    agent.up()
     before = agent.ask("info")
     assert not before["flags"] & 1
     child.send_signal(signal.SIGHUP)
@@ -534,7 +534,7 @@ def test_sighup_where_the_user_owns_the_programs_restarts_the_broker_only(agent)
 
 def test_a_broker_of_another_version_is_said_where_no_upgrade_can_be(agent):
     child = agent.popen("-D", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    until(lambda: os.path.exists(agent.sock))
+    agent.up()
     agent.tell("other_version")
     agent.ask("info")
     agent.tell("exit", status=71)
@@ -630,7 +630,7 @@ def test_it_raises_the_limit_of_descriptors_for_many_clients(agent):
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
         become(agent.uid)()
     child = agent.popen("-D", stdout=subprocess.DEVNULL, preexec_fn=few)
-    until(lambda: os.path.exists(agent.sock))
+    agent.up()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     assert agent.ask("info")["limit"] == min(4096, hard)
     child.terminate()

@@ -289,6 +289,32 @@ def test_a_full_quota_is_waited_for_and_then_told(agent, seconds):
         assert "/proc/key-users" in result.stderr
 
 
+@root
+def test_a_spawner_can_be_replaced_when_the_quota_is_full(agent):
+    agent.start()
+    agent.ask("info")
+    ready, done = os.pipe()
+    holder = os.fork()
+    if holder == 0:
+        become(UID)()
+        fill()
+        os.write(done, b"x")
+        time.sleep(60)
+        os._exit(0)
+    os.read(ready, 1)
+    try:
+        for _ in range(3):
+            before = agent.spawner()
+            os.kill(before, signal.SIGKILL)
+            until(lambda: agent.spawner() != before)
+            answer = agent.ask("spawn", program=FETCH)
+            assert answer["type"] == fake_broker.SPAWNED
+            assert agent.ask("talk", pid=answer["pid"], text="x")["answer"] == "echo:x"
+    finally:
+        os.kill(holder, signal.SIGKILL)
+        os.waitpid(holder, 0)
+
+
 def forbid(numbers, error):
     """A filter as containers have it: these system calls give that errno."""
     code = [(0x20, 0, 0, 0)]
@@ -405,7 +431,7 @@ def other_version(tmp_path_factory):
 def test_an_upgrade_to_another_version_keeps_it_all(installed_fake, other_version):
     agent = installed_fake
     child = agent.popen("-D", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    until(lambda: os.path.exists(agent.sock))
+    agent.up()
     before = agent.ask("info")
     job = agent.ask("spawn", program=FETCH, tag="kept")["pid"]
     key = agent.ask("add", name="awsenv:1:tok:0", text="kept")["serial"]
@@ -429,7 +455,7 @@ def test_an_upgrade_to_another_version_keeps_it_all(installed_fake, other_versio
 def test_a_broker_of_another_version_makes_the_agent_re_execute(installed_fake):
     agent = installed_fake
     child = agent.popen("-D", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    until(lambda: os.path.exists(agent.sock))
+    agent.up()
     before = agent.ask("info")
     agent.tell("other_version")
     after = until(lambda: (i := agent.ask("info"))["broker"] != before["broker"] and i)
