@@ -16,7 +16,8 @@
 #define SLOW_DOWN 5 /* seconds more, for good: RFC 8628 */
 #define IDLE_INTERVAL 30
 #define IDLE_AFTER_MS (60 * 1000)
-#define REFRESH_MS (48 * 1000)
+/* Somebody waits for the code, or for what a new token is good for. */
+#define HURRY_MS (48 * 1000)
 
 /* -------- the answers of a login */
 
@@ -232,8 +233,10 @@ login_begin(struct talk *t)
 	struct dev d;
 	enum aw_err r;
 
+	t->deadline = io_deadline(HURRY_MS);
 	if ((r = start(t, &sealed)) != AW_OK)
 		return r;
+	t->deadline = -1;
 	if (!msg_decode(MSG_DEV, view_of(&sealed), &d))
 		return AW_PROTO;
 	/* A client that is approved beforehand gets its token at once, and
@@ -273,7 +276,7 @@ login_refresh(struct talk *t)
 	struct ref ref;
 	enum aw_err r;
 
-	t->deadline = io_deadline(REFRESH_MS);
+	t->deadline = io_deadline(HURRY_MS);
 	if (!msg_decode(MSG_REF, t->fetch.ref, &ref))
 		return AW_PROTO;
 	if ((r = oidc_refresh(t, &ref, &k)) == AW_OK) {

@@ -79,22 +79,18 @@ tell_creds(struct talk *t, const struct aws_answer *a, const char *account,
 	char name[ROLE_SIZE];
 
 	text_clean(name, sizeof(name), role);
-	switch (a->http.status) {
-	case 401:
+	if (a->http.status == 401)
 		return refused_token(t);
-	case 403:
+	if (a->http.status == 403) /* its message is "No access" */
 		return why_set(&t->why, AW_AWS,
-		    "no access to role %s in account %s%s%s", name, account,
-		    colon, a->message);
-	case 404:
+		    "no access to role %s in account %s", name, account);
+	if (strcmp(a->code, "ResourceNotFoundException") == 0)
 		return why_set(&t->why, AW_AWS,
 		    "there is no role %s in account %s%s%s", name, account,
 		    colon, a->message);
-	default:
-		return why_set(&t->why, AW_AWS,
-		    "AWS refuses role %s in account %s (%s)%s%s", name, account,
-		    a->code, colon, a->message);
-	}
+	return why_set(&t->why, AW_AWS,
+	    "AWS refuses role %s in account %s (%s)%s%s", name, account,
+	    a->code, colon, a->message);
 }
 
 static bool

@@ -65,6 +65,8 @@ each_refusal_has_its_own_sentence(void **state)
 		"no access to role Role+ A in account " ACCOUNT, 2},
 	    {404, "{\"__type\":\"" TYPE "ResourceNotFoundException\"}", AW_AWS,
 		"there is no role Role+ A", 1},
+	    {404, "{\"__type\":\"" TYPE "UnknownOperationException\"}", AW_AWS,
+		"(UnknownOperationException)", 1},
 	    {400,
 		"{\"__type\":\"" TYPE "InvalidRequestException\","
 		"\"message\":\"why\\u001b\"}",
