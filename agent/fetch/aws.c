@@ -120,7 +120,7 @@ is_one_of(const char *code, const char *const *list)
 	return false;
 }
 
-/* Not SlowDownException: that is for the loop that polls. */
+/* SlowDownException is also what sso-oidc calls too many of any request. */
 static bool
 is_throttled(const struct aws_answer *a)
 {
@@ -130,7 +130,7 @@ is_throttled(const struct aws_answer *a)
 	    "ProvisionedThroughputExceededException",
 	    "TransactionInProgressException", "RequestLimitExceeded",
 	    "BandwidthLimitExceeded", "LimitExceededException", "SlowDown",
-	    "EC2ThrottledException", NULL};
+	    "SlowDownException", "slow_down", "EC2ThrottledException", NULL};
 
 	return a->http.status == 429 || is_one_of(a->code, codes);
 }
