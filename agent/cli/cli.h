@@ -97,11 +97,10 @@ const char *nearest(
 
 struct verb {
 	char name[8];
+	unsigned int options;
 	/* operands: argv ends with NULL; returns the exit status */
 	int (*run)(const struct options *, char **argv);
-	unsigned int options;
-	const char *usage;
-	const char *help;
+	const char *text; /* "usage\0help": one relocation, not two */
 };
 
 const struct verb *verb_find(const char *name); /* NULL: none, a command */

@@ -172,9 +172,9 @@ dialect_find(const char *name)
 			return &dialects[i];
 	}
 	near = nearest(name, dialects[0].name, NDIALECTS, sizeof(dialects[0]));
-	warn("no format %s; %s%s", shown_str(name),
+	warn("no format %s; %s%s%s", shown_str(name),
 	    near ? "did you mean " : "see awsenv export --help",
-	    near ? near : "");
+	    near ? near : "", near ? "?" : "");
 	return NULL;
 }
 

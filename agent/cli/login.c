@@ -205,35 +205,45 @@ timed_out(struct waiting *w)
 	return AW_LOGIN;
 }
 
-/* Look at the reply. AW_TIMEOUT: it goes on; nothing was told. */
+/* It ended without a token; why, has not been said yet. */
 static enum aw_err
-step(struct waiting *w)
+failed(struct waiting *w)
 {
-	enum aw_err r;
+	line_clear(w);
+	if (w->rep.error != AW_OK)
+		return complain(w->question, w->rep.error, w->rep.text);
+	warn("%s: %s", question_name(w->question),
+	    w->rep.text.n ? shown(w->rep.text) : "the login failed");
+	return AW_LOGIN;
+}
 
-	if (w->rep.error == AW_GONE && w->anew++ < 3)
-		return (r = login_ask(w)) == AW_OK ? AW_TIMEOUT : r;
+/* Look at the reply, and get the next. False: it is over, as *r says. */
+static bool
+step(struct waiting *w, enum aw_err *r)
+{
+	bool no_wait = (w->options->given & OPT_NO_WAIT) != 0;
+
+	if (w->rep.error == AW_GONE && w->anew++ < 3) {
+		*r = login_ask(w);
+		return *r == AW_OK;
+	}
 	if (w->rep.error != AW_OK || w->rep.state == LOGIN_FAILED) {
-		line_clear(w);
-		if (w->rep.error != AW_OK)
-			return complain(w->question, w->rep.error, w->rep.text);
-		warn("%s: %s", question_name(w->question),
-		    w->rep.text.n ? shown(w->rep.text) : "the login failed");
-		return AW_LOGIN;
+		*r = failed(w);
+		return false;
 	}
 	if (w->rep.state == LOGIN_DONE) {
 		done(w);
-		return AW_OK;
+		return false;
 	}
-	if (w->rep.state == LOGIN_PENDING) {
-		if ((r = show(w)) != AW_OK)
-			return r;
-		if (w->options->given & OPT_NO_WAIT)
-			return AW_OK;
+	if (w->rep.state == LOGIN_PENDING &&
+	    ((*r = show(w)) != AW_OK || no_wait))
+		return false;
+	if (w->end && now() >= w->end) {
+		*r = timed_out(w);
+		return false;
 	}
-	if (w->end && now() >= w->end)
-		return timed_out(w);
-	return (r = wait_ask(w)) == AW_OK ? AW_TIMEOUT : r;
+	*r = wait_ask(w);
+	return *r == AW_OK;
 }
 
 static enum aw_err
@@ -266,9 +276,8 @@ login_wait(struct talk *t, const struct options *o, bool always)
 	if (o->given & OPT_WAIT)
 		w.end = now() + (uint64_t)o->wait;
 	if ((r = login_ask(&w)) == AW_OK) {
-		do {
-			r = step(&w);
-		} while (r == AW_TIMEOUT);
+		while (step(&w, &r))
+			;
 	}
 	sigaction(SIGINT, &interrupt, NULL);
 	buf_free(&w.frame);

@@ -16,56 +16,55 @@ struct row {
 	uint8_t shape;
 	uint16_t offset;
 	unsigned int bit;
-	const char *value;
-	const char *help;
+	const char *text; /* "VALUE\0help": one relocation, not two */
 };
 
 #define AT(member) offsetof(struct options, member)
 
 /* clang-format off */
 static const struct row rows[] = {
-	{"profile", 'p', TEXT, AT(profile), OPT_PROFILE, "PROFILE",
-	    "of ~/.aws/config; else AWS_PROFILE, ..."},
-	{"account", 0, TEXT, AT(account), OPT_ACCOUNT, "ID|NAME",
-	    "instead of a profile, with --role"},
-	{"role", 0, TEXT, AT(role), OPT_ROLE, "NAME",
-	    "the role in that account"},
-	{"sso-session", 0, TEXT, AT(session), OPT_SESSION, "NAME",
-	    "which login, where there are several"},
-	{"region", 0, TEXT, AT(region), OPT_REGION, "REGION",
-	    "instead of the profile's"},
-	{"env", 0, FLAG, 0, OPT_ENV, NULL,
-	    "give frozen keys in variables (the default)"},
-	{"wait", 0, SECONDS, AT(wait), OPT_WAIT, "SECONDS",
-	    "wait that long for a login, terminal or not"},
-	{"no-wait", 0, FLAG, 0, OPT_NO_WAIT, NULL,
-	    "do not wait for a login"},
-	{"core", 0, FLAG, 0, OPT_CORE, NULL,
-	    "let the command write core files"},
-	{"no-browser", 0, FLAG, 0, OPT_NO_BROWSER, NULL,
-	    "do not open a browser"},
-	{"here", 0, FLAG, 0, OPT_HERE, NULL,
-	    "log in on this host, where root will hold it"},
-	{"all", 0, FLAG, 0, OPT_ALL, NULL,
-	    "all logins"},
-	{"credentials", 0, FLAG, 0, OPT_CREDENTIALS, NULL,
-	    "role credentials only; logins stay"},
-	{"json", 0, FLAG, 0, OPT_JSON, NULL,
-	    "for programs"},
-	{"keyring", 0, FLAG, 0, OPT_KEYRING, NULL,
-	    "the kernel's keys: serials, sizes, timeouts"},
-	{"check", 0, DURATION, AT(check), OPT_CHECK, "DURATION",
-	    "is the login good for 90s, 15m, 2h? else exit 3"},
-	{"format", 0, TEXT, AT(format), OPT_FORMAT, "FORMAT",
-	    "env env-no-export fish powershell dotenv json"},
-	{"unset", 0, FLAG, 0, OPT_UNSET, NULL,
-	    "take the variables away again"},
-	{"help", 'h', FLAG, 0, OPT_HELP, NULL,
-	    "this text"},
-	{"version", 'V', FLAG, 0, OPT_VERSION, NULL,
-	    "print the version"},
-	{"serve", 0, ABSENT, 0, OPT_SERVE, NULL, NULL},
-	{"for", 0, ABSENT, 0, OPT_FOR, NULL, NULL},
+	{"profile", 'p', TEXT, AT(profile), OPT_PROFILE,
+	    "PROFILE\0of ~/.aws/config; else AWS_PROFILE, ..."},
+	{"account", 0, TEXT, AT(account), OPT_ACCOUNT,
+	    "ID|NAME\0instead of a profile, with --role"},
+	{"role", 0, TEXT, AT(role), OPT_ROLE,
+	    "NAME\0the role in that account"},
+	{"sso-session", 0, TEXT, AT(session), OPT_SESSION,
+	    "NAME\0which login, where there are several"},
+	{"region", 0, TEXT, AT(region), OPT_REGION,
+	    "REGION\0instead of the profile's"},
+	{"env", 0, FLAG, 0, OPT_ENV,
+	    "\0give frozen keys in variables (the default)"},
+	{"wait", 0, SECONDS, AT(wait), OPT_WAIT,
+	    "SECONDS\0wait that long for a login, terminal or not"},
+	{"no-wait", 0, FLAG, 0, OPT_NO_WAIT,
+	    "\0do not wait for a login"},
+	{"core", 0, FLAG, 0, OPT_CORE,
+	    "\0let the command write core files"},
+	{"no-browser", 0, FLAG, 0, OPT_NO_BROWSER,
+	    "\0do not open a browser"},
+	{"here", 0, FLAG, 0, OPT_HERE,
+	    "\0log in on this host, where root will hold it"},
+	{"all", 0, FLAG, 0, OPT_ALL,
+	    "\0all logins"},
+	{"credentials", 0, FLAG, 0, OPT_CREDENTIALS,
+	    "\0role credentials only; logins stay"},
+	{"json", 0, FLAG, 0, OPT_JSON,
+	    "\0for programs"},
+	{"keyring", 0, FLAG, 0, OPT_KEYRING,
+	    "\0the kernel's keys: serials, sizes, timeouts"},
+	{"check", 0, DURATION, AT(check), OPT_CHECK,
+	    "DURATION\0is the login good for 90s, 15m, 2h? else exit 3"},
+	{"format", 0, TEXT, AT(format), OPT_FORMAT,
+	    "FORMAT\0env env-no-export fish powershell dotenv json"},
+	{"unset", 0, FLAG, 0, OPT_UNSET,
+	    "\0take the variables away again"},
+	{"help", 'h', FLAG, 0, OPT_HELP,
+	    "\0this text"},
+	{"version", 'V', FLAG, 0, OPT_VERSION,
+	    "\0print the version"},
+	{"serve", 0, ABSENT, 0, OPT_SERVE, "\0"},
+	{"for", 0, ABSENT, 0, OPT_FOR, "\0"},
 };
 /* clang-format on */
 
@@ -266,8 +265,8 @@ options_take(struct options *o, char ***argv, bool *dashes)
 		}
 		if (r->shape != FLAG && r->shape != ABSENT && !value) {
 			if (!(value = **argv)) {
-				warn("--%s needs a value: %s", r->name,
-				    r->value);
+				warn(
+				    "--%s needs a value: %s", r->name, r->text);
 				return false;
 			}
 			(*argv)++;
@@ -318,18 +317,19 @@ options_fit(const struct options *o, unsigned int allowed, const char *verb)
 void
 options_help(unsigned int allowed, struct buf *out)
 {
+	const char *help;
 	char left[40];
 	size_t i;
 
 	for (i = 0; i < NROWS; i++) {
 		const struct row *r = &rows[i];
 
-		if (!(allowed & r->bit) || !r->help)
+		help = r->text + strlen(r->text) + 1;
+		if (!(allowed & r->bit) || !*help)
 			continue;
-		format(left, sizeof(left), "%c%c%s --%s%s%s",
+		format(left, sizeof(left), "%c%c%c --%s %s",
 		    r->letter ? '-' : ' ', r->letter ? r->letter : ' ',
-		    r->letter ? "," : " ", r->name, r->value ? " " : "",
-		    r->value ? r->value : "");
-		text_add(out, "  %-26s %s\n", left, r->help);
+		    r->letter ? ',' : ' ', r->name, r->text);
+		text_add(out, "  %-26s %s\n", left, help);
 	}
 }

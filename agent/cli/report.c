@@ -36,10 +36,8 @@ agent(const struct status *s, struct buf *out)
 		    plural(r->restarts));
 	if (r->sandbox.n)
 		text_add(out, "; %s", shown(r->sandbox));
-	text_add(out, "\nprotection  %s\n",
-	    r->protected_
-		? "from other programs of this user: on"
-		: "from other programs of this user: off (not installed as root)");
+	text_add(out, "\nprotection  same-user protection: %s\n",
+	    r->protected_ ? "on" : "off (not root's installation)");
 	text_add(out,
 	    "keyring     %u of %u keys, %u of %u bytes in use by this "
 	    "user\n",

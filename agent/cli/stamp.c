@@ -85,7 +85,7 @@ stamp_begin(const char *path, int *fd, pid_t *looker, struct stamp *out)
 	*out = (struct stamp){.mtime = STAMP_UNKNOWN};
 	if (!*path || look_cached(path, out))
 		return;
-	if (pipe2(pair, O_CLOEXEC) != 0)
+	if (syscall(SYS_pipe2, pair, O_CLOEXEC) != 0)
 		return;
 	*looker = child_fork(0);
 	if (*looker == 0) {

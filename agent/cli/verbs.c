@@ -12,26 +12,25 @@ static int version_verb(const struct options *, char **argv);
 
 /* clang-format off */
 static const struct verb verbs[] = {
-	{"exec", exec_verb, OPT_RUN,
-	    "[PROFILE] [-- COMMAND [ARG...]]",
+	{"exec", OPT_RUN, exec_verb,
+	    "[PROFILE] [-- COMMAND [ARG...]]\0"
 	    "run a command, or a shell, with credentials"},
-	{"login", login_verb, OPT_WHO | OPT_WAITING | OPT_HERE, "",
-	    "show URL and code, wait until a person has approved"},
-	{"logout", logout_verb, OPT_WHO | OPT_ALL | OPT_CREDENTIALS, "",
-	    "end a login, here and at AWS"},
-	{"status", status_verb, OPT_WHO | OPT_JSON | OPT_KEYRING | OPT_CHECK, "",
-	    "the agent, its logins, and for how long"},
-	{"whoami", whoami_verb, OPT_WHO | OPT_WAITING | OPT_JSON, "",
-	    "as whom a command would run"},
-	{"export", export_verb,
-	    OPT_WHO | OPT_WAITING | OPT_FORMAT | OPT_UNSET, "",
-	    "print credentials as variables, for eval"},
-	{"process", process_verb, OPT_WHO | OPT_WAIT | OPT_NO_WAIT, "",
-	    "print credentials as a credential_process does"},
-	{"agent", agent_verb, 0, "start | stop | status",
+	{"login", OPT_WHO | OPT_WAITING | OPT_HERE, login_verb,
+	    "\0show URL and code, wait until a person has approved"},
+	{"logout", OPT_WHO | OPT_ALL | OPT_CREDENTIALS, logout_verb,
+	    "\0end a login, here and at AWS"},
+	{"status", OPT_WHO | OPT_JSON | OPT_KEYRING | OPT_CHECK, status_verb,
+	    "\0the agent, its logins, and for how long"},
+	{"whoami", OPT_WHO | OPT_WAITING | OPT_JSON, whoami_verb,
+	    "\0as whom a command would run"},
+	{"export", OPT_WHO | OPT_WAITING | OPT_FORMAT | OPT_UNSET, export_verb,
+	    "\0print credentials as variables, for eval"},
+	{"process", OPT_WHO | OPT_WAIT | OPT_NO_WAIT, process_verb,
+	    "\0print credentials as a credential_process does"},
+	{"agent", 0, agent_verb, "start | stop | status\0"
 	    "start or stop the agent"},
-	{"help", help_verb, 0, "[VERB]", "this text, or a verb's"},
-	{"version", version_verb, 0, "", "print the version"},
+	{"help", 0, help_verb, "[VERB]\0this text, or a verb's"},
+	{"version", 0, version_verb, "\0print the version"},
 };
 /* clang-format on */
 
@@ -92,16 +91,20 @@ usage(void)
 	return EXIT_USAGE;
 }
 
+static const char *
+help_of(const struct verb *v)
+{
+	return v->text + strlen(v->text) + 1;
+}
+
 int
 verb_help(const struct verb *v)
 {
 	AUTOBUF struct buf out = {0};
 
-	text_add(&out, "usage: awsenv %s%s%s%s\n%s\n", v->name,
-	    v->options ? " [OPTION...]" : "", *v->usage ? " " : "", v->usage,
-	    v->help);
-	if (v->options)
-		text_add(&out, "\n");
+	text_add(&out, "usage: awsenv %s%s%s%s\n%s\n%s", v->name,
+	    v->options ? " [OPTION...]" : "", *v->text ? " " : "", v->text,
+	    help_of(v), v->options ? "\n" : "");
 	options_help(v->options, &out);
 	return text_print(&out) ? EXIT_GOOD : EXIT_OTHER;
 }
@@ -118,7 +121,8 @@ help_all(void)
 	options_help(OPT_RUN | OPT_HELP | OPT_VERSION, &out);
 	text_add(&out, "\nusage: awsenv VERB [OPTION...]\n\n");
 	for (i = 0; i < NVERBS; i++)
-		text_add(&out, "  %-10s %s\n", verbs[i].name, verbs[i].help);
+		text_add(
+		    &out, "  %-10s %s\n", verbs[i].name, help_of(&verbs[i]));
 	text_add(
 	    &out, "\nawsenv help VERB tells more, awsenv(1) everything.\n");
 	return text_print(&out) ? EXIT_GOOD : EXIT_OTHER;
