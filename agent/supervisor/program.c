@@ -10,21 +10,24 @@
 
 #include "awsenv/log.h"
 
-/* Beside this program, else where it would be installed. */
+/* Beside this program, else where it would be installed. Without symbolic
+ * links: what they name must not change after it was looked at. */
 static void
 find(const struct agent *a, const char *name, char path[static PATH_MAX])
 {
 	const char *slash = strrchr(a->self, '/');
-	int n;
+	char beside[PATH_MAX], installed[PATH_MAX];
 
-	n = snprintf(
-	    path, PATH_MAX, "%.*s/%s", (int)(slash - a->self), a->self, name);
-	if (n < PATH_MAX && access(path, X_OK) == 0)
+	snprintf(beside, sizeof(beside), "%.*s/%s", (int)(slash - a->self),
+	    a->self, name);
+	snprintf(installed, sizeof(installed), "%s/%s", AWSENV_LIBEXECDIR,
+	    name);
+	if (access(beside, X_OK) == 0 && realpath(beside, path))
 		return;
-	snprintf(path, PATH_MAX, "%s/%s", AWSENV_LIBEXECDIR, name);
-	if (access(path, X_OK) != 0)
-		fatal("%s is neither beside %s nor in %s", name, a->self,
-		    AWSENV_LIBEXECDIR);
+	if (access(installed, X_OK) == 0 && realpath(installed, path))
+		return;
+	fatal("%s is neither beside %s nor in %s", name, a->self,
+	    AWSENV_LIBEXECDIR);
 }
 
 static const char *
