@@ -120,19 +120,23 @@ is_one_of(const char *code, const char *const *list)
 	return false;
 }
 
-/* SlowDownException is also what sso-oidc calls too many of any request. */
+/* SlowDownException is what sso-oidc calls it; loops that poll obey it by
+ * themselves, and do not come here to be repeated. */
 static bool
-is_throttled(const struct aws_answer *a)
+is_throttled(const struct aws_answer *a, enum aws_repeat repeat)
 {
+	static const char *const slow[] = {
+	    "SlowDownException", "slow_down", NULL};
 	static const char *const codes[] = {"Throttling", "ThrottlingException",
 	    "ThrottledException", "RequestThrottled",
 	    "RequestThrottledException", "TooManyRequestsException",
 	    "ProvisionedThroughputExceededException",
 	    "TransactionInProgressException", "RequestLimitExceeded",
 	    "BandwidthLimitExceeded", "LimitExceededException", "SlowDown",
-	    "SlowDownException", "slow_down", "EC2ThrottledException", NULL};
+	    "EC2ThrottledException", NULL};
 
-	return a->http.status == 429 || is_one_of(a->code, codes);
+	return a->http.status == 429 || is_one_of(a->code, codes) ||
+	    (repeat == AWS_RETRY && is_one_of(a->code, slow));
 }
 
 static bool
@@ -148,7 +152,8 @@ is_transient(const struct aws_answer *a)
 
 /* What an answer means, whatever was asked. */
 static enum aw_err
-judge(struct talk *t, const char *url, const struct aws_answer *a)
+judge(struct talk *t, const char *url, const struct aws_answer *a,
+    enum aws_repeat repeat)
 {
 	const char *gap = a->code[0] ? " " : "";
 	char host[HOST_SIZE];
@@ -156,7 +161,7 @@ judge(struct talk *t, const char *url, const struct aws_answer *a)
 	url_host(url, host);
 	if (a->http.status >= 200 && a->http.status < 300)
 		return AW_OK;
-	if (is_throttled(a))
+	if (is_throttled(a, repeat))
 		return why_set(&t->why, AW_NETWORK,
 		    "%s is asked too often (HTTP %ld%s%s), try again later",
 		    host, a->http.status, gap, a->code);
@@ -248,8 +253,8 @@ delay_before(int next, const struct aws_answer *a)
 }
 
 static enum aw_err
-ask_once(struct talk *t, const struct http_request *q, struct aws_answer *a,
-    bool *again)
+ask_once(struct talk *t, const struct http_request *q, enum aws_repeat repeat,
+    struct aws_answer *a, bool *again)
 {
 	int64_t left = talk_left(t), begun = io_deadline(0);
 	int ms = left < REQUEST_MS ? (int)left : REQUEST_MS;
@@ -266,10 +271,11 @@ ask_once(struct talk *t, const struct http_request *q, struct aws_answer *a,
 	a->json = json_parse(view_of(&a->http.body));
 	if (a->http.status >= 300)
 		read_error(a);
-	r = judge(t, q->url, a);
+	r = judge(t, q->url, a, repeat);
 	if (r != AW_NETWORK)
 		learn_skew(t, &a->http, io_deadline(0) - begun);
-	*again = r == AW_NETWORK && (is_throttled(a) || is_transient(a));
+	*again =
+	    r == AW_NETWORK && (is_throttled(a, repeat) || is_transient(a));
 	return r;
 }
 
@@ -283,7 +289,7 @@ aws_call(struct talk *t, const struct http_request *q, enum aws_repeat repeat,
 	int n;
 
 	for (n = 1;; n++) {
-		r = ask_once(t, q, a, &again);
+		r = ask_once(t, q, repeat, a, &again);
 		if (!again || n == ATTEMPTS || repeat == AWS_ONCE ||
 		    (repeat == AWS_UNSENT && a->http.status == 0 &&
 			a->http.sent))

@@ -67,8 +67,8 @@ read_file(const char *path, void **data, size_t *size)
 }
 
 /*
- * The login is bound to the bundle by its content, and the file may be anybody's
- * to change: what was hashed here is what curl is given.
+ * The login is bound to the bundle by its content, and the file may be
+ * anybody's to change: what was hashed here is what curl is given.
  */
 static enum aw_err
 open_ca(struct http *h, struct view digest, struct why *why)

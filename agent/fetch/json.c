@@ -119,7 +119,7 @@ json_string(const struct json *j, const char *name, struct view *out)
 {
 	const cJSON *m = member(j, name);
 
-	if (!cJSON_IsString(m) || !m->valuestring)
+	if (!m || !cJSON_IsString(m) || !m->valuestring)
 		return false;
 	*out = view_str(m->valuestring);
 	return true;
@@ -132,6 +132,8 @@ number_of(const cJSON *m, double *out)
 	const char *s;
 	char *end;
 
+	if (!m)
+		return false;
 	if (cJSON_IsNumber(m)) {
 		*out = m->valuedouble;
 		return true;

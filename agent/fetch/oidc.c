@@ -75,7 +75,7 @@ call(struct talk *t, const char *path, const struct buf *body,
 	r = aws_call(t, &q, repeat, a);
 	if (r == AW_OK && !a->json)
 		return aws_strange(t, t->facts.oidc);
-	if (r == AW_AWS || error_of(a) == OIDC_SLOW_DOWN)
+	if (r == AW_AWS)
 		*error = error_of(a);
 	return r;
 }

@@ -145,7 +145,7 @@ portal_creds(struct talk *t, struct view tok, const char *account,
 
 /* -------- lists */
 
-/* One page of a list; *token is what the next one is asked with, empty: none. */
+/* One page of a list; *token is what the next one is asked with, if any. */
 static enum aw_err
 list_page(struct talk *t, struct view tok, const char *path,
     const char *account, struct buf *token, struct aws_answer *a)

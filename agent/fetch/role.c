@@ -8,7 +8,7 @@
 #include "awsenv/io.h"
 #include "awsenv/own.h"
 
-/* A client holds a request for 60 s; an answer that comes later helps nobody. */
+/* A request is held for 60 s: an answer that comes later helps nobody. */
 #define ROLE_MS (48 * 1000)
 #define NAME_MS (10 * 1000)
 
