@@ -51,7 +51,7 @@ the_name_of_an_error_is_sought_in_the_order_of_the_sdks(void **state)
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		net_reset();
 		net_answer(400, cases[i].head, cases[i].body);
-		assert_int_equal(call(&t, AWS_RETRY, &a), AW_AWS);
+		assert_int_equal(call(&t, AWS_ONCE, &a), AW_AWS);
 		assert_string_equal(a.code, cases[i].code);
 		assert_string_equal(a.message, cases[i].message);
 		assert_null(strstr(t.why.text, "secret"));
@@ -105,7 +105,7 @@ trouble_is_asked_again_twice_and_then_told(void **state)
 }
 
 static void
-a_throttling_code_is_trouble_and_so_is_slow_down(void **state)
+slow_down_is_throttling_but_for_loops_that_poll(void **state)
 {
 	struct aws_answer a = {0};
 	struct talk t = net_talk();
@@ -121,7 +121,7 @@ a_throttling_code_is_trouble_and_so_is_slow_down(void **state)
 	assert_int_equal(call(&t, AWS_RETRY, &a), AW_OK);
 	net_reset();
 	net_answer(400, "", "{\"error\":\"slow_down\"}");
-	assert_int_equal(call(&t, AWS_ONCE, &a), AW_NETWORK);
+	assert_int_equal(call(&t, AWS_ONCE, &a), AW_AWS);
 	aws_free(&a);
 }
 
@@ -167,7 +167,7 @@ what_may_have_been_seen_is_not_sent_twice(void **state)
 	assert_int_equal(call(&t, AWS_UNSENT, &a), AW_OK);
 	net_reset();
 	net_answer(503, "", "");
-	assert_int_equal(call(&t, AWS_ONCE, &a), AW_NETWORK);
+	assert_int_equal(call(&t, AWS_ONCE, &a), AW_AWS);
 	aws_free(&a);
 }
 
@@ -235,7 +235,7 @@ main(void)
 		the_name_of_an_error_is_sought_in_the_order_of_the_sdks),
 	    cmocka_unit_test(a_refusal_without_a_name_is_not_aws),
 	    cmocka_unit_test(trouble_is_asked_again_twice_and_then_told),
-	    cmocka_unit_test(a_throttling_code_is_trouble_and_so_is_slow_down),
+	    cmocka_unit_test(slow_down_is_throttling_but_for_loops_that_poll),
 	    cmocka_unit_test(
 		what_aws_asks_us_to_wait_is_waited_or_not_asked_again),
 	    cmocka_unit_test(what_may_have_been_seen_is_not_sent_twice),
