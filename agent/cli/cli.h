@@ -331,6 +331,8 @@ struct screen {
 	bool plain; /* no escape sequences */
 };
 
+#define CODE_MOST 64 /* characters of a code */
+
 void screen_open(struct screen *);
 /* False: the agent's reply holds something that must not be shown. */
 bool screen_login(

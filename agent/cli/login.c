@@ -25,11 +25,11 @@ struct waiting {
 	struct screen screen;
 	struct login_rep rep;
 	struct buf frame;
-	uint64_t end;	   /* our own; 0: as long as the code is good */
-	bool always;	   /* the verb: show it whatever stderr is */
-	bool line;	   /* a line is there that is written over */
-	unsigned int anew; /* logins that ended under us */
-	char code[64];	   /* the one on the screen */
+	uint64_t end;		  /* our own; 0: as long as the code is good */
+	bool always;		  /* the verb: show it whatever stderr is */
+	bool line;		  /* a line is there that is written over */
+	unsigned int anew;	  /* logins that ended under us */
+	char code[CODE_MOST + 1]; /* the one on the screen */
 };
 
 /* What Ctrl-C leaves behind, ready for a signal handler. */
@@ -111,10 +111,8 @@ show(struct waiting *w)
 {
 	AUTOBUF struct buf out = {0};
 	struct login_rep *l = &w->rep;
-	char code[sizeof(w->code)];
 
-	format(code, sizeof(code), "%.*s", VIEW_ARG(l->code));
-	if (!strcmp(code, w->code)) {
+	if (w->code[0] && view_is(l->code, w->code)) {
 		line_show(w, false);
 		return AW_OK;
 	}
@@ -128,7 +126,7 @@ show(struct waiting *w)
 		return AW_PROTO;
 	}
 	io_write(STDERR_FILENO, view_of(&out), -1);
-	memcpy(w->code, code, sizeof(code));
+	format(w->code, sizeof(w->code), "%.*s", VIEW_ARG(l->code));
 	line_show(w, true);
 	if (!(w->options->given & OPT_NO_WAIT))
 		farewell_set(l);

@@ -13,7 +13,6 @@
 #include "agent/cli/cli.h"
 
 #define URL_MOST 2048
-#define CODE_MOST 64
 #define QR_LEAST 21
 #define QR_MOST 177
 #define QUIET 4 /* modules around a QR code that must be light */
