@@ -167,7 +167,7 @@ what_may_have_been_seen_is_not_sent_twice(void **state)
 	assert_int_equal(call(&t, AWS_UNSENT, &a), AW_OK);
 	net_reset();
 	net_answer(503, "", "");
-	assert_int_equal(call(&t, AWS_ONCE, &a), AW_AWS);
+	assert_int_equal(call(&t, AWS_ONCE, &a), AW_NETWORK);
 	aws_free(&a);
 }
 
