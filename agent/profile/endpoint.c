@@ -93,8 +93,9 @@ partition_of(struct view region)
 	return &partitions[0];
 }
 
-struct view
-endpoint_standard(struct arena *a, enum service service, struct view region,
+/* AWS's own base URL. */
+static struct view
+standard_url(struct arena *a, enum service service, struct view region,
     bool fips, bool dualstack)
 {
 	const struct partition *p = partition_of(region);
@@ -105,8 +106,9 @@ endpoint_standard(struct arena *a, enum service service, struct view region,
 	    VIEW_ARG(region), dualstack ? p->dualstack : p->suffix);
 }
 
-bool
-endpoint_switch(const struct reach *r, const char *variable, const char *key)
+/* A switch: the environment first, then the profile. */
+static bool
+is_on(const struct reach *r, const char *variable, const char *key)
 {
 	struct view value;
 	bool yes;
@@ -115,6 +117,18 @@ endpoint_switch(const struct reach *r, const char *variable, const char *key)
 		value = config_value(r->config, r->profile, key);
 	check_bool(value, &yes);
 	return yes;
+}
+
+static bool
+wants_fips(const struct reach *r)
+{
+	return is_on(r, "AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint");
+}
+
+static bool
+wants_dualstack(const struct reach *r)
+{
+	return is_on(r, "AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint");
 }
 
 /* endpoint_url of a block in the profile's services section; false: no such
@@ -213,7 +227,7 @@ endpoint_override(struct reach *r, enum service service, struct view *url)
 	struct override o;
 
 	*url = (struct view){0};
-	if (endpoint_switch(r, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+	if (is_on(r, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
 		"ignore_configured_endpoint_urls"))
 		return true;
 	if (!find_override(r, service, &o))
@@ -222,9 +236,7 @@ endpoint_override(struct reach *r, enum service service, struct view *url)
 		return true;
 	if (!is_usable(r, &o))
 		return false;
-	if (endpoint_switch(r, "AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint") ||
-	    endpoint_switch(
-		r, "AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint")) {
+	if (wants_fips(r) || wants_dualstack(r)) {
 		struct view place = place_of(r, &o);
 
 		r->why = text_make(&r->config->arena,
@@ -242,10 +254,8 @@ endpoint_override(struct reach *r, enum service service, struct view *url)
 static struct view
 standard_for(struct reach *r, enum service service, struct view region)
 {
-	return endpoint_standard(&r->config->arena, service, region,
-	    endpoint_switch(r, "AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"),
-	    endpoint_switch(
-		r, "AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint"));
+	return standard_url(&r->config->arena, service, region, wants_fips(r),
+	    wants_dualstack(r));
 }
 
 bool
@@ -267,8 +277,8 @@ endpoint_is_aws(
 	int i;
 
 	for (i = 0; i < 4; i++) {
-		if (view_eq(url,
-			endpoint_standard(a, service, region, i & 1, i & 2)))
+		if (view_eq(
+			url, standard_url(a, service, region, i & 1, i & 2)))
 			return true;
 	}
 	return service == SERVICE_STS &&
@@ -306,9 +316,7 @@ sts_is_global(struct reach *r, struct view region)
 	struct view mode;
 	size_t i;
 
-	if (endpoint_switch(r, "AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint") ||
-	    endpoint_switch(
-		r, "AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint"))
+	if (wants_fips(r) || wants_dualstack(r))
 		return false;
 	if (view_is(region, "aws-global"))
 		return true;

@@ -105,7 +105,7 @@ section_open(
 	s = section_new(r, kind, name);
 	s->prefixed = prefixed;
 	s->defaults = r->defaults;
-	s->below = same_file ? old->below : old;
+	s->below = old && same_file ? old->below : old;
 	if (kind == SECTION_PROFILE && !old)
 		c->profiles++;
 	*map_at(&c->names, kind, s->name) = s;

@@ -50,8 +50,6 @@ void map_free(struct map *);
 /* For "%.*s" in a text for people: a name, but never all of the line. */
 #define NAME_ARG(v) (int)((v).n > 60 ? 60 : (v).n), (const char *)(v).p
 
-/* One code point from the front of *v; UINT32_MAX for a byte that is none. */
-uint32_t text_rune(struct view *v);
 bool text_is_utf8(struct view);
 /* UTF-8 without control characters, and nothing that turns a line around. */
 bool text_is_printable(struct view);
@@ -228,12 +226,6 @@ struct reach {
 
 enum service { SERVICE_OIDC, SERVICE_PORTAL, SERVICE_STS };
 
-/* A switch: the environment first, then the profile. */
-bool endpoint_switch(
-    const struct reach *, const char *variable, const char *key);
-/* AWS's own base URL. */
-struct view endpoint_standard(struct arena *, enum service, struct view region,
-    bool fips, bool dualstack);
 /* What the settings put in its place; *url is empty if nothing. */
 bool endpoint_override(struct reach *, enum service, struct view *url);
 /* The base URL, all settings counted. */

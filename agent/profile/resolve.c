@@ -176,7 +176,7 @@ refuse_without_sso(struct walk *w, const struct section *s)
 		    WHO " has neither sso_account_id nor "
 			"sso_role_name: add both",
 		    WHO_ARG(s));
-	if ((e = get(w, s, "login_session")))
+	if (get(w, s, "login_session"))
 		return refuse(w,
 		    WHO
 		    " is none of ours: login_session belongs to "

@@ -14,8 +14,9 @@ rune_is_bad(uint32_t rune, int n)
 	    (rune >= 0xd800 && rune <= 0xdfff);
 }
 
-uint32_t
-text_rune(struct view *v)
+/* One code point from the front of *v; UINT32_MAX for a byte that is none. */
+static uint32_t
+take_rune(struct view *v)
 {
 	uint8_t c = v->p[0];
 	int n = c < 0x80 ? 1
@@ -64,7 +65,7 @@ bool
 text_is_utf8(struct view v)
 {
 	while (v.n) {
-		if (text_rune(&v) == UINT32_MAX)
+		if (take_rune(&v) == UINT32_MAX)
 			return false;
 	}
 	return true;
@@ -74,7 +75,7 @@ bool
 text_is_printable(struct view v)
 {
 	while (v.n) {
-		if (!rune_is_printable(text_rune(&v)))
+		if (!rune_is_printable(take_rune(&v)))
 			return false;
 	}
 	return true;
@@ -97,7 +98,7 @@ text_indent(struct view v)
 {
 	uint32_t n = 0;
 
-	while (v.n && rune_is_space(text_rune(&v)))
+	while (v.n && rune_is_space(take_rune(&v)))
 		n++;
 	return n;
 }
@@ -119,12 +120,12 @@ text_strip(struct view v)
 	struct view rest = v, last;
 	uint32_t before;
 
-	while (rest.n && rune_is_space(text_rune(&rest)))
+	while (rest.n && rune_is_space(take_rune(&rest)))
 		v = rest;
 	while (v.n) {
 		last = last_rune(v);
 		before = v.n - last.n;
-		if (!rune_is_space(text_rune(&last)) || last.n)
+		if (!rune_is_space(take_rune(&last)) || last.n)
 			break;
 		v.n = before;
 	}
@@ -238,7 +239,7 @@ text_vmake(struct arena *a, const char *fmt, va_list ap)
 	rest = (struct view){(uint8_t *)raw, (uint32_t)len};
 	while (rest.n) {
 		before = rest;
-		if (!rune_is_printable(text_rune(&rest))) {
+		if (!rune_is_printable(take_rune(&rest))) {
 			out[n++] = '?';
 		} else {
 			before.n -= rest.n;
