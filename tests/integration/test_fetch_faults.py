@@ -109,7 +109,7 @@ def expected(operation, code, status):
         return SPECIAL[operation, code]
     if code == "UnauthorizedException":
         return wire.AW_TOKEN, b"log in again"
-    if status == 429 or code == "Throttling":
+    if status == 429 or code in ("Throttling", "SlowDownException"):
         return wire.AW_NETWORK, b"asked too often"
     if status >= 500:
         return wire.AW_NETWORK, b"out of order"
