@@ -77,7 +77,7 @@ config_find(struct question *q)
 			    shown_str(named));
 			return AW_CONFIG;
 		}
-		strcpy(q->stamped, q->config);
+		memcpy(q->stamped, q->config, PATH_MAX);
 		return AW_OK;
 	}
 	if (home)

@@ -41,13 +41,13 @@ is_desktop(void)
 static bool
 is_first(uint64_t ticket)
 {
-	char path[CLIENT_PATH + sizeof("/browser")];
+	char dir[CLIENT_PATH], path[CLIENT_PATH + sizeof("/browser")];
 	AUTOCLOSE int fd = -1;
 	uint64_t last = 0;
 
-	if (client_dir(path, false) != AW_OK)
+	if (client_dir(dir, false) != AW_OK ||
+	    !format(path, sizeof(path), "%s/browser", dir))
 		return true;
-	strcat(path, "/browser");
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0 || flock(fd, LOCK_EX) != 0)
 		return true;
@@ -118,12 +118,14 @@ browsers_try(char *url)
 {
 	static char xdg[] = "xdg-open";
 	const char *list = setting("AWSENV_BROWSER");
-	char *commands, *command;
+	AUTOFREE char *copy = NULL;
+	char *rest, *command;
 
 	if (!list)
 		list = setting("BROWSER");
-	if (list && (commands = strdup(list))) {
-		while ((command = word_next(&commands, ":")))
+	if (list && (copy = strdup(list))) {
+		rest = copy;
+		while ((command = word_next(&rest, ":")))
 			browser_try(command, url);
 	}
 	if (!setting("AWSENV_BROWSER"))

@@ -60,7 +60,7 @@ program_exec(char *const *env)
 	if (n > 0) {
 		path[n] = '\0';
 		if ((slash = strrchr(path, '/'))) {
-			strcpy(slash + 1, name);
+			memcpy(slash + 1, name, sizeof(name));
 			execve(path, argv, env);
 		}
 	}
@@ -156,9 +156,10 @@ stop(void)
 	enum aw_err r;
 	char byte;
 
-	if ((r = agent_open(&a, AGENT_AS_IS)) == AW_OK)
-		r = agent_ask(&a, "stop@awsenv", MSG_EMPTY, NULL, MSG_DONE_REP,
-		    &rep, &frame, STOP_MS);
+	if ((r = agent_open(&a, AGENT_AS_IS)) != AW_OK)
+		return exit_of(r);
+	r = agent_ask(&a, "stop@awsenv", MSG_EMPTY, NULL, MSG_DONE_REP, &rep,
+	    &frame, STOP_MS);
 	if (r == AW_OK && rep.error != AW_OK)
 		r = complain(NULL, rep.error, rep.text);
 	/* When the connection ends, so has every key. */

@@ -112,7 +112,7 @@ environ_setting(struct view entry)
 	const char *p = (const char *)entry.p;
 	size_t n = name_length(p, entry.n), i;
 
-	if (n < 5 || memcmp(p, "AWS_", 4) || name_in(environ_ours, p, n) ||
+	if (n < 5 || memcmp(p, "AWS_", 4) != 0 || name_in(environ_ours, p, n) ||
 	    name_in(environ_conflicts, p, n))
 		return false;
 	for (i = 0; i < n; i++) {

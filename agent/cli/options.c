@@ -271,7 +271,7 @@ options_take(struct options *o, char ***argv, bool *dashes)
 			}
 			(*argv)++;
 		}
-		if (!row_set(r, o, value))
+		if (!row_set(r, o, value ? value : ""))
 			return false;
 	}
 	return true;

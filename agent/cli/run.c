@@ -122,7 +122,7 @@ profile_warn(char *const *argv)
 	const char *slash = strrchr(argv[0], '/');
 	const char *name = slash ? slash + 1 : argv[0];
 
-	for (argv++; *argv && strcmp(*argv, "--"); argv++) {
+	for (argv++; *argv && strcmp(*argv, "--") != 0; argv++) {
 		if (!strcmp(*argv, "--profile") ||
 		    !strncmp(*argv, "--profile=", 10)) {
 			warn("--profile among the arguments of %s may beat the "

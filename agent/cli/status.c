@@ -10,14 +10,14 @@ static enum aw_err
 lists_get(struct agent *a, struct status *s)
 {
 	const struct {
-		enum list_what what;
 		struct buf *items;
+		enum list_what what;
 		uint32_t count;
 	} lists[] = {
-	    {LIST_LOGINS, &s->logins, s->rep.logins},
-	    {LIST_ROLES, &s->roles, s->rep.roles},
-	    {LIST_PROBLEMS, &s->problems, s->rep.problems},
-	    {LIST_KEYS, &s->keys, s->keyring ? s->rep.keys : 0},
+	    {&s->logins, LIST_LOGINS, s->rep.logins},
+	    {&s->roles, LIST_ROLES, s->rep.roles},
+	    {&s->problems, LIST_PROBLEMS, s->rep.problems},
+	    {&s->keys, LIST_KEYS, s->keyring ? s->rep.keys : 0},
 	};
 	enum aw_err r = AW_OK;
 	size_t i;
@@ -99,7 +99,6 @@ status_verb(const struct options *o, char **argv)
 	int status = verb_alone("status", argv);
 	struct talk t;
 	struct status s = {
-	    .socket = t.agent.path,
 	    .keyring = (o->given & OPT_KEYRING) != 0,
 	    .profile = (o->given & (OPT_PROFILE | OPT_ACCOUNT)) != 0,
 	};
@@ -109,6 +108,7 @@ status_verb(const struct options *o, char **argv)
 		return status;
 	if ((r = talk_begin(&t, o, AGENT_AS_IS)) != AW_OK)
 		return exit_of(r);
+	s.socket = t.agent.path;
 	status = answer(&t, o, &s);
 	talk_end(&t);
 	buf_free(&s.logins);
