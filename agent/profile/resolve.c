@@ -24,7 +24,8 @@ struct walk {
 	int nseen;
 	const struct section *hop[WALK_MAX]; /* those with a role_arn */
 	int nhops;
-	const struct section *base; /* the one that logs in */
+	const struct section *base;  /* the one that logs in ... */
+	const struct entry *process; /* ... by what it would run */
 	struct sso sso;
 	struct view notice;
 	struct view why;
@@ -292,6 +293,10 @@ check_target(struct walk *w, const struct section *s)
 {
 	const struct entry *account = w->sso.account, *role = w->sso.role;
 
+	if (w->process && (!account || !role))
+		return refuse(w,
+		    "credential_process at %.*s:%u has no %s: add it",
+		    AT(w->process), account ? "--role" : "--account");
 	if (!account || !role)
 		return refuse(w, WHO " has no %s: add it", WHO_ARG(s),
 		    account ? "sso_role_name" : "sso_account_id");
@@ -342,8 +347,10 @@ walk(struct walk *w)
 			return refuse_without_sso(w, s);
 		if (!dialect_process(c, e, &other, &w->sso, &w->why))
 			return w->why.n ? false : refuse_process(w, s, e);
-		if (!other)
+		if (!other) {
+			w->process = e;
 			break;
+		}
 		s = other;
 	}
 	w->base = s;

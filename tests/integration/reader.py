@@ -50,6 +50,7 @@ class Reader:
 
     def __init__(self, config="", env=(), home="/nonexistent", prefix=(), **more):
         self.link, theirs = wire.Link.pair()
+        theirs.setblocking(False)       # as link_pair() makes it
 
         def give():
             os.dup2(theirs.fileno(), wire.LINK_FD)
