@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <keyutils.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "awsenv/own.h"
@@ -57,13 +56,13 @@ describe(int32_t serial, char type[static 16], unsigned int *uid,
 static bool
 ring_has(int32_t ring, int32_t serial)
 {
-	AUTOFREE int32_t *serials = NULL;
-	unsigned int i, n;
+	AUTOBUF struct buf list = {0};
+	unsigned int i;
 
-	if (key_list(ring, &serials, &n) != AW_OK)
+	if (key_read(ring, &list) != AW_OK)
 		return false;
-	for (i = 0; i < n; i++) {
-		if (serials[i] == serial)
+	for (i = 0; i < list.len / sizeof(serial); i++) {
+		if (key_listed(&list, i) == serial)
 			return true;
 	}
 	return false;
@@ -133,7 +132,7 @@ key_write(int32_t ring, const char *desc, struct view payload, uint32_t seconds,
 enum aw_err
 key_read(int32_t serial, struct buf *out)
 {
-	long n = 2048, room;
+	long n = 2048, room; /* a multiple of 4, or no ring can be read */
 
 	buf_reset(out);
 	do {
@@ -182,24 +181,11 @@ key_forget(int32_t ring, int32_t serial)
 	keyctl_unlink(serial, ring);
 }
 
-enum aw_err
-key_list(int32_t ring, int32_t **serials, unsigned int *n)
+int32_t
+key_listed(const struct buf *list, unsigned int i)
 {
-	long got, room = 64 * sizeof(int32_t);
-	AUTOFREE int32_t *list = NULL;
+	int32_t serial;
 
-	for (;;) {
-		free(list);
-		if (!(list = malloc((size_t)room)))
-			return AW_NOMEM;
-		got = keyctl_read(ring, (char *)list, (size_t)room);
-		if (got < 0)
-			return from_errno();
-		if (got <= room)
-			break;
-		room = got;
-	}
-	*n = (unsigned int)got / sizeof(int32_t);
-	*serials = STEAL(list);
-	return AW_OK;
+	memcpy(&serial, list->data + i * sizeof(serial), sizeof(serial));
+	return serial;
 }

@@ -106,11 +106,9 @@ slot_new(enum store_kind kind, struct view id)
 	if (id.n)
 		memcpy(copy, id.p, id.n);
 	grown = &store.slots[store.n++];
-	*grown = (struct slot){
-	    .kind = kind,
-	    .hash = hash(id),
-	    .id = {copy, id.n},
-	};
+	*grown = (struct slot){.kind = kind, .hash = hash(id)};
+	grown->id.p = copy;
+	grown->id.n = id.n;
 	return grown;
 }
 
@@ -482,9 +480,8 @@ adopt(int32_t serial, struct buf *out)
 enum aw_err
 store_open(int32_t ring, int32_t session, int key_users)
 {
-	AUTOFREE int32_t *serials = NULL;
-	AUTOBUF struct buf out = {0};
-	unsigned int i, n;
+	AUTOBUF struct buf list = {0}, out = {0};
+	unsigned int i;
 	enum aw_err r;
 
 	store.key_users = key_users;
@@ -492,13 +489,13 @@ store_open(int32_t ring, int32_t session, int key_users)
 	if (key_claim(ring, session) != AW_OK)
 		return AW_DENIED;
 	store.ring = ring;
-	if ((r = key_list(ring, &serials, &n)) != AW_OK)
-		return r == AW_NOMEM ? AW_NOMEM : AW_DENIED;
-	for (i = 0; i < n; i++) {
-		if ((r = adopt(serials[i], &out)) == AW_NOMEM)
+	if ((r = key_read(ring, &list)) != AW_OK)
+		return r == AW_NOMEM || r == AW_BUSY ? AW_NOMEM : AW_DENIED;
+	for (i = 0; i < list.len / sizeof(ring); i++) {
+		if ((r = adopt(key_listed(&list, i), &out)) == AW_NOMEM)
 			return r;
 		if (r != AW_OK)
-			key_forget(ring, serials[i]);
+			key_forget(ring, key_listed(&list, i));
 	}
 	return AW_OK;
 }

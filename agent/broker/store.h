@@ -27,14 +27,14 @@ enum aw_err key_write(int32_t ring, const char *desc, struct view payload,
     uint32_t seconds, int32_t *serial);
 /* Give an existing key its timeout and permissions once more. */
 enum aw_err key_arm(int32_t serial, uint32_t seconds);
+/* Of a ring it gives the serials in it, for key_listed(). */
 enum aw_err key_read(int32_t serial, struct buf *out);
+int32_t key_listed(const struct buf *list, unsigned int i);
 enum aw_err key_find(int32_t ring, const char *desc, int32_t *serial);
 /* Its description if it is a key of type "user". AW_PROTO: something else. */
 enum aw_err key_name(int32_t serial, char desc[static KEY_DESC]);
 /* Revoke, then unlink: only revoking gives the quota back at once. */
 void key_forget(int32_t ring, int32_t serial);
-/* Serials in the ring; the caller frees *serials. */
-enum aw_err key_list(int32_t ring, int32_t **serials, unsigned int *n);
 
 /* tier.c: memory that is not swapped, not dumped, and wiped when given back. */
 void *tier_new(struct view payload); /* NULL: no memory */

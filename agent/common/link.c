@@ -48,7 +48,7 @@ link_send(int fd, const struct link *l)
 	if (l->nfds > 0) {
 		m.msg_control = control.space;
 		m.msg_controllen = CMSG_SPACE(sizeof(int) * (size_t)l->nfds);
-		c = CMSG_FIRSTHDR(&m);
+		c = &control.align;
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
 		c->cmsg_len = CMSG_LEN(sizeof(int) * (size_t)l->nfds);

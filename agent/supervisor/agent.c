@@ -36,8 +36,8 @@ agent_init(struct agent *a)
 }
 
 /* Whoever started us may have them ignored (nohup): then none would arrive. */
-void
-agent_signals(struct agent *a)
+static void
+take_signals(struct agent *a)
 {
 	sigset_t set;
 	size_t i;
@@ -69,7 +69,7 @@ agent_start(struct agent *a)
 {
 	a->started = (uint64_t)time(NULL);
 	program_find_all(a);
-	agent_signals(a);
+	take_signals(a);
 	child_start_due(a);
 	raise_limit();
 	ring_guard();
@@ -81,7 +81,7 @@ agent_start(struct agent *a)
 void
 agent_resume(struct agent *a, int state)
 {
-	agent_signals(a);
+	take_signals(a);
 	if (!state_load(a, state))
 		fatalx("what the earlier version left is not understood: "
 		       "start the agent again and log in");

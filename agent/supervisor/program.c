@@ -20,8 +20,8 @@ find(const struct agent *a, const char *name, char path[static PATH_MAX])
 
 	snprintf(beside, sizeof(beside), "%.*s/%s", (int)(slash - a->self),
 	    a->self, name);
-	snprintf(installed, sizeof(installed), "%s/%s", AWSENV_LIBEXECDIR,
-	    name);
+	snprintf(
+	    installed, sizeof(installed), "%s/%s", AWSENV_LIBEXECDIR, name);
 	if (access(beside, X_OK) == 0 && realpath(beside, path))
 		return;
 	if (access(installed, X_OK) == 0 && realpath(installed, path))

@@ -151,7 +151,6 @@ bool state_load(struct agent *, int fd);
 
 /* agent.c: the loop. */
 void agent_init(struct agent *);
-void agent_signals(struct agent *);
 void agent_start(struct agent *); /* spawner, ring, broker, in this order */
 void agent_resume(struct agent *, int state);
 int agent_run(struct agent *); /* the exit status */

@@ -349,12 +349,11 @@ serial_of(enum store_kind kind, const char *id)
 static unsigned int
 keys_in_ring(void)
 {
-	int32_t *list = NULL;
-	unsigned int n = 0;
+	char list[1024];
+	long n = __real_keyctl_read(ring, list, sizeof(list));
 
-	assert_int_equal(key_list(ring, &list, &n), AW_OK);
-	free(list);
-	return n;
+	assert_in_range(n, 0, sizeof(list));
+	return (unsigned int)n / sizeof(int32_t);
 }
 
 static int32_t
