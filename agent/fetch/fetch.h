@@ -24,6 +24,11 @@ struct json;
 
 void wipe_install(void); /* before any other use of curl, cJSON, OpenSSL */
 
+/* -------- sandbox.c */
+
+/* From here on files are only read. False: this kernel cannot see to it. */
+bool sandbox_read_only(void);
+
 /* -------- text.c: what a person may read */
 
 #define WHY_MAX 512

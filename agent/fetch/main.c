@@ -52,6 +52,7 @@ main(void)
 	log_open("awsenv-fetch", true, false);
 	if (harden_process() != 0 || harden_no_new_privs() != 0)
 		fatal("cannot protect this process");
+	sandbox_read_only(); /* where there is Landlock; we write nothing */
 	wipe_install();
 	if ((r = talk_receive(&t, LINK_FD)) != AW_OK) {
 		log_err(

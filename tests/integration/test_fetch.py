@@ -492,7 +492,7 @@ def test_a_malformed_order_is_refused(sim, fetch):
     for order in ({"version": 2, "what": 1, "facts": good},
                   {"version": 1, "what": 1, "facts": good + b"x"},
                   {"version": 1, "what": 1}):
-            with Talk("bad", order) as talk:
+        with Talk("bad", order) as talk:
             output, _ = talk.process.communicate(timeout=5)
             assert talk.process.returncode == 1
             assert b"malformed" in output
