@@ -57,7 +57,7 @@ class Installed(Agent):
     def __init__(self, fake=False):
         super().__init__(fake=False, base="/var/tmp")
         os.chown(self.bin, 0, 0)
-        subprocess.run(["make", "-s", "-C", TOP, "B=" + BUILD, "install",
+        subprocess.run(["make", "-s", "-C", TOP, "B=" + BUILD, "-o", "all", "install",
                         "DESTDIR=" + self.top, "PREFIX=/usr",
                         "LIBEXECDIR=/usr/local/libexec/awsenv"],
                        check=True, capture_output=True)
