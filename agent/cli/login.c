@@ -208,7 +208,9 @@ static enum aw_err
 failed(struct waiting *w)
 {
 	line_clear(w);
-	if (w->rep.error != AW_OK)
+	/* "A login is needed" is no answer to one that has just failed. */
+	if (w->rep.error != AW_OK &&
+	    (w->rep.error != AW_LOGIN || w->rep.text.n == 0))
 		return complain(w->question, w->rep.error, w->rep.text);
 	warn("%s: %s", question_name(w->question),
 	    w->rep.text.n ? shown(w->rep.text) : "the login failed");
