@@ -297,6 +297,7 @@ struct login {
 	char *account; /* where to ask who the person is */
 	char *role;
 	unsigned int polls; /* fetchers that died while polling */
+	int64_t nudged;	    /* loop_now() when nudge.c began it; 0: approved */
 	bool watched;
 	enum aw_err told;   /* did AWS hear of the logout */
 	struct holds holds; /* waiting for another state */
@@ -313,6 +314,8 @@ uint64_t login_ticket(const struct login *);
 struct login *login_by_ticket(uint64_t);
 /* NULL: there is none in memory. */
 struct login *login_find(struct view id);
+/* All of them, the first after NULL. */
+struct login *login_next(const struct login *);
 /* Makes it. NULL: too many. */
 struct login *login_get(struct view id);
 /* As it stands now: a token may have run out since. */
@@ -449,6 +452,7 @@ union message {
 	struct list_req list;
 	struct logout_req logout;
 	struct whoami_req whoami;
+	struct nudge_req nudge;
 };
 
 /* All begin with error and text, so that refusing needs no kinds. */
@@ -488,6 +492,15 @@ struct view round_session(const struct target *);
 enum aw_err round_token(struct round *, struct buf *, struct record *tok);
 enum aw_err round_creds(
     struct round *, struct buf *, struct record *, uint32_t seconds, bool half);
+
+/* What is known of a login, into r->rep.login. */
+enum aw_err round_tell(struct round *, const struct login *);
+
+/* nudge.c */
+
+/* What the broker before this one began is not known: hello->restarts. */
+void nudge_open(const struct link *hello);
+enum aw_err nudge_run(struct round *);
 
 /* logout.c */
 

@@ -81,6 +81,12 @@ login_find(struct view id)
 	return NULL;
 }
 
+struct login *
+login_next(const struct login *l)
+{
+	return l ? LIST_NEXT(l, entry) : LIST_FIRST(&logins);
+}
+
 static struct job *
 with_person(const struct login *l)
 {
@@ -453,6 +459,7 @@ on_tokens(struct login *l, const struct answer *a, const struct fetch_tag *t)
 	put(KEY_REF, &rec);
 	if (refresh)
 		return;
+	l->nudged = 0;
 	store_drop(KEY_DEV, t->id);
 	loop_after(&l->step, NAME_MS, no_name, l);
 }

@@ -38,6 +38,7 @@ on_hello(const struct link *l)
 	sandbox = sandbox_enter();
 	report_open(l, sandbox);
 	fetch_lifetime(l->lifetime);
+	nudge_open(l);
 	job_open(l->fds[0], LINK_FD);
 	table_open();
 	login_open();

@@ -48,6 +48,7 @@ static const struct request {
 	{"logout@awsenv",  LOCAL | ROOT, MSG_LOGOUT_REQ, MSG_LOGOUT_REP, true,  30, logout_run},
 	{"whoami@awsenv",  LOCAL,        MSG_WHOAMI_REQ, MSG_WHOAMI_REP, true,  60, on_whoami},
 	{"stop@awsenv",    LOCAL,        MSG_EMPTY,      MSG_DONE_REP,   false,  0, on_stop},
+	{"nudge@awsenv",   LOCAL | ROOT, MSG_NUDGE_REQ,  MSG_LOGIN_REP,  false, 10, nudge_run},
 };
 
 /* What ssh-agents understand; their answers have no form of ours. */
@@ -102,43 +103,6 @@ on_creds(struct round *r)
 	return AW_OK;
 }
 
-/* What is known of a login, as login@ and wait@ tell it. */
-static enum aw_err
-tell_login(struct round *r, const struct login *l)
-{
-	struct login_rep *rep = &r->rep.login;
-	static char host[256];
-	struct facts facts;
-	struct record rec;
-
-	gethostname(host, sizeof(host) - 1);
-	rep->state = login_state(l);
-	rep->ticket = login_ticket(l);
-	rep->host = view_str(host);
-	rep->url = view_str(l->url);
-	rep->code = view_str(l->code);
-	rep->until = l->until;
-	rep->qr_width = l->qr_width;
-	rep->qr = view_of(&l->qr);
-	rep->before = view_str(l->before);
-	rep->session = view_str(l->session);
-	rep->notice = view_str(l->notice);
-	rep->expected = view_str(l->expected);
-	if (login_token(login_id(l), &r->keep[0], &rec) == AW_OK)
-		rep->expires = rec.expires;
-	if (rep->state == LOGIN_DONE &&
-	    store_get(KEY_REF, login_id(l), &r->keep[1], &rec) == AW_OK) {
-		rep->person = rec.person;
-		if (!l->session && msg_decode(MSG_FACTS, rec.facts, &facts))
-			rep->session = facts.session;
-	}
-	if (rep->state == LOGIN_FAILED) {
-		round_say(r, l->text);
-		return l->error;
-	}
-	return AW_OK;
-}
-
 /* Does the store know of a code that a person may still approve? */
 static bool
 login_under_way(const struct login *l)
@@ -169,7 +133,7 @@ on_login(struct round *r)
 			return e;
 	}
 	login_watch(l);
-	e = tell_login(r, l);
+	e = round_tell(r, l);
 	r->rep.login.session = round_session(t);
 	r->rep.login.notice = t->session.notice;
 	r->rep.login.expected = t->expected;
@@ -193,7 +157,7 @@ on_wait(struct round *r)
 	    r->progress->waited != STAGE_LOGIN && login_under_way(l))
 		return conn_hold(
 		    r->conn, STAGE_LOGIN, &l->holds, (int64_t)seconds * 1000);
-	return tell_login(r, l);
+	return round_tell(r, l);
 }
 
 /* The agent always answers; what is wrong with the profile is one of its
@@ -383,8 +347,8 @@ may_ask(struct round *r, const struct request *q)
 	round_say(r,
 	    r->conn->origin == REMOTE
 		? "forwarded use is not allowed"
-		: "root may ask another user's agent for status, lists and "
-		  "logout, not for this");
+		: "root may ask another user's agent for status, lists, "
+		  "logout and nudge it, not for this");
 	return AW_DENIED;
 }
 

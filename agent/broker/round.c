@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "awsenv/own.h"
 
@@ -234,4 +235,41 @@ round_creds(struct round *r, struct buf *b, struct record *rec,
 		return login_needed(r);
 	return round_hold(
 	    r, STAGE_ROLE, role_fetch(t, tok.sealed, tok.expires), INT64_MAX);
+}
+
+/* What is known of a login, as login@, wait@ and nudge@ tell it. */
+enum aw_err
+round_tell(struct round *r, const struct login *l)
+{
+	struct login_rep *rep = &r->rep.login;
+	static char host[256];
+	struct facts facts;
+	struct record rec;
+
+	gethostname(host, sizeof(host) - 1);
+	rep->state = login_state(l);
+	rep->ticket = login_ticket(l);
+	rep->host = view_str(host);
+	rep->url = view_str(l->url);
+	rep->code = view_str(l->code);
+	rep->until = l->until;
+	rep->qr_width = l->qr_width;
+	rep->qr = view_of(&l->qr);
+	rep->before = view_str(l->before);
+	rep->session = view_str(l->session);
+	rep->notice = view_str(l->notice);
+	rep->expected = view_str(l->expected);
+	if (login_token(login_id(l), &r->keep[0], &rec) == AW_OK)
+		rep->expires = rec.expires;
+	if (rep->state == LOGIN_DONE &&
+	    store_get(KEY_REF, login_id(l), &r->keep[1], &rec) == AW_OK) {
+		rep->person = rec.person;
+		if (!l->session && msg_decode(MSG_FACTS, rec.facts, &facts))
+			rep->session = facts.session;
+	}
+	if (rep->state == LOGIN_FAILED) {
+		round_say(r, l->text);
+		return l->error;
+	}
+	return AW_OK;
 }

@@ -207,6 +207,16 @@ static const struct field whoami_rep_fields[] = {
     {END, 0},
 };
 
+static const struct field nudge_req_fields[] = {
+    F(U8, nudge_req, what),
+    F(U8, nudge_req, start),
+    F(U32, nudge_req, ms),
+    F(VIEW, nudge_req, service),
+    F(VIEW, nudge_req, tty),
+    F(VIEW, nudge_req, rhost),
+    {END, 0},
+};
+
 static const struct field done_rep_fields[] = {
     F(U32, done_rep, error),
     F(VIEW, done_rep, text),
@@ -409,6 +419,7 @@ static const struct {
     [MSG_WHOAMI_REQ] = {whoami_req_fields, sizeof(struct whoami_req)},
     [MSG_WHOAMI_REP] = {whoami_rep_fields, sizeof(struct whoami_rep)},
     [MSG_DONE_REP] = {done_rep_fields, sizeof(struct done_rep)},
+    [MSG_NUDGE_REQ] = {nudge_req_fields, sizeof(struct nudge_req)},
 #ifndef AWSENV_WRAPPER
     [MSG_READ] = {read_fields, sizeof(struct read_req)},
     [MSG_SESSION] = {session_fields, sizeof(struct session)},

@@ -46,6 +46,7 @@ enum msg_kind {
 	MSG_WHOAMI_REQ,
 	MSG_WHOAMI_REP,
 	MSG_DONE_REP,
+	MSG_NUDGE_REQ, /* answered by MSG_LOGIN_REP */
 	/* part two: between our own processes */
 	MSG_READ,
 	MSG_SESSION,
@@ -293,6 +294,29 @@ struct whoami_rep {
 struct done_rep {
 	uint32_t error;
 	struct view text;
+};
+
+enum nudge_what {
+	NUDGE_LOGIN = 0,  /* a session on this machine began */
+	NUDGE_UNLOCK = 1, /* somebody is back at it */
+	NUDGE_GONE = 2,	  /* one ended; a hint, others may not be told */
+	NUDGE_LOOK = 3,	  /* nothing new: is there a code to show? */
+};
+
+enum nudge_start {
+	NUDGE_EAGER = 0, /* begin the logins that the config file wants */
+	NUDGE_LAZY = 1,	 /* none before somebody asks for credentials */
+	NUDGE_OFF = 2,
+};
+
+/* What the PAM module says. The reply tells the login to be shown, if any. */
+struct nudge_req {
+	uint8_t what;
+	uint8_t start;
+	uint32_t ms; /* hold the reply this long, <= 10000, for a code */
+	struct view service; /* for the log: of PAM */
+	struct view tty;
+	struct view rhost;
 };
 
 /* Part two: between our own processes. */

@@ -45,6 +45,7 @@ REQUESTS = {
         "status": "STATUS", "list": "LIST", "logout": "LOGOUT",
         "whoami": "WHOAMI"}.items()}
 REQUESTS["stop@awsenv"] = ("MSG_EMPTY", "MSG_DONE_REP")
+REQUESTS["nudge@awsenv"] = ("MSG_NUDGE_REQ", "MSG_LOGIN_REP")
 ITEMS = {0: "MSG_LOGIN_ITEM", 1: "MSG_ROLE_ITEM", 2: "MSG_KEY_ITEM",
          3: "MSG_PROBLEM_ITEM"}
 

@@ -84,7 +84,7 @@ print(s.create_client("sts").get_caller_identity()["Account"])"""],
 
 
 def section(number):
-    return re.search(r"^%s .*?(?=^4\.\d |^\d\. |\Z)" % re.escape(number), PAGE,
+    return re.search(r"^%s .*?(?=^4\.\d+ |^\d\. |\Z)" % re.escape(number), PAGE,
                      re.M | re.S)[0]
 
 
@@ -113,6 +113,7 @@ ASK = fields(section("4.1"))
     ("4.7", "MSG_LOGOUT_REQ", "MSG_LOGOUT_REP"),
     ("4.8", "MSG_WHOAMI_REQ", "MSG_WHOAMI_REP"),
     ("4.9", None, "MSG_DONE_REP"),
+    ("4.10", "MSG_NUDGE_REQ", None),
 ])
 def test_the_page_has_the_fields_of_the_code(number, request_kind, reply_kind):
     asked, _, replied = section(number).partition("\nReply")

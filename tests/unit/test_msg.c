@@ -145,6 +145,7 @@ rows_are_as_long_as_their_structs(void **state)
 	    {MSG_WHOAMI_REQ, 6 * 4 + 4 * 8},
 	    {MSG_WHOAMI_REP, 10 * 4 + 8},
 	    {MSG_DONE_REP, 2 * 4},
+	    {MSG_NUDGE_REQ, 2 + 4 * 4},
 	    {MSG_READ, 3 * 4},
 	    {MSG_SESSION, 7 * 4 + 2},
 	    {MSG_PROFILE, 15 * 4},
