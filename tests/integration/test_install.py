@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: ISC
+"""What make install puts where, what the programs are made of, and who in
+the tree uses what."""
+
+import os
+import pathlib
+import re
+import shutil
+import stat
+import subprocess
+
+import pytest
+
+from agent import BUILD, TOP
+
+ROOT = os.geteuid() == 0
+SANITIZED = b"__asan_init" in (BUILD / "awsenv-broker").read_bytes()
+DYNAMIC = ["awsenv-agent", "awsenv-broker", "awsenv-profile", "awsenv-fetch"]
+plain = pytest.mark.skipif(SANITIZED, reason="built with sanitizers")
+needs_make = pytest.mark.skipif(
+    not shutil.which("make") or not (TOP / "Makefile").exists(),
+    reason="make is not installed")
+
+
+def make(*words):
+    done = subprocess.run(
+        ["make", "--no-print-directory", f"B={BUILD}", *words], cwd=TOP,
+        env={"PATH": os.environ["PATH"], "LANG": "C"}, capture_output=True,
+        text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def readelf(program, *options):
+    return subprocess.run(["readelf", "-W", *options, str(BUILD / program)],
+                          capture_output=True, text=True, check=True).stdout
+
+
+def needed(program):
+    return sorted(re.findall(r"NEEDED.*\[(\S+?)\.so", readelf(program, "-d")))
+
+
+def imports(program):
+    """Symbols that others define."""
+    return set(re.findall(r" UND (\w+)", readelf(program, "--dyn-syms")))
+
+
+# ---- install
+
+def tree(top):
+    return {str(p.relative_to(top)): stat.S_IMODE(p.lstat().st_mode)
+            for p in top.rglob("*") if not p.is_dir()}
+
+
+@needs_make
+@plain
+def test_install_and_uninstall(tmp_path):
+    make("install", f"DESTDIR={tmp_path}", "PREFIX=/usr")
+    found = tree(tmp_path)
+    programs = {p: m for p, m in found.items() if "/man/" not in p}
+    assert programs == {
+        "usr/bin/awsenv": 0o755,
+        "usr/bin/awsenv-agent": 0o711,
+        "usr/libexec/awsenv/awsenv-broker": 0o711,
+        "usr/libexec/awsenv/awsenv-profile": 0o711,
+        "usr/libexec/awsenv/awsenv-fetch": 0o711,
+    }
+    pages = {p: m for p, m in found.items() if "/man/" in p}
+    assert {os.path.basename(p) for p in pages} == {
+        p.name for p in (TOP / "agent").glob("*/*.[158]")}
+    assert set(pages.values()) <= {0o644}
+    for path in tmp_path.rglob("*"):
+        if ROOT:
+            assert (path.stat().st_uid, path.stat().st_gid) == (0, 0)
+    make("uninstall", f"DESTDIR={tmp_path}", "PREFIX=/usr")
+    assert not tree(tmp_path)
+    assert not (tmp_path / "usr/libexec/awsenv").exists()
+
+
+@needs_make
+@plain
+def test_what_is_installed_runs_from_there(tmp_path):
+    make("install", f"DESTDIR={tmp_path}", "PREFIX=/usr")
+    done = subprocess.run([tmp_path / "usr/bin/awsenv", "version"],
+                          capture_output=True, text=True)
+    assert re.fullmatch(r"awsenv \d+\.\d+\.\d+\n", done.stdout)
+
+
+# ---- the binaries
+
+@plain
+@pytest.mark.parametrize("program", ["awsenv", *DYNAMIC])
+def test_hardening_that_a_linker_gives(program):
+    assert re.search(r"Type:\s+DYN", readelf(program, "-h"))
+    segments = readelf(program, "-l")
+    assert "GNU_RELRO" in segments
+    stack = re.search(r"GNU_STACK.* (\w{1,3}) +0x", segments)[1]
+    assert "E" not in stack, segments
+    for flags in re.findall(r"^  LOAD .* ((?:R|W|E| ){3}) 0x", segments, re.M):
+        assert not ("W" in flags and "E" in flags)
+    if program != "awsenv":
+        assert re.search(r"BIND_NOW|FLAGS_1.*NOW", readelf(program, "-d"))
+    assert "RPATH" not in readelf(program, "-d")
+    assert "RUNPATH" not in readelf(program, "-d")
+
+
+@plain
+def test_the_wrapper_is_static_and_small(tmp_path):
+    if "INTERP" in readelf("awsenv", "-l"):
+        pytest.skip("built with WRAPPER=dynamic")
+    assert needed("awsenv") == []
+    shutil.copy(BUILD / "awsenv", tmp_path / "awsenv")
+    subprocess.run(["strip", tmp_path / "awsenv"], check=True)
+    assert (tmp_path / "awsenv").stat().st_size <= 64 * 1024
+    symbols = readelf("awsenv", "-s")
+    assert " main" in symbols
+    assert not re.search(r" getpw\w+|getaddrinfo|dlopen", symbols)
+
+
+@plain
+@pytest.mark.parametrize("program, libraries", [
+    ("awsenv-agent", {"libc", "libkeyutils"}),
+    ("awsenv-broker", {"libc", "libkeyutils"}),
+    ("awsenv-profile", {"libc", "libcrypto"}),
+    ("awsenv-fetch", {"libc", "libcjson", "libcrypto", "libcurl",
+                      "libqrencode"}),
+])
+def test_a_program_needs_what_the_design_says(program, libraries):
+    assert set(needed(program)) - {"libpthread", "ld-linux-x86-64"} == libraries
+
+
+KEYS = re.compile(r"^(keyctl\w*|add_key|request_key)$")
+NETWORK = {"getaddrinfo", "gethostbyname"}
+
+
+@plain
+def test_who_may_do_what():
+    says = {p: imports(p) for p in DYNAMIC}
+    for program in ("awsenv-profile", "awsenv-fetch"):
+        assert not any(KEYS.match(s) for s in says[program])
+    for program in ("awsenv-agent", "awsenv-broker", "awsenv-profile"):
+        assert not says[program] & NETWORK
+    # What possesses the ring and talks to clients starts no program, and
+    # opens no file (open itself stands in harden_stdio, before the sandbox).
+    assert not says["awsenv-broker"] & {
+        "fopen", "openat", "fdopen", "execve", "execv", "execvp", "system",
+        "popen", "fork", "vfork", "posix_spawn", "dlopen"}
+
+
+def objects_that(pattern, folder):
+    """Files of a room whose object refers to such a symbol elsewhere."""
+    found = set()
+    for path in (BUILD / "agent" / folder).glob("*.o"):
+        names = subprocess.run(["nm", "-u", path], capture_output=True,
+                               text=True, check=True).stdout.split()
+        if any(pattern.match(n) for n in names):
+            found.add(path.stem)
+    return found
+
+
+@pytest.mark.skipif(not (BUILD / "agent/broker").is_dir(),
+                    reason="the objects are not there")
+def test_only_the_store_says_keyctl():
+    assert objects_that(KEYS, "broker") == {"key"}
+    assert objects_that(re.compile("open$"), "broker") == set()
+    assert objects_that(KEYS, "supervisor") <= {"ring", "state"}
+    for room in ("common", "profile", "fetch", "cli"):
+        assert objects_that(KEYS, room) == set()
+
+
+def test_only_the_loop_sleeps():
+    """In the broker; a source says so, since poll() is also how one looks."""
+    sleeping = re.compile(r"\b(epoll_wait|epoll_pwait|select|pause|nanosleep"
+                          r"|usleep|sleep)\(")
+    found = {p.name for p in (TOP / "agent/broker").glob("*.c")
+             if sleeping.search(re.sub(r"/\*.*?\*/", "", p.read_text(),
+                                       flags=re.S))}
+    assert found == {"loop.c"}
+
+
+INCLUDE = re.compile(r'#include "([^"]+)"')
+
+
+def test_rooms_use_agent_common_and_never_each_other():
+    wrong = []
+    for path in (TOP / "agent").glob("*/*.[ch]"):
+        room = path.parent.name
+        for name in INCLUDE.findall(path.read_text()):
+            mine = (name.startswith(("awsenv/", f"agent/{room}/")) or
+                    "/" not in name and (path.parent / name).exists())
+            if not mine:
+                wrong.append(f"{path.relative_to(TOP)}: {name}")
+    assert not wrong
