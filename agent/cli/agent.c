@@ -106,7 +106,6 @@ static enum aw_err
 reconnect(struct agent *a, int64_t deadline)
 {
 	agent_close(a);
-	poll(NULL, 0, 20);
 	return client_connect(a->path, &a->fd, deadline);
 }
 
@@ -145,6 +144,7 @@ agent_ask(struct agent *a, const char *name, enum msg_kind req_kind,
     int ms)
 {
 	int64_t repeat = io_deadline(REPEAT_MS);
+	unsigned int tries = 0;
 	enum aw_err r;
 
 	for (;;) {
@@ -152,6 +152,9 @@ agent_ask(struct agent *a, const char *name, enum msg_kind req_kind,
 		    io_deadline(ms));
 		if (r != AW_GONE)
 			break;
+		/* The next broker may not be there yet, or be as short-lived. */
+		if (tries++)
+			poll(NULL, 0, 20);
 		/* Nobody there: not a broker ended, but the agent. */
 		if (io_deadline(0) >= repeat ||
 		    (r = reconnect(a, repeat)) != AW_OK)
