@@ -270,6 +270,7 @@ died(struct job *job)
 	if (job->tries > 0 && job->request.len) {
 		job->tries--;
 		job->state = JOB_RESTING;
+		job->begun = loop_now();
 		loop_after(&job->rest, REST_MS + loop_random(REST_MS),
 		    begin_again, job);
 		pump();
