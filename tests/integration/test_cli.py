@@ -2,6 +2,7 @@
 """The wrapper against an agent that says what each test tells it to."""
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -13,7 +14,7 @@ import time
 import pytest
 
 import wire
-from agent import BUILD
+from agent import BUILD, TOP
 from fake_agent import (CLOSE, FAILURE, KEY, SECRET, SILENCE, TOKEN, URL,
                         FakeAgent)
 
@@ -822,3 +823,20 @@ def test_the_longest_address_stands_on_a_line_of_its_own(agent):
     agent.on("login@awsenv", agent.login(url=url))
     done = run(agent, "login", "--no-wait")
     assert done.returncode == 0 and f"\n{url}\n" in done.stderr
+
+
+def test_the_manual_page_names_every_verb_option_and_variable(agent):
+    page = (TOP / "agent/cli/awsenv.1").read_text()
+    source = "".join(
+        (TOP / f"agent/cli/{name}.c").read_text()
+        for name in ("options", "verbs", "environ", "ask", "daemon"))
+    options = re.findall(r'^\t\{"([a-z-]+)", .*OPT_', source, re.M)
+    verbs = re.findall(r'^\t\{"([a-z]+)", .*_verb', source, re.M)
+    names = re.findall(r'"((?:AWS|AMAZON)[A-Z_]+)\\0"', source)
+    assert len(options) > 20 and len(verbs) == 10 and len(names) > 40
+    for option in set(options) - set(verbs):
+        assert f"Fl -{option}" in page, option
+    for verb in verbs:
+        assert re.search(rf"^\.It Cm {verb}\b", page, re.M), verb
+    for name in names:
+        assert re.search(rf"\b{name}\b", page), name
