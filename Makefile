@@ -232,7 +232,7 @@ check-quick: tests
 fuzz: $(FUZZERS)
 	@tests/fuzz/run $B/fuzz $(FUZZ_SECONDS) $(T)
 
-lint: all
+lint: tests
 	@B=$(abspath $B) tests/lint $(T)
 
 cov:
