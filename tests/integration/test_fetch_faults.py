@@ -2,6 +2,10 @@
 """Every fault of the simulator, and what awsenv-fetch says of it."""
 
 import concurrent.futures
+import os
+import pathlib
+import subprocess
+import sys
 import time
 
 import pytest
@@ -223,6 +227,37 @@ def test_a_name_that_nobody_knows(reach):
     answer = reach("GetRoleCredentials", portal="https://awsenv.invalid")
     assert answer.error == wire.AW_NETWORK
     assert b"cannot resolve awsenv.invalid" in answer.text
+
+
+RESOLVER = """
+import os, socket, subprocess, sys
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+subprocess.run(["mount", "--bind", sys.argv[1], "/etc/resolv.conf"], check=True)
+silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+silent.bind(("127.0.0.1", 53))
+from fetcher import Fetcher, tok
+answer = Fetcher(portal="https://portal.awsenv.example").role(
+    tok(), "012345678901", "ReadOnly")
+print(answer.error, answer.text.decode())
+"""
+
+
+@pytest.mark.root
+def test_a_resolver_that_never_answers_is_given_up_too(tmp_path):
+    """In a network and a mount table of its own."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: a network namespace")
+    resolv = tmp_path / "resolv.conf"
+    resolv.write_text("nameserver 127.0.0.1\n")
+    here = pathlib.Path(__file__).parent
+    begun = time.monotonic()
+    done = subprocess.run(
+        ["unshare", "-mn", sys.executable, "-c", RESOLVER, resolv],
+        env={**os.environ, "PYTHONPATH": f"{here}:{here.parent}"},
+        capture_output=True, text=True, timeout=100)
+    assert done.stdout == (f"{wire.AW_NETWORK} cannot connect to "
+                           "portal.awsenv.example: timeout\n"), done.stderr
+    assert time.monotonic() - begun < 50
 
 
 def test_what_hangs_is_given_up_before_the_client_gives_up(sim, reach):
