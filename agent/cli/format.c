@@ -132,7 +132,8 @@ format(char *out, size_t size, const char *fmt, ...)
 		*out = '\0';
 		return false;
 	}
-	memcpy(out, b.data, b.len);
+	if (b.len)
+		memcpy(out, b.data, b.len);
 	out[b.len] = '\0';
 	return true;
 }

@@ -209,10 +209,11 @@ def test_the_command_writes_no_core_file_unless_asked(agent):
 
     def large():
         resource.setrlimit(resource.RLIMIT_CORE, (4096, 8192))
-    assert run(agent, PYTHON, "-c", limit,
-               preexec_fn=large).stdout == "(1, 8192)\n"
+    options = {"preexec_fn": large,
+               "env": {"ASAN_OPTIONS": "disable_coredump=0"}}
+    assert run(agent, PYTHON, "-c", limit, **options).stdout == "(1, 8192)\n"
     assert run(agent, "--core", PYTHON, "-c", limit,
-               preexec_fn=large).stdout == "(4096, 8192)\n"
+               **options).stdout == "(4096, 8192)\n"
 
 
 @pytest.mark.parametrize("ignored", [False, True])
