@@ -35,9 +35,9 @@ def eval_in_sh(text, words):
 
 # ---- what a shell sees ----
 
+@pytest.mark.quick
 def test_a_shell_evals_what_start_prints(agent):
     text = agent.call("-s").stdout
-    agent.started.append(int(re.search(r"_PID=(\d+)", text)[1]))
     said = eval_in_sh(text, "env | grep ^AWSENV_ | sort")
     assert said.splitlines()[0].startswith("Agent pid ")
     assert said.splitlines()[1:] == [
@@ -78,6 +78,7 @@ def test_a_life_time_reaches_the_broker(agent, life, seconds):
     assert agent.ask("info")["lifetime"] == seconds
 
 
+@pytest.mark.quick
 def test_k_stops_through_the_socket_and_unsets(agent):
     pid = agent.start()
     done = agent.call("-k", "-s", env={"AWSENV_AGENT_PID": str(pid)})
@@ -178,6 +179,7 @@ def test_a_command_joins_an_agent_that_runs_and_does_not_end_it(agent):
 
 # ---- one agent ----
 
+@pytest.mark.quick
 def test_ten_starts_at_once_give_one_agent(agent):
     starts = [subprocess.Popen([agent.program, "-s"], env=agent.environ(), text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -298,6 +300,7 @@ def listener(agent, name):
     return s
 
 
+@pytest.mark.quick
 def test_a_service_managers_sockets_are_used_by_their_names(agent):
     sockets = [listener(agent, n) for n in ("a", "f", "x")]
     child = activate(agent, "agent:forward:tuesday", sockets,
@@ -379,6 +382,7 @@ def test_a_broker_that_closes_its_link_is_replaced(agent):
     assert agent.ask("info")["broker"] != before
 
 
+@pytest.mark.quick
 def test_jobs_outlive_the_broker(agent):
     agent.start()
     jobs = [agent.ask("spawn", program=FETCH, tag="job %d" % n) for n in range(3)]
@@ -435,6 +439,7 @@ def test_a_program_is_told_nothing_it_should_not_know(agent):
     assert os.getpgid(pid) == pid
 
 
+@pytest.mark.quick
 def test_a_spawner_that_dies_is_replaced_by_one_without_the_ring(agent):
     """The new one could inherit the ring; it leaves it, or it does not run."""
     agent.start()
@@ -464,6 +469,7 @@ def test_what_the_first_spawner_starts_has_no_ring_either(agent):
     assert agent.ask("talk", pid=job, text="read:%d" % ring)["answer"] == "EACCES"
 
 
+@pytest.mark.quick
 def test_status_70_ends_everything(agent):
     child = agent.popen("-D", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     agent.up()
