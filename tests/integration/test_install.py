@@ -23,8 +23,10 @@ needs_make = pytest.mark.skipif(
 
 
 def make(*words):
+    """What is built is not built anew, whatever the words would change."""
     done = subprocess.run(
-        ["make", "--no-print-directory", f"B={BUILD}", *words], cwd=TOP,
+        ["make", "--no-print-directory", "-o", "all", f"B={BUILD}", *words],
+        cwd=TOP,
         env={"PATH": os.environ["PATH"], "LANG": "C"}, capture_output=True,
         text=True)
     assert done.returncode == 0, done.stderr
@@ -57,7 +59,8 @@ def tree(top):
 def test_install_and_uninstall(tmp_path):
     make("install", f"DESTDIR={tmp_path}", "PREFIX=/usr")
     found = tree(tmp_path)
-    programs = {p: m for p, m in found.items() if "/man/" not in p}
+    programs = {p: m for p, m in found.items()
+                if "/man/" not in p and "/security/" not in p}
     assert programs == {
         "usr/bin/awsenv": 0o755,
         "usr/bin/awsenv-agent": 0o711,
