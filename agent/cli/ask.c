@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "awsenv/own.h"
+
 #include "agent/cli/cli.h"
 
 /* What of our environment counts for a login and for finding AWS: PROTOCOL,
@@ -55,13 +57,15 @@ path_absolute(const char *path, char out[static PATH_MAX])
 {
 	const char *home = setting("HOME");
 	char here[PATH_MAX];
+	ssize_t n;
 
 	if (path[0] == '/')
 		return format(out, PATH_MAX, "%s", path);
 	if (path[0] == '~' && path[1] == '/' && home)
 		return format(out, PATH_MAX, "%s%s", home, path + 1);
-	return getcwd(here, sizeof(here)) &&
-	    format(out, PATH_MAX, "%s/%s", here, path);
+	n = readlink("/proc/self/cwd", here, sizeof(here));
+	return n > 0 && n < PATH_MAX &&
+	    format(out, PATH_MAX, "%.*s/%s", (int)n, here, path);
 }
 
 static enum aw_err
@@ -150,36 +154,38 @@ question_end(struct question *q)
 	buf_free(&q->env);
 }
 
+static const char *
+subject(const struct question *q)
+{
+	if (q->ask.account.n)
+		return shown(q->ask.account);
+	if (q->ask.session.n)
+		return shown(q->ask.session);
+	return q->profile ? shown(q->ask.profile) : "default";
+}
+
 const char *
 question_name(const struct question *q)
 {
 	static char name[512];
 
 	if (q->ask.account.n)
-		format(name, sizeof(name), "account %s role %s",
-		    shown(q->ask.account), shown(q->ask.role));
-	else if (q->ask.session.n)
-		format(name, sizeof(name), "sso-session %s",
-		    shown(q->ask.session));
+		format(name, sizeof(name), "account %s role %s", subject(q),
+		    shown(q->ask.role));
 	else
-		format(name, sizeof(name), "profile %s",
-		    q->profile ? shown(q->ask.profile) : "default");
+		format(name, sizeof(name), "%s %s",
+		    q->ask.session.n ? "sso-session" : "profile", subject(q));
 	return name;
 }
 
-/* How to name the same again on a command line. */
-static const char *
-question_flags(const struct question *q)
+/* One word of a command line that a person may copy. */
+static void
+word_add(struct buf *b, const char *option, struct view v)
 {
-	static char flags[512];
+	bool plain = made_of(v, LETTERS SMALL DIGITS "+/=_-.:%@,", 1, 512);
 
-	flags[0] = '\0';
-	if (q->ask.session.n)
-		format(flags, sizeof(flags), " --sso-session %s",
-		    shown(q->ask.session));
-	else if (q->profile)
-		format(flags, sizeof(flags), " -p %s", shown(q->ask.profile));
-	return flags;
+	if (v.n)
+		text_add(b, plain ? " %s %s" : " %s '%s'", option, shown(v));
 }
 
 enum aw_err
@@ -187,16 +193,24 @@ complain(const struct question *q, uint32_t error, struct view text)
 {
 	const char *name = q ? question_name(q) : "";
 	const char *what = shown(text);
-	bool told = q && find(what, strrchr(name, ' ') + 1);
+	AUTOBUF struct buf again = {0};
 
+	if (q && error == AW_LOGIN) {
+		word_add(&again, "-p", q->ask.profile);
+		word_add(&again, "--account", q->ask.account);
+		word_add(&again, "--role", q->ask.role);
+		word_add(&again, "--sso-session", q->ask.session);
+		buf_u8(&again, '\0');
+		warn("%s: a login is needed; run: awsenv login%s", name,
+		    again.bad ? "" : (const char *)again.data);
+		return AW_LOGIN;
+	}
+	/* The agent's words mostly name it already. */
+	if (q && *what && find(what, subject(q)))
+		name = "";
 	if (!*what)
 		what = aw_strerror((enum aw_err)error);
-	if (error == AW_LOGIN)
-		warn("%s: a login is needed; run: awsenv login%s", name,
-		    q ? question_flags(q) : "");
-	else
-		warn("%s%s%s", told || !q ? "" : name, told || !q ? "" : ": ",
-		    what);
+	warn("%s%s%s", name, *name ? ": " : "", what);
 	return (enum aw_err)error;
 }
 

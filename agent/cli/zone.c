@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include "awsenv/own.h"
 
@@ -99,31 +98,30 @@ zone_open(void)
 	char path[PATH_MAX];
 
 	if (!tz)
-		return open("/etc/localtime", O_RDONLY | O_CLOEXEC);
+		return open(
+		    "/etc/localtime", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (*tz == ':')
 		tz++;
 	if (!*tz || strchr(tz, '.') ||
 	    !format(path, sizeof(path), "%s%s", *tz == '/' ? "" : ZONES, tz))
 		return -1;
-	return open(path, O_RDONLY | O_CLOEXEC);
+	return open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 }
 
 bool
 zone_offset(uint64_t when, int32_t *offset)
 {
 	AUTOCLOSE int fd = zone_open();
-	struct stat st;
+	off_t size = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
 	bool found;
 	void *p;
 
-	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
-	    st.st_size <= 0 || st.st_size > FILE_MOST)
+	if (size <= 0 || size > FILE_MOST)
 		return false;
-	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	p = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (p == MAP_FAILED)
 		return false;
-	found =
-	    offset_find((struct view){p, (uint32_t)st.st_size}, when, offset);
-	munmap(p, (size_t)st.st_size);
+	found = offset_find((struct view){p, (uint32_t)size}, when, offset);
+	munmap(p, (size_t)size);
 	return found;
 }

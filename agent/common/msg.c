@@ -398,7 +398,7 @@ static const struct field record_fields[] = {
 static const struct {
 	const struct field *fields;
 	size_t size;
-} messages[MSG__MAX] = {
+} messages[] = {
     [MSG_EMPTY] = {empty_fields, 0},
     [MSG_CREDS_REQ] = {creds_req_fields, sizeof(struct creds_req)},
     [MSG_CREDS_REP] = {creds_rep_fields, sizeof(struct creds_rep)},

@@ -499,6 +499,24 @@ def test_an_error_without_text_is_still_said(agent):
     assert done.stderr == "awsenv: profile mine: AWS cannot be reached\n"
 
 
+@pytest.mark.parametrize("words, named, flags", [
+    (["-p", "a b"], "profile a b", "-p 'a b'"), ([], "profile default", ""),
+    (["--account", "dev", "--role", "r", "--sso-session", "s"],
+     "account dev role r", "--account dev --role r --sso-session s")])
+def test_a_needed_login_is_named_as_it_can_be_typed(agent, words, named, flags):
+    agent.on("creds@awsenv", {"error": wire.AW_LOGIN})
+    done = run(agent, *words, "true")
+    assert done.stderr == (f"awsenv: {named}: a login is needed; run: "
+                           f"awsenv login {flags}").rstrip() + "\n"
+
+
+def test_what_the_agents_words_name_is_not_named_twice(agent):
+    agent.on("creds@awsenv", {"error": wire.AW_NOPROFILE,
+                              "text": 'no profile "mine" in ~/.aws/config'})
+    done = run(agent, "-p", "mine", "true")
+    assert done.stderr == 'awsenv: no profile "mine" in ~/.aws/config\n'
+
+
 def test_a_notice_is_shown_and_the_command_run(agent):
     agent.on("creds@awsenv", agent.creds(notice="duration cut to 3600"))
     done = run(agent, "echo", "hi")
