@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -164,38 +163,6 @@ start_spawner(struct agent *a)
 	a->spawner.pid = pid;
 }
 
-static int
-exec_broker(struct agent *a, int link, pid_t *pid)
-{
-	static char lang[] = "LANG=C";
-	char *argv[] = {a->broker_path, NULL};
-	char *env[] = {a->home, lang, NULL};
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	sigset_t none, pipe;
-	int error;
-
-	sigemptyset(&none);
-	sigemptyset(&pipe);
-	sigaddset(&pipe, SIGPIPE);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &pipe);
-	posix_spawnattr_setflags(&attr,
-	    POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
-		POSIX_SPAWN_SETSIGDEF);
-	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
-	if (!a->foreground)
-		posix_spawn_file_actions_adddup2(&files, 1, 2);
-	posix_spawn_file_actions_adddup2(&files, link, LINK_FD);
-	error = posix_spawn(pid, a->broker_path, &files, &attr, argv, env);
-	posix_spawn_file_actions_destroy(&files);
-	posix_spawnattr_destroy(&attr);
-	return error;
-}
-
 /* LINK_HELLO, with a link of its own between the new broker and the spawner. */
 static enum aw_err
 send_hello(struct agent *a)
@@ -258,7 +225,8 @@ send_rest(struct agent *a)
 static void
 start_broker(struct agent *a)
 {
-	AUTOCLOSE int high = -1;
+	static char lang[] = "LANG=C";
+	char *env[] = {a->home, lang, NULL};
 	enum aw_err r;
 	int pair[2], error;
 
@@ -268,11 +236,10 @@ start_broker(struct agent *a)
 		child_forget(&a->broker);
 		return;
 	}
-	/* Not LINK_FD already, or it would be closed by exec. */
-	high = fcntl(pair[1], F_DUPFD_CLOEXEC, 10);
-	close(pair[1]);
 	a->broker.link = pair[0];
-	error = high < 0 ? errno : exec_broker(a, high, &a->broker.pid);
+	error = exec_start(
+	    a->broker_path, env, pair[1], !a->foreground, &a->broker.pid);
+	close(pair[1]);
 	if (error) {
 		log_err("%s: %s", a->broker_path, strerror(error));
 		child_forget(&a->broker);

@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -27,7 +26,7 @@
 #define SEND_MS 1000
 
 static struct {
-	const struct agent *agent;
+	struct agent *agent;
 	int supervisor;
 	int broker;
 	pid_t pids[PROGRAMS_MAX];
@@ -43,7 +42,7 @@ close_others(int keep)
 	syscall(SYS_close_range, (unsigned int)keep + 1, ~0u, 0);
 }
 
-static const char *
+static char *
 program_path(uint32_t program)
 {
 	switch (program) {
@@ -56,45 +55,13 @@ program_path(uint32_t program)
 	}
 }
 
-/* A process group of its own: Ctrl-C in our terminal is not meant for it. */
-static int
-run(const char *path, int link, pid_t *pid)
-{
-	static char lang[] = "LANG=C", dirs[] = "PATH=/usr/bin:/bin";
-	char home[sizeof(spawner.agent->home)];
-	char *argv[] = {(char *)(uintptr_t)path, NULL};
-	char *env[] = {home, lang, dirs, NULL};
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	sigset_t none, pipe;
-	int error;
-
-	memcpy(home, spawner.agent->home, sizeof(home));
-	sigemptyset(&none);
-	sigemptyset(&pipe);
-	sigaddset(&pipe, SIGPIPE);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &pipe);
-	posix_spawnattr_setflags(&attr,
-	    POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
-		POSIX_SPAWN_SETSIGDEF);
-	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
-	posix_spawn_file_actions_adddup2(&files, link, LINK_FD);
-	error = posix_spawn(pid, path, &files, &attr, argv, env);
-	posix_spawn_file_actions_destroy(&files);
-	posix_spawnattr_destroy(&attr);
-	return error;
-}
-
 /* 0, or an errno. *fd is the other end of the program's link. */
 static int
 start(uint32_t program, int *fd, pid_t *pid)
 {
-	const char *path = program_path(program);
-	AUTOCLOSE int high = -1;
+	static char lang[] = "LANG=C", dirs[] = "PATH=/usr/bin:/bin";
+	char *env[] = {spawner.agent->home, lang, dirs, NULL};
+	char *path = program_path(program);
 	int pair[2], error;
 
 	if (!path)
@@ -103,10 +70,8 @@ start(uint32_t program, int *fd, pid_t *pid)
 		return EAGAIN;
 	if (link_pair(pair) != 0)
 		return errno;
-	/* Not LINK_FD already, or it would be closed by exec. */
-	high = fcntl(pair[1], F_DUPFD_CLOEXEC, 10);
+	error = exec_start(path, env, pair[1], false, pid);
 	close(pair[1]);
-	error = high < 0 ? errno : run(path, high, pid);
 	if (error) {
 		close(pair[0]);
 		return error;
@@ -260,7 +225,7 @@ take_signals(void)
 }
 
 _Noreturn void
-spawner_run(const struct agent *a, int link)
+spawner_run(struct agent *a, int link)
 {
 	const struct link ready = {.type = LINK_START};
 	struct pollfd p[3] = {{0}};

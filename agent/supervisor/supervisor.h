@@ -126,8 +126,12 @@ bool ring_leave(const struct ring *);
 /* Revoke all that is in it, so that nothing lingers. */
 void ring_end(const struct ring *);
 
+/* exec.c: a program of ours with that environment and `link` on LINK_FD; quiet:
+ * with its stderr to /dev/null. 0, or an errno. */
+int exec_start(char *path, char *const env[], int link, bool quiet, pid_t *);
+
 /* spawner.c: the process that execs the one-shot programs. */
-_Noreturn void spawner_run(const struct agent *, int link);
+_Noreturn void spawner_run(struct agent *, int link);
 
 /* child.c: the broker and the spawner, and what a new broker is given. */
 int64_t child_clock(void);
