@@ -6,7 +6,8 @@
  *
  * login and role know the order of steps, oidc, portal and sts one service
  * each, aws what all services have in common; http, url and reply know no AWS,
- * json and xml no HTTP. Whatever holds a secret is a struct buf, or is allocated by wipe.
+ * json and xml no HTTP. Whatever holds a secret is a struct buf, or is
+ * allocated by wipe.
  */
 #ifndef AWSENV_FETCH_H
 #define AWSENV_FETCH_H
@@ -202,7 +203,7 @@ struct aws_answer {
 void aws_free(struct aws_answer *);
 /*
  * AW_OK: 2xx. AW_AWS: AWS said no, see code and message. AW_NETWORK: not
- * reached, 5xx, 429, or answered by something else. t->why is set but for AW_OK.
+ * reached, 5xx, 429, or answered by something else. Unless AW_OK, t->why is set.
  */
 enum aw_err aws_call(struct talk *, const struct http_request *,
     enum aws_repeat, struct aws_answer *);

@@ -141,8 +141,8 @@ what_must_not_be_shown_is_refused(void **state)
 	    DEVICE "\"verificationUri\":\"https://a/\\u001b[31m\"}",
 	    DEVICE "\"verificationUri\":\"https://a b/\"}",
 	    DEVICE "\"verificationUri\":\"javascript:x\"}",
-	    "{\"deviceCode\":\"D\",\"userCode\":\"A\\u0007\","
-	    "\"verificationUri\":\"https://a/\"}",
+	    ("{\"deviceCode\":\"D\",\"userCode\":\"A\\u0007\","
+	     "\"verificationUri\":\"https://a/\"}"),
 	};
 	AUTOBUF struct buf sealed = {0};
 	struct talk t = net_talk();
@@ -242,8 +242,8 @@ a_token_keeps_the_old_refresh_token_if_none_comes(void **state)
 	    "{\"accessToken\":\"A\",\"expiresIn\":3600}",
 	    "{\"accessToken\":\"A\",\"expiresIn\":3600,\"refreshToken\":null}",
 	    "{\"accessToken\":\"A\",\"expiresIn\":3600,\"refreshToken\":\"\"}",
-	    "{\"accessToken\":\"A\",\"expiresIn\":3600,"
-	    "\"refreshToken\":\"new\"}"};
+	    ("{\"accessToken\":\"A\",\"expiresIn\":3600,"
+	     "\"refreshToken\":\"new\"}")};
 	const struct ref old = refreshable();
 	uint64_t now = (uint64_t)time(NULL);
 	struct talk t = net_talk();
