@@ -186,15 +186,18 @@ static void
 set_clock(void)
 {
 	struct timer *t = TAILQ_FIRST(&timers);
-	int64_t at = t ? t->at : 0;
-	struct itimerspec when = {.it_value = {
-				      .tv_sec = at / 1000,
-				      .tv_nsec = at % 1000 * 1000000,
-				  }};
+	int64_t now = loop_now(), at = t ? t->at : 0;
+	int64_t rest = at > now ? at - now : 0;
+	struct itimerspec when = {0};
 
-	if (at == clock_set)
+	if (at == clock_set && (!t || rest > 0))
 		return;
-	if (timerfd_settime(clock_fd, TFD_TIMER_ABSTIME, &when, NULL) != 0)
+	if (t) {
+		when.it_value.tv_sec = rest / 1000;
+		/* Due already: at once, since zero would mean never. */
+		when.it_value.tv_nsec = rest ? rest % 1000 * 1000000 : 1;
+	}
+	if (timerfd_settime(clock_fd, 0, &when, NULL) != 0)
 		fatal("timerfd_settime");
 	clock_set = at;
 }

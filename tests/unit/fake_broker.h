@@ -309,10 +309,9 @@ fake_stamp(uint64_t mtime)
 	return (struct stamp){1, 2, 3, mtime};
 }
 
-/* Act as the awsenv-profile that the broker waits for. False: it waits for
- * none. Profiles: "marketing" and those of the list, all in corp. */
-static UNUSED bool
-fake_profiles(uint64_t mtime, const char *const *names)
+/* What awsenv-profile sends: these profiles, all in corp. */
+static UNUSED void
+fake_table(int fd, uint64_t mtime, const char *const *names)
 {
 	AUTOBUF struct buf facts = {0}, keep = {0};
 	struct session s = {
@@ -327,11 +326,8 @@ fake_profiles(uint64_t mtime, const char *const *names)
 	};
 	struct table_end end = {.stamp = fake_stamp(mtime), .sessions = 1};
 	struct read_req order;
-	int fd = fake_spawn(PROGRAM_PROFILE);
 
-	if (fd < 0)
-		return false;
-	assert(fake_order(fd, &keep, &order) == MSG_READ);
+	fake_order(fd, &keep, &order);
 	fake_facts(&facts);
 	s.facts = view_of(&facts);
 	link_send_msg(fd, MSG_SESSION, &s);
@@ -340,6 +336,17 @@ fake_profiles(uint64_t mtime, const char *const *names)
 		link_send_msg(fd, MSG_PROFILE, &p);
 	}
 	link_send_msg(fd, MSG_TABLE_END, &end);
+}
+
+/* Act as the reader that the broker waits for. False: it waits for none. */
+static UNUSED bool
+fake_profiles(uint64_t mtime, const char *const *names)
+{
+	int fd = fake_spawn(PROGRAM_PROFILE);
+
+	if (fd < 0)
+		return false;
+	fake_table(fd, mtime, names);
 	settle();
 	close(fd);
 	settle();

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Bytes of a client through the real connection and request code, with a store
+ * and programs of the test's own. An input is
+ *
+ *	byte 0	who connects, and what is in the store
+ *	byte 1	how the programs answer
+ *	byte 2	where the bytes are cut in two
+ *	the rest: what the client sends
+ *
+ * Whatever it is: nothing breaks, every answer is a frame that a client can
+ * read, nobody but the owner gets credentials, and what a person may come to
+ * see is printable.
+ */
+#include "tests/unit/fake_broker.h"
+
+#include <stdio.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+
+static const char *const names[] = {"default", "marketing", NULL};
+static enum origin origin;
+
+/* In place of log.c: half a million lines are of no use. */
+#define SILENT(name)                    \
+	void name(const char *fmt, ...) \
+	{                               \
+		(void)fmt;              \
+	}
+
+#include "awsenv/log.h"
+
+SILENT(log_debug)
+SILENT(log_info)
+SILENT(log_warn)
+SILENT(log_err)
+
+void
+fatal(const char *fmt, ...)
+{
+	fputs(fmt, stderr);
+	abort();
+}
+
+void
+fatalx(const char *fmt, ...)
+{
+	fputs(fmt, stderr);
+	abort();
+}
+
+static void
+serve(void)
+{
+	static struct timer t;
+	int i;
+
+	for (i = 0; i < 6; i++) {
+		loop_after(&t, 0, nothing, NULL);
+		loop_once();
+	}
+}
+
+static void
+answer_fetch(int fd, const struct fetch *f, uint8_t how)
+{
+	static const enum aw_err errors[] = {AW_TOKEN, AW_GRANT, AW_STALE,
+	    AW_NETWORK, AW_AWS, AW_EXPIRED, AW_TIMEOUT};
+	struct answer a = {
+	    .version = MSG_VERSION,
+	    .what = f->what,
+	    .last = (how & 8) == 0,
+	    .tag = f->tag,
+	};
+
+	if (how & 16)
+		return; /* it dies */
+	if (how & 7) {
+		a.error = errors[(how & 7) - 1];
+		a.text = view_str("an error");
+	} else if (f->what == FETCH_ROLE) {
+		a.creds = view_str("SEALED");
+		a.creds_expires = fake_seconds + 3600;
+		a.account = view_str("123456789012");
+	} else if (f->what == FETCH_IDENTITY) {
+		a.arn = view_str("arn:aws:sts::123456789012:assumed-role/r/p");
+	} else if (f->what != FETCH_LOGOUT) {
+		a.tok = view_str("sealed token");
+		a.tok_expires = fake_seconds + 3600;
+		a.ref = view_str("sealed ref");
+		a.ref_expires = fake_seconds + 90 * 86400;
+		a.dev = f->what == FETCH_REFRESH ? (struct view){0}
+						 : view_str("sealed dev");
+		a.dev_until = fake_seconds + 600;
+		a.url = view_str("https://example.awsapps.com/start");
+		a.code = view_str("ABCD-EFGH");
+	}
+	link_send_msg(fd, MSG_ANSWER, &a);
+}
+
+/* Give the broker whatever program it asks for, a few times. */
+static void
+run_programs(uint8_t how)
+{
+	AUTOBUF struct buf keep = {0};
+	struct fetch f;
+	struct link l;
+	int fd[2], i;
+
+	for (i = 0; i < 8 && link_recv(fake_spawner, &l) == AW_OK; i++) {
+		if (link_pair(fd) != 0)
+			abort();
+		l.type = LINK_SPAWNED;
+		l.pid = 1000;
+		l.nfds = 1;
+		l.fds[0] = fd[0];
+		link_send(fake_spawner, &l);
+		close(fd[0]);
+		serve();
+		if (l.program == PROGRAM_PROFILE)
+			fake_table(fd[1], 1, names);
+		else if (fake_order(fd[1], &keep, &f) == MSG_FETCH)
+			answer_fetch(fd[1], &f, how);
+		close(fd[1]);
+		serve();
+	}
+}
+
+static void
+check_text(struct view text)
+{
+	uint32_t i;
+
+	for (i = 0; i < text.n; i++) {
+		if (text.p[i] < ' ' || text.p[i] == 0x7f)
+			abort();
+	}
+}
+
+static void
+check_answer(struct view frame)
+{
+	struct view name, text, body;
+	struct creds_rep creds;
+	uint32_t error;
+	uint8_t type;
+
+	if (!view_u8(&frame, &type))
+		abort();
+	if (type == 5 || type == 6 || type == 28) {
+		if (frame.n)
+			abort();
+		return;
+	}
+	if (type != 29 || !view_string(&frame, &name))
+		abort();
+	if (view_is(name, "query"))
+		return;
+	body = frame;
+	if (!view_u32(&frame, &error) || !view_string(&frame, &text) ||
+	    error >= AW_PRIVATE)
+		abort();
+	check_text(text);
+	if (origin == REMOTE && error != AW_DENIED)
+		abort();
+	if (view_is(name, "creds@awsenv") &&
+	    (!msg_decode(MSG_CREDS_REP, body, &creds) ||
+		(origin != LOCAL && creds.sealed.n) ||
+		(creds.error == AW_OK) != (creds.sealed.n != 0)))
+		abort();
+}
+
+static void
+check_answers(int fd)
+{
+	AUTOBUF struct buf in = {0};
+	struct view v, frame;
+	ssize_t n;
+
+	while (buf_reserve(&in, 4096) &&
+	    (n = read(fd, in.data + in.len, 4096)) > 0)
+		in.len += (size_t)n;
+	v = view_of(&in);
+	while (view_string(&v, &frame))
+		check_answer(frame);
+}
+
+static void
+begin(uint8_t state)
+{
+	struct link l;
+	int i;
+
+	fake_begin();
+	fake_ms += 1;
+	job_abandon_all(~(1u << JOB_READ));
+	for (i = 0; i < FAKE_KEYS; i++)
+		buf_free(&fake_keys[i].bytes);
+	login_forget(fake_login_id());
+	while (link_recv(fake_supervisor, &l) == AW_OK)
+		continue;
+	origin = (state & 3) == 0 ? ROOT : (state & 3) == 1 ? REMOTE : LOCAL;
+	if (state & 4)
+		fake_token(state & 8 ? 3600 : 0, state & 16);
+	if (state & 32)
+		fake_role("Dev", 600, 3000, "SEALED");
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
+{
+	size_t cut;
+	int fd;
+
+	if (n < 3 || n > 100000)
+		return 0;
+	begin(p[0]);
+	fd = fake_client(origin);
+	cut = (n - 3) * p[2] / 255;
+	if (send(fd, p + 3, cut, MSG_NOSIGNAL) < 0)
+		cut = 0;
+	serve();
+	run_programs(p[1]);
+	if (send(fd, p + 3 + cut, n - 3 - cut, MSG_NOSIGNAL) < 0)
+		cut = n;
+	serve();
+	run_programs(p[1]);
+	fake_ms += 61000; /* who is held now gets an answer */
+	serve();
+	check_answers(fd);
+	close(fd);
+	serve();
+	if (conn_count() != 0)
+		abort();
+	return 0;
+}
