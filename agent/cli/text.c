@@ -208,7 +208,10 @@ shown_str(const char *s)
 uint64_t
 now(void)
 {
-	return (uint64_t)time(NULL);
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec;
 }
 
 struct date {
