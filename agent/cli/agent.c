@@ -76,16 +76,28 @@ told(const struct agent *a, enum aw_err r)
 	return r;
 }
 
+/* At login the PAM module names the usual place: where nobody listens there
+ * any more, one may be started as if it had not. */
+static bool
+is_usual_place(const char *path)
+{
+	char usual[CLIENT_PATH];
+
+	return client_dir(usual, true) == AW_OK &&
+	    !strncmp(path, usual, strlen(usual)) &&
+	    !strcmp(path + strlen(usual), "/agent.sock");
+}
+
 enum aw_err
 agent_open(struct agent *a, enum agent_start start)
 {
 	enum aw_err r;
 
 	*a = (struct agent){.fd = -1};
-	a->start = !is_set("AWSENV_SOCK") &&
-	    (start == AGENT_START_HERE ||
-		(start == AGENT_START && !agent_foreign()));
 	r = client_path(a->path);
+	a->start = (start == AGENT_START_HERE ||
+		       (start == AGENT_START && !agent_foreign())) &&
+	    (!is_set("AWSENV_SOCK") || (r == AW_OK && is_usual_place(a->path)));
 	if (r == AW_OK)
 		r = client_connect(a->path, &a->fd, io_deadline(CONNECT_MS));
 	if (r != AW_NOAGENT)

@@ -17,6 +17,7 @@
 #include "awsenv/client.h"
 #include "awsenv/err.h"
 #include "awsenv/msg.h"
+#include "awsenv/sound.h"
 
 /* Exit statuses; awsenv(1) is their specification. */
 enum {
@@ -58,6 +59,7 @@ enum option_bit {
 	OPT_VERSION = 1 << 19,
 	OPT_SERVE = 1 << 20,
 	OPT_FOR = 1 << 21,
+	OPT_PENDING = 1 << 22,
 };
 
 #define OPT_WHO \
@@ -321,6 +323,10 @@ bool login_wanted(const struct options *);
 enum aw_err login_wait(struct talk *, const struct options *, bool always);
 int login_verb(const struct options *, char **argv);
 
+/* pending.c */
+
+int pending_show(const struct options *);
+
 /* screen.c: how a login looks. */
 
 struct screen {
@@ -331,13 +337,10 @@ struct screen {
 	bool plain; /* no escape sequences */
 };
 
-#define CODE_MOST 64 /* characters of a code */
-
 void screen_open(struct screen *);
 /* False: the agent's reply holds something that must not be shown. */
 bool screen_login(
     const struct screen *, const struct login_rep *, struct buf *);
-bool url_is_sound(struct view url);
 
 /* browser.c */
 

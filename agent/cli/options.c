@@ -11,7 +11,7 @@
 enum shape { FLAG, TEXT, SECONDS, DURATION, ABSENT };
 
 struct row {
-	char name[12];
+	char name[13];
 	char letter;
 	uint8_t shape;
 	uint16_t offset;
@@ -45,6 +45,8 @@ static const struct row rows[] = {
 	    "\0do not open a browser"},
 	{"here", 0, FLAG, 0, OPT_HERE,
 	    "\0log in on this host, where root will hold it"},
+	{"show-pending", 0, FLAG, 0, OPT_PENDING,
+	    "\0only show a login that waits already"},
 	{"all", 0, FLAG, 0, OPT_ALL,
 	    "\0all logins"},
 	{"credentials", 0, FLAG, 0, OPT_CREDENTIALS,

@@ -12,7 +12,6 @@
 
 #include "agent/cli/cli.h"
 
-#define URL_MOST 2048
 #define QR_LEAST 21
 #define QR_MOST 177
 #define QUIET 4 /* modules around a QR code that must be light */
@@ -49,56 +48,6 @@ screen_open(struct screen *s)
 	}
 	s->plain = !s->tty || !term || !*term || !strcmp(term, "dumb");
 	s->utf8 = is_utf8();
-}
-
-static bool
-is_graphic(struct view v, uint32_t most)
-{
-	uint32_t i;
-
-	if (v.n == 0 || v.n > most)
-		return false;
-	for (i = 0; i < v.n; i++) {
-		if (v.p[i] <= ' ' || v.p[i] > '~')
-			return false;
-	}
-	return true;
-}
-
-/* Up to the path: a loopback host, a port perhaps, and nothing else. */
-static bool
-is_loopback(const char *s, size_t n)
-{
-	size_t host;
-
-	if (n >= 5 && !memcmp(s, "[::1]", 5))
-		host = 5;
-	else if (n >= 9 && !memcmp(s, "localhost", 9))
-		host = 9;
-	else if (n >= 4 && !memcmp(s, "127.", 4))
-		for (host = 4; host < n && strchr("0123456789.", s[host]);
-		     host++)
-			;
-	else
-		return false;
-	if (host < n && s[host] == ':')
-		for (host++; host < n && s[host] >= '0' && s[host] <= '9';
-		     host++)
-			;
-	return host == n || strchr("/?#", s[host]);
-}
-
-bool
-url_is_sound(struct view url)
-{
-	const char *s = (const char *)url.p;
-
-	if (!is_graphic(url, URL_MOST))
-		return false;
-	if (url.n > 8 && !memcmp(s, "https://", 8))
-		return true;
-	return url.n > 7 && !memcmp(s, "http://", 7) &&
-	    is_loopback(s + 7, url.n - 7);
 }
 
 static bool
@@ -184,7 +133,7 @@ screen_login(const struct screen *s, const struct login_rep *l, struct buf *out)
 	const char *loud = s->plain ? "" : "\033[1;7m";
 	const char *calm = s->plain ? "" : "\033[0m";
 
-	if (!url_is_sound(l->url) || !is_graphic(l->code, CODE_MOST))
+	if (!url_is_sound(l->url) || !code_is_sound(l->code))
 		return false;
 	text_add(out, "awsenv: a login is needed: %s", shown(l->session));
 	if (l->host.n)
