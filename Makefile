@@ -9,7 +9,8 @@
 #   make fuzz            libFuzzer on each target (FUZZ_SECONDS=60)
 #   make cov             the tests once more, with line coverage
 #   make bench           measure, print one table
-#   make install         PREFIX=/usr/local BINDIR LIBEXECDIR MANDIR DESTDIR
+#   make install         PREFIX=/usr/local BINDIR LIBEXECDIR MANDIR PAMDIR
+#                        SYSCONFDIR DESTDIR
 #   make uninstall       take away what install put there
 #   make clean           remove the output folder
 #   make help            this text
@@ -26,7 +27,11 @@ PREFIX     ?= /usr/local
 BINDIR     ?= $(PREFIX)/bin
 LIBEXECDIR ?= $(PREFIX)/libexec/awsenv
 MANDIR     ?= $(PREFIX)/share/man
+SYSCONFDIR ?= /etc
 PKG_CONFIG ?= pkg-config
+# libpam looks for modules in one place only, whatever PREFIX is.
+PAMDIR     ?= $(call once,PAMDIR,$(or $(shell $(PKG_CONFIG) --variable=libdir \
+	pam 2>/dev/null),/usr/lib/$(shell $(CC) -print-multiarch))/security)
 PYTHON     := /usr/bin/python3
 FUZZ_SECONDS ?= 60
 
@@ -100,13 +105,21 @@ else
 $B/awsenv: $B/agent/cli/main.o $B/agent/cli.a $(COMMON)
 endif
 
+# The PAM module is loaded into sshd and the like: of common it takes what it
+# needs, of libraries nothing but libpam, and it exports what libpam calls.
+MODULE := $B/pam_awsenv.so
+$(MODULE): $(patsubst %.c,$B/%.o,$(wildcard pam_module/*.c)) $(COMMON)
+$(MODULE): LDLIBS = -lpam
+$B/pam_module/%.o $B/fuzz/pam_module/%.o: CPPFLAGS += \
+	-DAWSENV_BINDIR='"$(BINDIR)"'
+
 # Programs whose folder is still to come are left out.
 exists   = $(if $(wildcard agent/$2/main.c),$B/$1)
 PROGRAMS := $(call exists,awsenv,cli) $(call exists,awsenv-agent,supervisor) \
 	$(call exists,awsenv-broker,broker) $(call exists,awsenv-profile,profile) \
 	$(call exists,awsenv-fetch,fetch)
 
-all: $(PROGRAMS)
+all: $(PROGRAMS) $(MODULE)
 
 # ---- rules -----------------------------------------------------------------
 
@@ -119,8 +132,8 @@ endef
 archives = -Wl,--start-group $(filter %.a,$^) -Wl,--end-group
 
 # Changed flags rebuild everything, a file that came or went the archives.
-$B/.flags: NOW = $(CC) $(COMPILE) $(MUSL_FLAGS) $(LDFLAGS) $(WRAPPER)
-$B/.files: NOW = $(sort $(wildcard agent/*/*.c tests/*/*.c))
+$B/.flags: NOW = $(CC) $(COMPILE) $(MUSL_FLAGS) $(LDFLAGS) $(WRAPPER) $(BINDIR)
+$B/.files: NOW = $(sort $(wildcard agent/*/*.c pam_module/*.c tests/*/*.c))
 $B/.flags $B/.files: FORCE | $B
 	$(file >$@.new,$(NOW))
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
@@ -139,6 +152,12 @@ $(AGENT) $(HELPERS):
 	$(call run,LD)$(CC) $(CFLAGS) $(LINKSAN) $(RELRO) $(LDFLAGS) -o $@ \
 		$(filter %.o,$^) $(archives) $(LDLIBS)
 
+$(MODULE): pam_module/pam_awsenv.map $B/.files
+	$(call run,LD)$(CC) $(CFLAGS) $(LINKSAN) -shared \
+		-Wl,-z,defs,-z,relro,-z,now,-z,noexecstack \
+		-Wl,--version-script=pam_module/pam_awsenv.map \
+		$(LDFLAGS) -o $@ $(filter %.o,$^) $(archives) $(LDLIBS)
+
 # musl-gcc cannot make a static PIE by itself: -static-pie gives a dynamic
 # file, -static one that is not PIE. So the start files are named here.
 # musl has no kernel headers of its own; the system's come last.
@@ -150,7 +169,8 @@ MUSL_INC  = $(call once,MUSL_INC,-idirafter /usr/include -idirafter \
 # It may weigh 64 kB: no gaps between segments, no tables for unwinding, no
 # zeros put into arrays that are written anyway, and no landing pads, which do
 # nothing in a program whose libc has none.
-MUSL_FLAGS = -DAWSENV_WRAPPER -Os -fPIE -ffunction-sections -fdata-sections \
+SMALLEST   = $(call once,SMALLEST,$(if $(call knows,-Oz),-Oz,-Os))
+MUSL_FLAGS = -DAWSENV_WRAPPER $(SMALLEST) -fPIE -ffunction-sections -fdata-sections \
 	-fno-asynchronous-unwind-tables -fno-unwind-tables -fno-jump-tables \
 	$(if $(filter -fcf-protection,$(HARDEN)),-fcf-protection=none) $(MUSL_INC)
 MUSL_COMPILE = $(filter-out -ftrivial-auto-var-init=zero,$(COMPILE)) $(MUSL_FLAGS)
@@ -259,11 +279,12 @@ endif
 # distribution may lack; what wants it says so. A goal installs its own needs,
 # "make deps" all of them.
 DEPS_BUILD := gcc make pkg-config musl-tools libcurl4-openssl-dev libcjson-dev \
-	libssl-dev libkeyutils-dev libqrencode-dev
+	libssl-dev libkeyutils-dev libqrencode-dev libpam0g-dev
 DEPS_DEMO  := python3 python3-botocore python3-cryptography keyutils
 DEPS_CHECK := libcmocka-dev python3-boto3 python3-pytest procps acl strace \
 	binutils
-DEPS_WANT  := awscli python3-pyfuse3 fuse3 tmux busybox zsh fish
+DEPS_WANT  := awscli python3-pyfuse3 fuse3 tmux busybox zsh fish \
+	openssh-server pamtester
 DEPS_LINT  := clang clang-tidy clang-format libclang-rt-dev|libclang-rt-*-dev \
 	cppcheck shellcheck mandoc git
 deps: NEED = $(DEPS_BUILD) $(DEPS_DEMO) $(if $(filter-out demo,$(MAKECMDGOALS)),\
@@ -277,7 +298,8 @@ deps:
 # the keyring or carries secrets is root's, and 0711.
 STRIP  ?= -s
 OWNER  := $(if $(filter 0,$(shell id -u)),-o root -g root)
-PAGES   = $(wildcard agent/*/*.1 agent/*/*.5 agent/*/*.8)
+PAGES   = $(wildcard agent/*/*.1 agent/*/*.5 agent/*/*.8 pam_module/*.8)
+SNIPPET = examples/profile.d/awsenv.sh
 manual  = $(MANDIR)/man$(subst .,,$(suffix $1))/$(notdir $1)
 
 install: all
@@ -285,6 +307,8 @@ install: all
 	install $(OWNER) $(STRIP) -m 0755 $B/awsenv $(DESTDIR)$(BINDIR)
 	install $(OWNER) $(STRIP) -m 0711 $(AGENT) $(DESTDIR)$(BINDIR)
 	install $(OWNER) $(STRIP) -m 0711 $(HELPERS) $(DESTDIR)$(LIBEXECDIR)
+	install $(OWNER) $(STRIP) -D -m 0644 -t $(DESTDIR)$(PAMDIR) $(MODULE)
+	install $(OWNER) -D -m 0644 -t $(DESTDIR)$(SYSCONFDIR)/profile.d $(SNIPPET)
 	$(foreach p,$(PAGES),install $(OWNER) -D -m 0644 $p \
 		$(DESTDIR)$(call manual,$p) &&) true
 
@@ -292,6 +316,8 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(BINDIR)/,awsenv $(notdir $(AGENT)))
 	rm -f $(addprefix $(DESTDIR)$(LIBEXECDIR)/,$(notdir $(HELPERS)))
 	-rmdir $(DESTDIR)$(LIBEXECDIR)
+	rm -f $(DESTDIR)$(PAMDIR)/$(notdir $(MODULE))
+	rm -f $(DESTDIR)$(SYSCONFDIR)/profile.d/$(notdir $(SNIPPET))
 	rm -f $(foreach p,$(PAGES),$(DESTDIR)$(call manual,$p))
 
 clean:

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: ISC
+# shellcheck shell=sh
+#
+# Shows the AWS login that the login to this machine began, to a person at a
+# terminal: not to scp, not to commands, not while the login is good. Waits 3
+# seconds for AWS at most; Ctrl-C skips it. For /etc/profile.d.
+
+case $- in
+*i*)
+	if [ -t 2 ] && [ -n "${AWSENV_SOCK-}" ] && [ -z "${AWSENV_SHOWN-}" ] &&
+	    command -v awsenv >/dev/null 2>&1; then
+		awsenv login --show-pending --wait 3 || :
+	fi
+	unset AWSENV_SHOWN
+	;;
+esac

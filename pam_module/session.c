@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The session phases. scp, git and ansible pass here as people do, so nothing
+ * waits for AWS: the agent is told that somebody came, and what it knows by
+ * then is shown. Whatever happens, the person logs in.
+ */
+#include "pam_module/pam_awsenv.h"
+
+#include <string.h>
+#include <syslog.h>
+
+#include <security/pam_ext.h>
+
+#include "awsenv/io.h"
+#include "awsenv/own.h"
+
+#define NUDGE_MS 50
+#define SPAWN_MS 950
+#define UNLOCK_MS 200
+#define CLOSE_MS 100
+#define LOGIN_WAIT 3 /* seconds, for login(1): always a person at a terminal */
+
+static struct view
+item(pam_handle_t *pamh, int which)
+{
+	const void *value = NULL;
+
+	if (pam_get_item(pamh, which, &value) != PAM_SUCCESS)
+		value = NULL;
+	return view_str(value);
+}
+
+static struct nudge_req
+request(pam_handle_t *pamh, const struct options *o, enum nudge_what what)
+{
+	return (struct nudge_req){
+	    .what = (uint8_t)what,
+	    .start = (uint8_t)o->login,
+	    .service = item(pamh, PAM_SERVICE),
+	    .tty = item(pamh, PAM_TTY),
+	    .rhost = item(pamh, PAM_RHOST),
+	};
+}
+
+/* To an agent that is there; nobody is told how that went. */
+static void
+hint(pam_handle_t *pamh, const struct options *o, const struct person *who,
+    enum nudge_what what, int ms)
+{
+	struct nudge_req req = request(pamh, o, what);
+	int64_t deadline = io_deadline(ms);
+	struct answer_text a = {0};
+	AUTOCLOSE int fd = -1;
+	struct place p;
+
+	if (o->login != NUDGE_EAGER || !place_find(pamh, who->pw, false, &p))
+		return;
+	if (agent_connect(pamh, who->pw, &p, &fd, deadline) == AW_OK)
+		agent_nudge(fd, &req, &a, deadline);
+	place_leave(&p);
+	buf_free(&a.frame);
+}
+
+static uint32_t
+seconds_to_wait(const struct options *o, const struct person *who, int flags)
+{
+	if (o->quiet || (flags & PAM_SILENT))
+		return 0;
+	if (o->wait != WAIT_UNSET)
+		return o->wait;
+	return strcmp(who->service, "login") == 0 ? LOGIN_WAIT : 0;
+}
+
+static enum aw_err
+reach(pam_handle_t *pamh, const struct options *o, const struct person *who,
+    struct place *p, int *fd)
+{
+	enum aw_err r;
+
+	r = agent_connect(pamh, who->pw, p, fd, io_deadline(NUDGE_MS));
+	if (r != AW_NOAGENT)
+		return r;
+	r = agent_spawn(pamh, who->pw, p, o->agent, io_deadline(SPAWN_MS));
+	if (r != AW_OK)
+		return r;
+	place_enter(who->pw, p);
+	return agent_connect(pamh, who->pw, p, fd, io_deadline(NUDGE_MS));
+}
+
+static void
+greet(pam_handle_t *pamh, const struct options *o, const struct person *who,
+    struct place *p, int flags)
+{
+	struct nudge_req req = request(pamh, o, NUDGE_LOGIN);
+	uint32_t wait = seconds_to_wait(o, who, flags);
+	struct answer_text a = {0};
+	AUTOCLOSE int fd = -1;
+	enum aw_err r;
+
+	r = reach(pamh, o, who, p, &fd);
+	if (r == AW_OK) {
+		req.ms = wait * 1000;
+		r = agent_nudge(
+		    fd, &req, &a, io_deadline((int)req.ms + NUDGE_MS));
+		if (r == AW_PROTO || r == AW_DENIED)
+			pam_syslog(pamh, LOG_WARNING,
+			    "%s is not an awsenv-agent of this version",
+			    p->path);
+	}
+	if (o->debug)
+		pam_syslog(pamh, LOG_DEBUG, "%s: %s, login %u", p->path,
+		    aw_strerror(r), r == AW_OK ? a.rep.state : 0U);
+	if (r == AW_OK && !o->quiet && !(flags & PAM_SILENT))
+		text_show(pamh, who, &a.rep, wait > 0);
+	buf_free(&a.frame);
+}
+
+static void
+set_path(pam_handle_t *pamh, const struct place *p)
+{
+	char setting[sizeof("AWSENV_SOCK=") + CLIENT_PATH];
+
+	str_join(setting, sizeof(setting), "AWSENV_SOCK=", p->path, NULL);
+	if (pam_putenv(pamh, setting) != PAM_SUCCESS)
+		pam_syslog(pamh, LOG_ERR, "AWSENV_SOCK cannot be set");
+}
+
+int
+session_open(pam_handle_t *pamh, const struct options *o, int flags)
+{
+	struct person who;
+	struct place p;
+
+	if (!scope_has(pamh, o, &who))
+		return PAM_IGNORE;
+	if (!place_find(pamh, who.pw, true, &p)) {
+		pam_syslog(pamh, LOG_ERR,
+		    "no directory for the agent's socket: neither "
+		    "/run/user/%lu nor one below /run/awsenv",
+		    (unsigned long)who.pw->pw_uid);
+		return PAM_SUCCESS;
+	}
+	/* Whoever listens there later, the name stays. */
+	set_path(pamh, &p);
+	if (o->login == NUDGE_EAGER)
+		greet(pamh, o, &who, &p, flags);
+	place_leave(&p);
+	return PAM_SUCCESS;
+}
+
+/* A hint: it is missing after kill -9, so the agent counts nothing. */
+int
+session_close(pam_handle_t *pamh, const struct options *o)
+{
+	struct person who;
+
+	if (!scope_has(pamh, o, &who))
+		return PAM_IGNORE;
+	hint(pamh, o, &who, NUDGE_GONE, CLOSE_MS);
+	return PAM_SUCCESS;
+}
+
+void
+session_unlock(pam_handle_t *pamh, const struct options *o)
+{
+	struct person who;
+
+	if (scope_has(pamh, o, &who))
+		hint(pamh, o, &who, NUDGE_UNLOCK, UNLOCK_MS);
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * An agent where no service manager starts one: as the user and nothing else,
+ * in a session of its own, with an environment that is written here. Between
+ * fork and exec only what is safe in a process that may have had threads.
+ */
+#include "pam_module/pam_awsenv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <syslog.h>
+
+#include <security/pam_ext.h>
+
+#include "awsenv/io.h"
+#include "awsenv/own.h"
+
+#define GROUPS_MOST 65536
+#define REPORT_FD 3
+#define STARTER_SECONDS 10 /* one that hangs does not stay for ever */
+#define CLOSE_MOST 65536   /* where there is no close_range(2) */
+
+/* All that the child needs, made before the fork. */
+struct child {
+	const struct passwd *pw;
+	const char *program;
+	char *path;
+	gid_t *groups;
+	int ngroups;
+	int report;
+	char *env[8];
+	int nenv;
+};
+
+static bool
+env_add(struct child *c, const char *name, const char *value)
+{
+	if (asprintf(&c->env[c->nenv], "%s=%s", name, value) < 0) {
+		c->env[c->nenv] = NULL;
+		return false;
+	}
+	c->nenv++;
+	return true;
+}
+
+static bool
+env_build(struct child *c, const struct place *p)
+{
+	const struct passwd *pw = c->pw;
+
+	return env_add(c, "HOME", pw->pw_dir) &&
+	    env_add(c, "USER", pw->pw_name) &&
+	    env_add(c, "LOGNAME", pw->pw_name) &&
+	    env_add(c, "SHELL", *pw->pw_shell ? pw->pw_shell : "/bin/sh") &&
+	    env_add(c, "PATH", "/usr/local/bin:/usr/bin:/bin") &&
+	    env_add(c, "LANG", "C.UTF-8") &&
+	    (!p->runtime[0] || env_add(c, "XDG_RUNTIME_DIR", p->runtime));
+}
+
+static bool
+groups_find(struct child *c)
+{
+	int n = 64;
+
+	for (;;) {
+		free(c->groups);
+		if (!(c->groups = calloc((size_t)n, sizeof(gid_t))))
+			return false;
+		c->ngroups = n;
+		if (getgrouplist(c->pw->pw_name, c->pw->pw_gid, c->groups,
+			&c->ngroups) >= 0)
+			return true;
+		if (c->ngroups <= n || c->ngroups > GROUPS_MOST)
+			return false;
+		n = c->ngroups;
+	}
+}
+
+static void
+child_free(struct child *c)
+{
+	while (c->nenv > 0)
+		free(c->env[--c->nenv]);
+	free(c->groups);
+	free(c->path);
+}
+
+/* ---- in the child */
+
+/* For good: root must not come back. In su the real user is the caller. */
+static bool
+become(const struct child *c)
+{
+	uid_t uid = c->pw->pw_uid, r, e, s;
+	gid_t gid = c->pw->pw_gid;
+
+	if (geteuid() == 0) {
+		if (setgroups((size_t)c->ngroups, c->groups) != 0)
+			return false;
+		if (setresgid(gid, gid, gid) != 0 ||
+		    setresuid(uid, uid, uid) != 0)
+			return false;
+	}
+	if (getresuid(&r, &e, &s) != 0 || r != uid || e != uid || s != uid)
+		return false;
+	return uid == 0 || setresuid(-1U, 0, -1U) != 0;
+}
+
+/* Dispositions pass through exec: sshd ignores SIGPIPE, others more. */
+static void
+signals_reset(void)
+{
+	struct sigaction dfl = {.sa_handler = SIG_DFL};
+	sigset_t none;
+	int i;
+
+	for (i = 1; i < NSIG; i++)
+		sigaction(i, &dfl, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* What is left of the host's descriptors would keep its client waiting. */
+static bool
+descriptors_reset(int report)
+{
+	int null = open("/dev/null", O_RDWR), fd;
+
+	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 ||
+	    dup2(null, 2) < 0)
+		return false;
+	if (report != REPORT_FD && dup2(report, REPORT_FD) < 0)
+		return false;
+	if (fcntl(REPORT_FD, F_SETFD, FD_CLOEXEC) != 0)
+		return false;
+	if (syscall(SYS_close_range, REPORT_FD + 1, ~0U, 0) != 0) {
+		for (fd = REPORT_FD + 1; fd < CLOSE_MOST; fd++)
+			close(fd);
+	}
+	return true;
+}
+
+/* It goes to the background by itself, and then its first process ends well:
+ * the socket is there. One byte tells how that went. */
+static void
+run(const struct child *c)
+{
+	char argv0[] = "awsenv-agent", flag[] = "-a";
+	char *argv[] = {argv0, c->path ? flag : NULL, c->path, NULL};
+	int status = 0;
+	uint8_t told;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		alarm(STARTER_SECONDS); /* passes exec, not fork */
+		execve(c->program, argv, c->env);
+		_exit(127);
+	}
+	if (pid < 0)
+		_exit(1);
+	while (waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR)
+			_exit(1);
+	}
+	told = WIFEXITED(status) ? (uint8_t)WEXITSTATUS(status) : 128;
+	if (write(REPORT_FD, &told, 1) != 1)
+		_exit(1);
+	_exit(0);
+}
+
+static void
+child(const struct child *c)
+{
+	pid_t pid;
+
+	if (setsid() < 0 || (pid = fork()) < 0)
+		_exit(1);
+	if (pid > 0)
+		_exit(0);
+	signals_reset();
+	if (!become(c) || chdir("/") != 0 || !descriptors_reset(c->report))
+		_exit(1);
+	umask(077);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	run(c);
+}
+
+/* ---- in the host */
+
+/* With SIGCHLD ignored the child would be gone before it is waited for; a
+ * handler of the host's must not see it. */
+static pid_t
+fork_twice(const struct child *c)
+{
+	struct sigaction dfl = {.sa_handler = SIG_DFL}, old;
+	int status;
+	pid_t pid;
+
+	if (sigaction(SIGCHLD, &dfl, &old) != 0)
+		return -1;
+	pid = fork();
+	if (pid == 0)
+		child(c);
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	sigaction(SIGCHLD, &old, NULL);
+	return pid;
+}
+
+static enum aw_err
+report_read(pam_handle_t *pamh, const char *program, int fd, int64_t deadline)
+{
+	uint8_t told;
+	enum aw_err r = io_read(fd, &told, 1, deadline);
+
+	if (r == AW_OK && told == 0)
+		return AW_OK;
+	if (r == AW_TIMEOUT)
+		pam_syslog(pamh, LOG_ERR, "%s does not get ready", program);
+	else if (r == AW_OK && told == 127)
+		pam_syslog(pamh, LOG_ERR, "%s cannot be run", program);
+	else if (r == AW_OK)
+		pam_syslog(pamh, LOG_ERR, "%s ended with status %u", program,
+		    (unsigned)told);
+	else
+		pam_syslog(pamh, LOG_ERR, "%s cannot be started", program);
+	return r == AW_TIMEOUT ? r : AW_NOAGENT;
+}
+
+enum aw_err
+agent_spawn(pam_handle_t *pamh, const struct passwd *pw, const struct place *p,
+    const char *program, int64_t deadline)
+{
+	struct child c = {.pw = pw, .program = program};
+	AUTOCLOSE int ours = -1, theirs = -1;
+	enum aw_err r = AW_NOMEM;
+	int fds[2];
+
+	if (geteuid() != 0 && geteuid() != pw->pw_uid)
+		return AW_DENIED; /* nor could it be become */
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0) {
+		pam_syslog(pamh, LOG_ERR, "pipe: %s", strerror(errno));
+		return AW_SYSTEM;
+	}
+	ours = fds[0];
+	theirs = c.report = fds[1];
+	if (!p->runtime[0])
+		c.path = strdup(p->path);
+	if (groups_find(&c) && env_build(&c, p) && (p->runtime[0] || c.path)) {
+		pid_t pid = fork_twice(&c);
+
+		close(STEAL_FD(theirs));
+		if (pid < 0)
+			pam_syslog(pamh, LOG_ERR, "fork: %s", strerror(errno));
+		r = pid < 0 ? AW_SYSTEM
+			    : report_read(pamh, program, ours, deadline);
+	}
+	child_free(&c);
+	return r;
+}

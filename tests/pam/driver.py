@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: ISC
+"""A PAM application: reads one JSON object, calls libpam, writes another.
+
+In: confdir, service, user, items {name: value}, putenv [NAME=value], uids
+[real, effective, saved], conv (see below), calls [[name, flags], ...].
+Out: calls [[code, seconds], ...], messages [[style, text], ...], env {}.
+
+conv: "answer" gives "x" to every prompt, "null" gives success and no answer,
+"error" refuses everything, "none" is an application without a conversation.
+"""
+import ctypes
+import json
+import os
+import sys
+import time
+
+ITEMS = {"tty": 3, "rhost": 4, "ruser": 8}
+CALLS = {"auth": "pam_authenticate", "acct": "pam_acct_mgmt",
+         "setcred": "pam_setcred", "open": "pam_open_session",
+         "close": "pam_close_session", "chauthtok": "pam_chauthtok"}
+
+
+class Message(ctypes.Structure):
+    _fields_ = [("style", ctypes.c_int), ("text", ctypes.c_char_p)]
+
+
+class Response(ctypes.Structure):
+    _fields_ = [("text", ctypes.c_void_p), ("code", ctypes.c_int)]
+
+
+CONV = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.c_int, ctypes.POINTER(ctypes.POINTER(Message)),
+    ctypes.POINTER(ctypes.POINTER(Response)), ctypes.c_void_p)
+
+
+class Conversation(ctypes.Structure):
+    _fields_ = [("fn", CONV), ("data", ctypes.c_void_p)]
+
+
+def main():
+    order = json.load(sys.stdin)
+    # Unloading would take the names from a leak's stack.
+    if order.get("keep"):
+        ctypes.CDLL(order["keep"], mode=os.RTLD_NOW | 0x1000)
+    pam = ctypes.CDLL("libpam.so.0")
+    libc = ctypes.CDLL(None)
+    libc.calloc.restype = ctypes.c_void_p
+    libc.strdup.restype = ctypes.c_void_p
+    pam.pam_getenvlist.restype = ctypes.POINTER(ctypes.c_char_p)
+    messages, how = [], order.get("conv", "answer")
+
+    def talk(n, given, answers, _):
+        assert n == 1, "more than one message at once"
+        style, text = given[0].contents.style, given[0].contents.text
+        messages.append([style, text.decode("latin-1")])
+        if how == "error":
+            return 19
+        if how == "null":
+            answers[0] = ctypes.POINTER(Response)()
+            return 0
+        memory = libc.calloc(1, ctypes.sizeof(Response))
+        answers[0] = ctypes.cast(memory, ctypes.POINTER(Response))
+        if style in (1, 2):
+            answers[0][0].text = libc.strdup(b"x")
+        return 0
+
+    conv = Conversation(CONV() if how == "none" else CONV(talk), None)
+    handle = ctypes.c_void_p()
+    code = pam.pam_start_confdir(
+        order["service"].encode(), order["user"].encode(), ctypes.byref(conv),
+        order["confdir"].encode(), ctypes.byref(handle))
+    assert code == 0, code
+    for name, value in order.get("items", {}).items():
+        pam.pam_set_item(handle, ITEMS[name], ctypes.c_char_p(
+            value.encode("latin-1")))
+    for setting in order.get("putenv", []):
+        assert pam.pam_putenv(handle, setting.encode()) == 0
+    if order.get("uids"):
+        os.setresuid(*order["uids"])
+    results = []
+    for name, flags in order["calls"]:
+        if name == "sleep":
+            time.sleep(flags)
+            continue
+        begun = time.monotonic()
+        code = getattr(pam, CALLS[name])(handle, flags)
+        results.append([code, time.monotonic() - begun])
+    env, i = {}, 0
+    listed = pam.pam_getenvlist(handle)
+    while listed[i]:
+        name, _, value = listed[i].decode().partition("=")
+        env[name] = value
+        i += 1
+    pam.pam_end(handle, order.get("end", 0))
+    json.dump({"calls": results, "messages": messages, "env": env}, sys.stdout)
+
+
+main()
