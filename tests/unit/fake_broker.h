@@ -186,6 +186,7 @@ store_usage(struct store_usage *use)
 
 static int fake_spawner = -1; /* our ends */
 static int fake_supervisor = -1;
+static uint8_t fake_tag[LINK_TAG]; /* of the program that came last */
 
 /* Once in each process. */
 static UNUSED void
@@ -217,6 +218,7 @@ fake_spawn(enum link_program program)
 	if (link_recv(fake_spawner, &l) != AW_OK)
 		return -1;
 	assert(l.type == LINK_SPAWN && l.program == program);
+	memcpy(fake_tag, l.tag, LINK_TAG);
 	assert(link_pair(fd) == 0);
 	l.type = LINK_SPAWNED;
 	l.pid = pid++;
@@ -434,27 +436,32 @@ fake_reply(
 	return true;
 }
 
-/* Between tests: nothing is left but the process. */
+/* Between tests: nothing is left but the process. A table that waits for its
+ * reader sees it die until it gives up. */
 static UNUSED void
 fake_reset(void)
 {
 	struct link l;
-	int i, fd;
+	int i, fd[2];
 
+	login_forget(fake_login_id());
 	job_abandon_all(~(1u << JOB_READ));
-	/* A table waits for its reader: that one dies until it is given up. */
-	do {
-		pass(1);
-		pass(1);
-		fd = fake_spawn(PROGRAM_PROFILE);
-		close(fd);
-	} while (fd >= 0);
 	for (i = 0; i < FAKE_KEYS; i++)
 		buf_free(&fake_keys[i].bytes);
+	for (i = 0; i < 10; i++) {
+		while (link_recv(fake_spawner, &l) == AW_OK) {
+			assert(link_pair(fd) == 0);
+			close(fd[1]);
+			l.type = LINK_SPAWNED;
+			l.nfds = 1;
+			l.fds[0] = fd[0];
+			link_send(fake_spawner, &l);
+			close(fd[0]);
+		}
+		pass(1);
+	}
 	fake_store_error = AW_OK;
-	login_forget(fake_login_id());
 	table_forget_all();
-	settle();
 	while (link_recv(fake_supervisor, &l) == AW_OK)
 		continue;
 }
