@@ -39,9 +39,10 @@ name_sessions(struct talk *t, const struct step *first,
 	return r;
 }
 
-/* Each step with the credentials of the one before; *sealed is both. */
+/* Each step with the credentials of the one before; *sealed is both, *arn the
+ * role of the last. */
 static enum aw_err
-climb(struct talk *t, struct buf *sealed)
+climb(struct talk *t, struct buf *sealed, struct view *arn)
 {
 	AUTOBUF struct buf above = {0};
 	struct identity who = {0};
@@ -61,8 +62,23 @@ climb(struct talk *t, struct buf *sealed)
 			return r;
 		buf_reset(sealed);
 		buf_put(sealed, above.data, above.len);
+		*arn = step.role_arn;
 	}
 	return chain.n ? AW_PROTO : AW_OK;
+}
+
+/* arn:PARTITION:iam::ACCOUNT:role/NAME, as the profile's reader checked it */
+static struct view
+arn_account(struct view arn)
+{
+	struct view v = arn;
+	uint8_t c;
+	int colons = 0;
+
+	while (colons < 4 && view_u8(&v, &c))
+		colons += c == ':';
+	v.n = v.n < ACCOUNT_SIZE - 1 ? v.n : ACCOUNT_SIZE - 1;
+	return v;
 }
 
 enum aw_err
@@ -71,6 +87,7 @@ role_fetch(struct talk *t)
 	AUTOBUF struct buf sealed = {0};
 	char account[ACCOUNT_SIZE];
 	struct answer a = {.last = true};
+	struct view arn = {0};
 	struct creds creds;
 	struct tok tok;
 	enum aw_err r;
@@ -81,14 +98,15 @@ role_fetch(struct talk *t)
 		 t, tok.access_token, t->fetch.account, account)) != AW_OK ||
 	    (r = portal_creds(t, tok.access_token, account, t->fetch.role,
 		 &sealed)) != AW_OK ||
-	    (r = climb(t, &sealed)) != AW_OK)
+	    (r = climb(t, &sealed, &arn)) != AW_OK)
 		return r;
 	if (!msg_decode(MSG_CREDS, view_of(&sealed), &creds))
 		return AW_PROTO;
 	a.creds = view_of(&sealed);
 	a.creds_expires = creds.expires;
 	a.access_key = creds.access_key;
-	a.account = view_str(account);
+	a.arn = arn;
+	a.account = arn.n ? arn_account(arn) : view_str(account);
 	return talk_answer(t, &a);
 }
 

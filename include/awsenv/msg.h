@@ -460,8 +460,8 @@ struct answer {
 	struct view creds;
 	uint64_t creds_expires;
 	struct view access_key;
-	struct view account; /* 12 digits: what a name stood for */
-	/* an identity */
+	struct view account; /* 12 digits: whose credentials these are */
+	/* an identity; with creds, the role that a chain ends in */
 	struct view arn;
 	struct view user_id;
 	struct view person;

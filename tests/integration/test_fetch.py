@@ -363,6 +363,17 @@ def test_a_chain_is_climbed_in_the_name_of_the_person(fetch, login, account):
     assert who.arn.endswith(b":assumed-role/Deploy/" + ANN.encode())
 
 
+def test_credentials_of_a_chain_are_of_the_account_it_ends_in(sim, fetch, login,
+                                                             account):
+    other = sim.info["accounts"][1]["id"]
+    token = login()[1].tok
+    answer = fetch.role(token, account, "ReadOnly",
+                        chain=[deploy(account), deploy(other)])
+    assert answer.account == other.encode() != account.encode()
+    assert answer.arn.decode() == deploy(other)["role_arn"]
+    assert not fetch.role(token, account, "ReadOnly").arn
+
+
 def test_a_role_that_trusts_nobody_is_named(fetch, login, account):
     token = login()[1].tok
     answer = fetch.role(token, account, "ReadOnly",
