@@ -707,6 +707,8 @@ login_forget(struct view id)
 	if (l) {
 		loop_cancel(&l->step);
 		loop_cancel(&l->refresh);
+		loop_cancel(&l->watch);
+		l->watched = false;
 		forget_offer(l);
 		change(l, LOGIN_NONE);
 	}
