@@ -278,8 +278,8 @@ endif
 # Debian 12 and 13, Ubuntu 22.04 and 24.04. Behind "--" stands what such a
 # distribution may lack; what wants it says so. A goal installs its own needs,
 # "make deps" all of them.
-DEPS_BUILD := gcc libc6-dev make pkg-config musl-tools libcurl4-openssl-dev libcjson-dev \
-	libssl-dev libkeyutils-dev libqrencode-dev libpam0g-dev
+DEPS_BUILD := gcc libc6-dev make pkg-config musl-tools libcurl4-openssl-dev \
+	libcjson-dev libssl-dev libkeyutils-dev libqrencode-dev libpam0g-dev
 DEPS_DEMO  := python3 python3-botocore python3-cryptography keyutils
 DEPS_CHECK := libcmocka-dev python3-boto3 python3-pytest procps acl strace \
 	binutils
