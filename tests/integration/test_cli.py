@@ -2,6 +2,7 @@
 """The wrapper against an agent that says what each test tells it to."""
 import json
 import os
+import pathlib
 import re
 import resource
 import shutil
@@ -158,6 +159,11 @@ def test_a_command_that_cannot_be_run_gives_126_or_127(agent, tmp_path):
     assert run(agent, "").returncode == 127
     path = f"{folder}:/nowhere"
     assert run(agent, "tool", env={"PATH": path}).returncode == 126
+    assert run(agent, "x" * 5000).returncode == 127
+    # Without PATH there is a usual one.
+    env = agent.env()
+    del env["PATH"]
+    assert subprocess.run([AWSENV, "true"], env=env, timeout=30).returncode == 0
     # A later place in PATH is tried still.
     (folder / "true").write_text("")
     path = f"{folder}:/usr/bin:/bin"
@@ -352,6 +358,32 @@ def test_a_frame_that_claims_to_be_huge_is_not_waited_for(agent):
     assert run(agent, "true", timeout=10).returncode == 125
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")
+def test_somebody_elses_socket_is_not_spoken_to(agent, tmp_path):
+    path = str(tmp_path / "theirs")
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        os.setgroups([])
+        s = socket.socket(socket.AF_UNIX)
+        s.bind(path)
+        os.setresuid(61999, 61999, 61999)
+        s.listen(5)
+        theirs.send(b"x")
+        ours.close()
+        s.accept()[0].recv(1)
+        os._exit(0)
+    try:
+        assert ours.recv(1) == b"x"
+        done = run(agent, "true", env={"AWSENV_SOCK": path})
+        assert done.returncode == 125
+        assert "not of an agent of yours" in done.stderr
+        assert agent.requests == []
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
 def test_without_an_agent_the_variable_that_names_it_is_told(agent, tmp_path):
     env = {"AWSENV_SOCK": str(tmp_path / "none")}
     done = run(agent, "true", env=env)
@@ -428,6 +460,15 @@ def test_an_agent_that_fails_to_start_is_reported(tmp_path):
                           capture_output=True, timeout=30)
     assert done.returncode == 125
     assert "no room" in done.stderr and "did not start" in done.stderr
+
+
+def test_a_missing_agent_program_is_reported(tmp_path):
+    program, env = starter(tmp_path, "")
+    os.unlink(pathlib.Path(program).parent / "awsenv-agent")
+    done = subprocess.run([program, "agent", "start"], env=env, text=True,
+                          capture_output=True, timeout=30)
+    assert done.returncode == 7
+    assert "cannot start awsenv-agent: no such file" in done.stderr
 
 
 def test_in_an_ssh_session_nothing_is_started_unasked(tmp_path):

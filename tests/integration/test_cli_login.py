@@ -16,7 +16,6 @@ from terminal import Terminal
 
 AWSENV = str(BUILD / "awsenv")
 NEEDED = {"error": wire.AW_LOGIN}
-pytestmark = pytest.mark.quick
 
 
 @pytest.fixture
