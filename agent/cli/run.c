@@ -68,6 +68,9 @@ exec_in(const char *dir, size_t n, char *const *argv, char *const *env)
 		return true;
 	}
 	exec_file(path, argv, env);
+	/* A folder that may not be searched says nothing of the command. */
+	if (errno == EACCES)
+		errno = access(path, F_OK) == 0 ? EACCES : ENOENT;
 	return errno == ENOENT || errno == ENOTDIR || errno == EACCES ||
 	    errno == ENAMETOOLONG || errno == ELOOP || errno == EIO ||
 	    errno == ESTALE;

@@ -164,6 +164,11 @@ def test_a_command_that_cannot_be_run_gives_126_or_127(agent, tmp_path):
     env = agent.env()
     del env["PATH"]
     assert subprocess.run([AWSENV, "true"], env=env, timeout=30).returncode == 0
+    if os.geteuid() != 0:
+        closed = tmp_path / "closed"
+        closed.mkdir(mode=0)
+        path = f"{closed}:/usr/bin:/bin"
+        assert run(agent, "nothing", env={"PATH": path}).returncode == 127
     # A later place in PATH is tried still.
     (folder / "true").write_text("")
     path = f"{folder}:/usr/bin:/bin"
