@@ -94,7 +94,8 @@ void session_unlock(pam_handle_t *, const struct options *);
 
 /* text.c: what a person is shown. */
 
-void text_show(pam_handle_t *, const struct person *, const struct login_rep *,
+/* False: there is nothing to show, or nothing that may be; or nobody sees it. */
+bool text_show(pam_handle_t *, const struct person *, const struct login_rep *,
     bool whole);
 
 #endif

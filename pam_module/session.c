@@ -110,8 +110,10 @@ greet(pam_handle_t *pamh, const struct options *o, const struct person *who,
 	if (o->debug)
 		pam_syslog(pamh, LOG_DEBUG, "%s: %s, login %u", p->path,
 		    aw_strerror(r), r == AW_OK ? a.rep.state : 0U);
-	if (r == AW_OK && !o->quiet && !(flags & PAM_SILENT))
-		text_show(pamh, who, &a.rep, wait > 0);
+	/* A shell's profile need not show again what stands above it. */
+	if (r == AW_OK && !o->quiet && !(flags & PAM_SILENT) &&
+	    text_show(pamh, who, &a.rep, wait > 0) && wait > 0)
+		pam_putenv(pamh, "AWSENV_SHOWN=1");
 	buf_free(&a.frame);
 }
 

@@ -45,31 +45,34 @@ minutes_left(uint64_t until)
 	    : 0;
 }
 
-void
+bool
 text_show(pam_handle_t *pamh, const struct person *who,
     const struct login_rep *l, bool whole)
 {
+	struct name user = printable(view_str(who->pw->pw_name));
 	struct name session = printable(l->session);
 	struct name notice = printable(l->notice), host = printable(l->host);
 	unsigned int minutes = minutes_left(l->until);
+	int rc;
 
 	if (l->error != AW_OK || l->state != LOGIN_PENDING ||
 	    !url_is_sound(l->url) || !code_is_sound(l->code))
-		return;
-	if (!whole) {
-		pam_info(pamh,
+		return false;
+	if (whole)
+		rc = pam_info(pamh,
+		    "awsenv: AWS login of %s on %s: %s\n%s%s%s"
+		    "\n  Open this page in a browser, on any machine:\n\n"
+		    "%.*s\n\n"
+		    "  and allow it only if it shows this code:  %.*s\n"
+		    "\n  Valid for %u minutes. Later: awsenv login\n",
+		    user.text, host.text, session.text,
+		    notice.text[0] ? "\n  *** " : "", notice.text,
+		    notice.text[0] ? " ***\n" : "", VIEW_ARG(l->url),
+		    VIEW_ARG(l->code), minutes);
+	else
+		rc = pam_info(pamh,
 		    "awsenv: an AWS login waits for approval (code %.*s, %u "
 		    "minutes): awsenv login shows its page",
 		    VIEW_ARG(l->code), minutes);
-		return;
-	}
-	pam_info(pamh,
-	    "awsenv: AWS login of %s on %s: %s\n%s%s%s"
-	    "\n  Open this page in a browser, on any machine:\n\n%.*s\n\n"
-	    "  and allow it only if it shows this code:  %.*s\n"
-	    "\n  Valid for %u minutes. Later: awsenv login\n",
-	    printable(view_str(who->pw->pw_name)).text, host.text, session.text,
-	    notice.text[0] ? "\n  *** " : "", notice.text,
-	    notice.text[0] ? " ***\n" : "", VIEW_ARG(l->url), VIEW_ARG(l->code),
-	    minutes);
+	return rc == PAM_SUCCESS;
 }

@@ -11,6 +11,7 @@ conv: "answer" gives "x" to every prompt, "null" gives success and no answer,
 import ctypes
 import json
 import os
+import signal
 import sys
 import time
 
@@ -75,6 +76,13 @@ def main():
             value.encode("latin-1")))
     for setting in order.get("putenv", []):
         assert pam.pam_putenv(handle, setting.encode()) == 0
+    if order.get("keepfd"):
+        fd = os.open(order["confdir"] + "/kept-by-the-host",
+                     os.O_CREAT | os.O_RDWR, 0o600)
+        os.set_inheritable(fd, True)
+    if order.get("sigchld"):
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN if
+                      order["sigchld"] == "ignore" else lambda *_: None)
     if order.get("uids"):
         os.setresuid(*order["uids"])
     results = []
