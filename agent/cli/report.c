@@ -134,8 +134,8 @@ keys(const struct status *s, struct buf *out)
 	struct key_item k;
 
 	text_add(out,
-	    "\nkeys of ring %u (keyctl describe SERIAL; read is "
-	    "refused)\n",
+	    "\nkeys of ring %u (keyctl read SERIAL is refused, to "
+	    "root too)\n",
 	    s->rep.ring);
 	if (items.n)
 		text_add(out, "  %10s %-4s %6s %11s  %s\n", "serial", "kind",
