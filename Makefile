@@ -113,13 +113,7 @@ $(MODULE): LDLIBS = -lpam
 $B/pam_module/%.o $B/fuzz/pam_module/%.o: CPPFLAGS += \
 	-DAWSENV_BINDIR='"$(BINDIR)"'
 
-# Programs whose folder is still to come are left out.
-exists   = $(if $(wildcard agent/$2/main.c),$B/$1)
-PROGRAMS := $(call exists,awsenv,cli) $(call exists,awsenv-agent,supervisor) \
-	$(call exists,awsenv-broker,broker) $(call exists,awsenv-profile,profile) \
-	$(call exists,awsenv-fetch,fetch)
-
-all: $(PROGRAMS) $(MODULE)
+all: $B/awsenv $(AGENT) $(HELPERS) $(MODULE)
 
 # ---- rules -----------------------------------------------------------------
 
