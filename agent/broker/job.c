@@ -284,6 +284,19 @@ died(struct job *job)
 	finish(job, true);
 }
 
+/*
+ * A program that exits with something of ours unread resets the link: that is
+ * said once, before what it sent, which is still there behind it.
+ */
+static enum aw_err
+peek(struct job *job, struct buf *packet, enum msg_kind *kind,
+    struct view *body)
+{
+	enum aw_err r = link_peek_msg(job->fd, packet, kind, body);
+
+	return r == AW_GONE ? link_peek_msg(job->fd, packet, kind, body) : r;
+}
+
 static void
 on_packet(uint32_t events, void *arg)
 {
@@ -296,7 +309,7 @@ on_packet(uint32_t events, void *arg)
 
 	(void)events;
 	for (i = 0; i < PACKETS_AT_ONCE; i++) {
-		r = link_peek_msg(job->fd, &packet, &kind, &body);
+		r = peek(job, &packet, &kind, &body);
 		if (r == AW_BUSY)
 			return;
 		if (r == AW_GONE) {

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: ISC */
+#include "tests/unit/fake_broker.h"
+
+#include <stdio.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+static const uint8_t other_login[LOGIN_ID] = "login of the session named dev!";
+
+static int
+setup(void **state)
+{
+	(void)state;
+	fake_begin();
+	fake_reset();
+	return 0;
+}
+
+static struct ask
+asking(const char *config, uint64_t mtime)
+{
+	return (struct ask){
+	    .config = view_str(config),
+	    .stamp = fake_stamp(mtime),
+	};
+}
+
+static struct table *
+read_names(const char *config, const char *const *names)
+{
+	struct ask ask = asking(config, 1);
+	struct table *t = table_for(&ask);
+
+	assert_non_null(t);
+	assert_non_null(table_read(t, &ask));
+	assert_true(fake_profiles(1, names));
+	return t;
+}
+
+static void
+a_profile_is_found_by_its_whole_name(void **state)
+{
+	static const char *const names[] = {
+	    "default", "marketing", "marketing-dev", "m", NULL};
+	struct table *t = read_names("/a", names);
+	struct profile p;
+	int i;
+
+	(void)state;
+	for (i = 0; names[i]; i++) {
+		assert_true(table_profile(t, view_str(names[i]), &p));
+		assert_true(view_is(p.name, names[i]));
+	}
+	assert_false(table_profile(t, view_str("market"), &p));
+	assert_false(table_profile(t, view_str("Marketing"), &p));
+	assert_false(table_profile(t, view_str(""), &p));
+}
+
+static void
+ten_thousand_profiles_are_found(void **state)
+{
+	enum { N = 10000 };
+	static char text[N][16];
+	static const char *names[N + 1];
+	struct ask ask = asking("/many", 1);
+	struct table *t = table_for(&ask);
+	struct profile p;
+	struct view v;
+	int fd, i;
+
+	(void)state;
+	/* They come in many packets, which the reader has to wait with. */
+	table_read(t, &ask);
+	fd = fake_spawn(PROGRAM_PROFILE);
+	assert_true(fd >= 0);
+	for (i = 0; i < N; i++) {
+		snprintf(text[i], sizeof(text[i]), "profile-%05d", i);
+		names[i] = text[i];
+	}
+	{
+		AUTOBUF struct buf facts = {0};
+		struct session s = {
+		    .name = view_str("corp"), .login = fake_login_id()};
+		struct profile row = {.account = view_str("1")};
+		struct table_end end = {fake_stamp(1), N, 1};
+
+		fake_facts(&facts);
+		s.facts = view_of(&facts);
+		assert_int_equal(link_send_msg(fd, MSG_SESSION, &s), AW_OK);
+		for (i = 0; i < N; i++) {
+			row.name = view_str(names[i]);
+			while (link_send_msg(fd, MSG_PROFILE, &row) == AW_BUSY)
+				loop_once();
+		}
+		while (link_send_msg(fd, MSG_TABLE_END, &end) == AW_BUSY)
+			loop_once();
+	}
+	close(fd);
+	settle();
+	assert_string_equal(t->text, "");
+	for (i = 0; i < N; i++) {
+		v = view_str(names[i]);
+		assert_true(table_profile(t, v, &p));
+	}
+	assert_false(table_profile(t, view_str("profile-10000"), &p));
+}
+
+static void
+near_names_are_the_nearest_three(void **state)
+{
+	static const char *const names[] = {"default", "marketing",
+	    "marketing-dev", "markting", "platform", "sandbox", NULL};
+	struct table *t = read_names("/a", names);
+	char *near;
+
+	(void)state;
+	near = table_near(t, view_str("marketting"));
+	assert_string_equal(near, "marketing, markting");
+	free(near);
+	near = table_near(t, view_str("MARKETING-DEV"));
+	assert_string_equal(near, "marketing-dev, marketing, markting");
+	free(near);
+	near = table_near(t, view_str("sand"));
+	assert_string_equal(near, "sandbox");
+	free(near);
+	assert_null(table_near(t, view_str("quite-another")));
+}
+
+static void
+a_stamp_tells_whether_to_read_again(void **state)
+{
+	static const char *const names[] = {"default", NULL};
+	struct table *t = read_names("/a", names);
+	struct stamp seen = fake_stamp(1);
+
+	(void)state;
+	assert_true(table_current(t, &seen));
+	seen.size++;
+	assert_false(table_current(t, &seen));
+	seen.mtime = STAMP_UNKNOWN;
+	assert_true(table_current(t, &seen));
+	assert_false(table_old(t));
+	pass(301);
+	assert_true(table_old(t));
+}
+
+static void
+a_client_that_sees_another_file_costs_one_reading(void **state)
+{
+	static const char *const names[] = {"default", NULL};
+	struct ask ask = asking("/elsewhere", 99);
+	struct table *t = table_for(&ask);
+
+	(void)state;
+	table_read(t, &ask);
+	fake_profiles(1, names); /* the agent sees mtime 1 */
+	assert_true(table_current(t, &ask.stamp));
+}
+
+static void
+the_last_good_table_outlives_a_reader_that_fails(void **state)
+{
+	static const char *const names[] = {"default", NULL};
+	struct table *t = read_names("/a", names);
+	struct ask ask = asking("/a", 2);
+	struct table_end end = {fake_stamp(2), 7, 0};
+	struct profile p;
+	int fd;
+
+	(void)state;
+	table_read(t, &ask);
+	fd = fake_spawn(PROGRAM_PROFILE);
+	link_send_msg(fd, MSG_TABLE_END, &end); /* seven are missing */
+	settle();
+	assert_int_equal(t->error, AW_CONFIG);
+	assert_true(table_profile(t, view_str("default"), &p));
+	close(fd);
+}
+
+static void
+four_tables_are_kept_and_the_unused_one_goes(void **state)
+{
+	static const char *const names[] = {"default", NULL};
+	static const char *const files[] = {"/1", "/2", "/3", "/4"};
+	struct ask ask;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 4; i++)
+		read_names(files[i], names);
+	ask = asking("/1", 1);
+	assert_non_null(table_for(&ask)->now); /* used again */
+	read_names("/5", names);
+	assert_non_null(table_for(&ask)->now);
+	ask = asking("/2", 1);
+	assert_null(table_for(&ask)->now);
+}
+
+static void
+another_environment_is_another_table(void **state)
+{
+	static const char *const names[] = {"default", NULL};
+	struct table *t = read_names("/a", names);
+	struct ask ask = asking("/a", 1);
+
+	(void)state;
+	assert_ptr_equal(table_for(&ask), t);
+	ask.env = (struct view){(const uint8_t *)"AWS_REGION=x", 13};
+	assert_ptr_not_equal(table_for(&ask), t);
+}
+
+/* ---- target.c */
+
+/* Sessions corp (as a profile has it, and bare) and dev. */
+static struct table *
+two_sessions(void)
+{
+	AUTOBUF struct buf facts = {0}, keep = {0};
+	struct ask ask = asking("/two", 1);
+	struct table *t = table_for(&ask);
+	struct session s = {.name = view_str("corp")};
+	struct profile p = {
+	    .account = view_str("123456789012"),
+	    .role = view_str("Dev"),
+	    .region = view_str("eu-west-1"),
+	    .sts = view_str("https://sts"),
+	};
+	struct table_end end = {fake_stamp(1), 2, 3};
+	int fd;
+
+	table_read(t, &ask);
+	fd = fake_spawn(PROGRAM_PROFILE);
+	fake_facts(&facts);
+	s.facts = view_of(&facts);
+	s.login = (struct view){other_login, LOGIN_ID};
+	s.bare = 1;
+	link_send_msg(fd, MSG_SESSION, &s);
+	s.bare = 0;
+	s.index = 1;
+	s.login = fake_login_id();
+	link_send_msg(fd, MSG_SESSION, &s);
+	s.index = 2;
+	s.name = view_str("dev");
+	s.login = (struct view){other_login, LOGIN_ID};
+	link_send_msg(fd, MSG_SESSION, &s);
+	p.name = view_str("marketing");
+	p.session = 1;
+	link_send_msg(fd, MSG_PROFILE, &p);
+	p.name = view_str("broken");
+	p.error = AW_CONFIG;
+	p.text = view_str("/two:7: sso_region is missing");
+	link_send_msg(fd, MSG_PROFILE, &p);
+	link_send_msg(fd, MSG_TABLE_END, &end);
+	settle();
+	close(fd);
+	return t;
+}
+
+static enum aw_err
+find(struct ask ask, bool login, struct target *t, const char *text)
+{
+	char *said = NULL;
+	enum aw_err r;
+
+	*t = (struct target){0};
+	r = target_find(two_sessions(), &ask, login, t, &said);
+	buf_free(&t->id);
+	assert_string_equal(said ? said : "", text);
+	free(said);
+	return r;
+}
+
+static void
+a_profile_names_account_and_role(void **state)
+{
+	struct ask ask = {.profile = view_str("marketing")};
+	struct target t;
+
+	(void)state;
+	assert_int_equal(find(ask, false, &t, ""), AW_OK);
+	assert_true(view_is(t.account, "123456789012"));
+	assert_true(view_eq(t.session.login, fake_login_id()));
+}
+
+static void
+an_unusable_profile_says_why(void **state)
+{
+	struct ask ask = {.profile = view_str("broken")};
+	struct target t;
+
+	(void)state;
+	assert_int_equal(
+	    find(ask, false, &t, "/two:7: sso_region is missing"), AW_CONFIG);
+}
+
+static void
+account_and_role_need_a_session_where_there_are_two(void **state)
+{
+	struct ask ask = {
+	    .account = view_str("1"),
+	    .role = view_str("R"),
+	};
+	struct target t;
+
+	(void)state;
+	assert_int_equal(
+	    find(ask, false, &t, "say --sso-session, one of corp, dev"),
+	    AW_CONFIG);
+	ask.session = view_str("dev");
+	assert_int_equal(find(ask, false, &t, ""), AW_OK);
+	assert_memory_equal(t.session.login.p, other_login, LOGIN_ID);
+	/* As the profile that uses it has it, not the bare section. */
+	ask.session = view_str("corp");
+	assert_int_equal(find(ask, false, &t, ""), AW_OK);
+	assert_memory_equal(t.session.login.p, fake_login, LOGIN_ID);
+	assert_true(view_is(t.sts, "https://sts"));
+	ask.session = view_str("nosuch");
+	assert_int_equal(
+	    find(ask, false, &t,
+		"no sso-session \"nosuch\" in the config file; say "
+		"--sso-session, one of corp, dev"),
+	    AW_CONFIG);
+	/* A profile says which, too. */
+	ask.session = (struct view){0};
+	ask.profile = view_str("marketing");
+	assert_int_equal(find(ask, false, &t, ""), AW_OK);
+	assert_memory_equal(t.session.login.p, fake_login, LOGIN_ID);
+}
+
+static void
+a_session_alone_is_enough_for_a_login_only(void **state)
+{
+	struct ask ask = {.session = view_str("dev")};
+	struct target t;
+
+	(void)state;
+	assert_int_equal(find(ask, true, &t, ""), AW_OK);
+	assert_int_equal(
+	    find(ask, false, &t, "--sso-session needs --account and --role"),
+	    AW_CONFIG);
+}
+
+static void
+ids_cannot_be_made_to_collide(void **state)
+{
+	struct ask ask = {
+	    .session = view_str("dev"),
+	    .account = {(const uint8_t *)"1\0R", 3},
+	    .role = view_str("x"),
+	};
+	struct target t;
+
+	(void)state;
+	assert_int_equal(
+	    find(ask, false, &t, "no account or role has such a name"),
+	    AW_CONFIG);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup(name, setup)
+	    T(a_profile_is_found_by_its_whole_name),
+	    T(ten_thousand_profiles_are_found),
+	    T(near_names_are_the_nearest_three),
+	    T(a_stamp_tells_whether_to_read_again),
+	    T(a_client_that_sees_another_file_costs_one_reading),
+	    T(the_last_good_table_outlives_a_reader_that_fails),
+	    T(four_tables_are_kept_and_the_unused_one_goes),
+	    T(another_environment_is_another_table),
+	    T(a_profile_names_account_and_role),
+	    T(an_unusable_profile_says_why),
+	    T(account_and_role_need_a_session_where_there_are_two),
+	    T(a_session_alone_is_enough_for_a_login_only),
+	    T(ids_cannot_be_made_to_collide),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
