@@ -289,8 +289,8 @@ died(struct job *job)
  * said once, before what it sent, which is still there behind it.
  */
 static enum aw_err
-peek(struct job *job, struct buf *packet, enum msg_kind *kind,
-    struct view *body)
+peek(
+    struct job *job, struct buf *packet, enum msg_kind *kind, struct view *body)
 {
 	enum aw_err r = link_peek_msg(job->fd, packet, kind, body);
 
