@@ -61,10 +61,13 @@ replied(void)
 static void
 expect(enum aw_err error, const char *text)
 {
+	AUTOFREE char *said = NULL;
+
 	fake_profiles(mtime, names);
 	assert_true(replied());
 	assert_int_equal(rep.error, error);
-	assert_string_equal(text ? text : "", text_dup(rep.text));
+	said = text_dup(rep.text);
+	assert_string_equal(text ? text : "", said);
 }
 
 static void
