@@ -44,29 +44,38 @@ TYPES = ("auth", "account", "session", "password")
 class Account:
     """A user; `runtime` is his runtime directory, PAM is told of it."""
 
-    def __init__(self, number=0, runtime=True):
+    def __init__(self):
         self.made = os.geteuid() == 0
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="awsenv-pam.",
                                                  dir="/tmp"))
         self.dir.chmod(0o755)
         if self.made:
-            self.uid = FIRST_UID + number
-            self.name = f"awsenv-test{number}"
-            self.remove()
-            subprocess.run(
-                ["useradd", "-u", str(self.uid), "-U", "-M", "-s", "/bin/bash",
-                 "-d", str(self.dir / "home"), self.name], check=True,
-                capture_output=True)
+            self._make()
             atexit.register(self.remove)
         else:
             self.uid = os.geteuid()
             self.name = pwd.getpwuid(self.uid).pw_name
         self.gid = pwd.getpwnam(self.name).pw_gid
         self.home, self.runtime = self.dir / "home", self.dir / "run"
-        for folder in (self.home, *([self.runtime] if runtime else [])):
+        for folder in (self.home, self.runtime):
             folder.mkdir(mode=0o700)
         self.sock = self.runtime / "awsenv" / "agent.sock"
         self.give()
+
+    def _make(self):
+        """The first name that is free, or whose test was killed."""
+        for number in range(10):
+            self.uid, self.name = FIRST_UID + number, f"awsenv-test{number}"
+            with contextlib.suppress(KeyError):
+                if os.path.exists(pwd.getpwnam(self.name).pw_dir):
+                    continue
+                self.remove()
+            if subprocess.run(
+                    ["useradd", "-u", str(self.uid), "-U", "-M", "-s",
+                     "/bin/bash", "-d", str(self.dir / "home"), self.name],
+                    capture_output=True).returncode == 0:
+                return
+        raise RuntimeError("all users for tests are taken")
 
     def give(self):
         if self.made:

@@ -236,9 +236,21 @@ def test_a_name_without_an_entry_means_nothing(ann, user):
     assert "AWSENV_SOCK" not in done.env and not ours(done, ERR)
 
 
+@contextlib.contextmanager
+def below_run(uid):
+    """/run/awsenv/UID, and afterwards /run as it was."""
+    there = pathlib.Path("/run/awsenv")
+    try:
+        yield there / str(uid)
+    finally:
+        shutil.rmtree(there / str(uid), ignore_errors=True)
+        with contextlib.suppress(OSError):
+            there.rmdir()
+
+
 @root_only
 def test_root_only_where_root_is_named():
-    with Account() as ann:
+    with Account() as ann, below_run(0):
         for options, acts in (("", False), ("minimum_uid=0", False),
                               ("users=root", False),
                               ("minimum_uid=0 users=*", True),
@@ -247,7 +259,6 @@ def test_root_only_where_root_is_named():
                 ann, "open", user="root",
                 putenv=["XDG_RUNTIME_DIR=" + str(ann.dir / "root")])
             assert (done.codes == [SUCCESS]) == acts, options
-        shutil.rmtree("/run/awsenv/0", ignore_errors=True)
 
 
 # The agent that it starts
@@ -291,7 +302,7 @@ def test_the_agent_that_it_starts_is_the_users_and_nothing_elses(ann):
 
 @root_only
 def test_in_su_the_callers_environment_counts_for_nothing(ann):
-    with Account(1) as bob:
+    with Account() as bob:
         hostile = {"XDG_RUNTIME_DIR": str(bob.runtime), "HOME": str(bob.home),
                    "AWSENV_SOCK": str(bob.sock), "PATH": str(bob.home),
                    "TZ": ":/etc/shadow"}
@@ -379,34 +390,26 @@ def bad_runtime(account, how):
 @pytest.mark.parametrize("how", ["missing", "mode", "link", "fifo", "owner"])
 def test_without_a_sound_runtime_directory_root_makes_one(ann, how):
     bad_runtime(ann, how)
-    there = pathlib.Path("/run/awsenv")
-    old = there.exists()
-    own = there / str(ann.uid)
-    try:
+    with below_run(ann.uid) as own:
         done = Stack().call(ann, "open", "close", putenv=[
             f"XDG_RUNTIME_DIR={ann.runtime}"])
         assert done.codes == [SUCCESS, SUCCESS] and max(done.seconds) < LONG
         assert done.env["AWSENV_SOCK"] == f"{own}/agent.sock"
         st = own.stat()
         assert (st.st_uid, st.st_mode & 0o7777) == (ann.uid, 0o700)
-        assert there.stat().st_mode & 0o7777 == 0o755
+        assert own.parent.stat().st_mode & 0o7777 == 0o755
         assert (own / "agent.sock").is_socket() and not ours(done, ERR)
         again = Stack("debug").call(ann, "open", putenv=[
             f"XDG_RUNTIME_DIR={ann.runtime}"])
         assert again.codes == [SUCCESS]
         assert "success" in again.logged(DEBUG)[0]
-    finally:
         ann.kill()
-        shutil.rmtree(own, ignore_errors=True)
-        if not old:
-            with contextlib.suppress(OSError):
-                there.rmdir()
 
 
 @root_only
 def test_a_planted_directory_is_not_entered(ann):
     """What somebody put below /run/awsenv/UID or awsenv/ is not followed."""
-    with Account(1) as bob:
+    with Account() as bob:
         os.symlink(bob.runtime, ann.runtime / "awsenv")
         (bob.runtime / "awsenv").mkdir(mode=0o700)
         done = Stack().call(ann, "open")

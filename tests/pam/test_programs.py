@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: ISC
+"""sshd, login and su with the module in their stacks, as root, on loopback."""
+import os
+import re
+import statistics
+import subprocess
+import time
+
+import pytest
+
+from simulator.client import Simulator
+from stack import Account
+from world import PASSWORD, World
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root can make users and namespaces")
+
+
+@pytest.fixture
+def sim():
+    with Simulator(accounts=3, interval=1) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def ann():
+    with Account() as account:
+        yield account
+
+
+@pytest.fixture
+def world(ann, sim):
+    with World(ann, sim) as w:
+        w.sshd()
+        yield w
+
+
+def starts(sim):
+    return sim.counts()["StartDeviceAuthorization"]
+
+
+@pytest.mark.parametrize("method", ["publickey", "password",
+                                    "keyboard-interactive"])
+def test_a_login_by_ssh_brings_aws_into_its_shell(world, sim, method):
+    with world.ssh_terminal(method) as t:
+        text = t.until("Later: awsenv login")
+        code = sim.pending()[-1]["user_code"]
+        assert code in text and sim.pending()[-1]["url_complete"] in text
+        assert "Root of this host will hold the login" in text
+        assert starts(sim) == 1
+        sim.approve(code)
+        t.press(b"awsenv -p marketing aws sts get-caller-identity; "
+                b"echo S$?=$AWSENV_SOCK.\n")
+        text = t.until(f"S0={world.sock}.", 40)
+        assert re.search(r'"Arn": "arn:aws:sts::\d+:assumed-role/', text)
+        assert "ann@example.com" in text
+        t.press(b"exit\n")
+    # A second login has nothing to show.
+    with world.ssh_terminal() as t:
+        t.press(b"echo re''ady\n")
+        text = t.until("ready")
+        assert "awsenv:" not in text and code not in text
+    assert starts(sim) == 1
+
+
+def test_a_pending_login_is_seen_at_the_next_login_too(world, sim):
+    assert world.ssh("true").returncode == 0
+    code = sim.wait_pending()["user_code"]
+    with world.ssh_terminal() as t:
+        text = t.until("Later: awsenv login")
+        assert text.count("Open this page") == 1 and code in text
+    assert starts(sim) == 1
+
+
+def test_ctrl_c_skips_the_wait_and_the_shell_comes(world, sim):
+    sim.hold("StartDeviceAuthorization")
+    begun = time.monotonic()
+    with world.ssh_terminal() as t:
+        time.sleep(1)
+        t.press(b"\x03")
+        t.press(b"echo re''ady\n")
+        t.until("ready")
+        assert "awsenv:" not in t.text
+    sim.release()
+    assert time.monotonic() - begun < 20
+
+
+def test_commands_and_copies_see_nothing_of_it(world, sim, tmp_path):
+    data = os.urandom(300000)
+    (tmp_path / "data").write_bytes(data)
+    for _ in range(2):      # nothing known yet; a login that waits
+        done = world.ssh("printf", "'a\\0b'")
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"a\0b", b"")
+        for mode in ((), ("-O",)):
+            done = world.scp(tmp_path / "data", "copy", *mode)
+            assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+            assert (world.account.home / "copy").read_bytes() == data
+        done = world.ssh("-s", "sftp")      # no subsystem word, but a session
+        assert done.stderr == b""
+        sim.wait_pending()
+    done = world.ssh("exit 7", method="password")
+    assert (done.returncode, done.stdout, done.stderr) == (7, b"", b"")
+    assert starts(sim) == 1
+
+
+def test_thirty_copies_without_a_token_are_one_login(world, sim, tmp_path):
+    (tmp_path / "data").write_bytes(b"x" * 1000)
+    for _ in range(30):
+        assert world.scp(tmp_path / "data", "copy").returncode == 0
+    sim.wait_pending()
+    assert starts(sim) <= 2
+
+
+def test_a_hushed_login_and_one_without_terminal(world, sim):
+    (world.account.home / ".hushlogin").touch()
+    world.account.give()
+    assert world.ssh("true").returncode == 0
+    sim.wait_pending()
+    read, write = os.pipe()
+    os.write(write, b"echo only this\n")
+    os.close(write)
+    done = world.ssh("-T", stdin=read)
+    os.close(read)
+    assert done.stdout == b"only this\n" and done.stderr == b""
+
+
+def test_without_aws_the_login_is_as_fast_as_ever(world, sim):
+    sim.fault("*", "hang", seconds=30)
+    world.ssh("true")
+    times = []
+    for _ in range(5):
+        begun = time.monotonic()
+        assert world.ssh("true").returncode == 0
+        times.append(time.monotonic() - begun)
+    assert statistics.median(times) < 3
+    sim.clear_faults()
+
+
+def test_without_an_agent_program_the_login_goes_on(ann):
+    with World(ann, options="agent=/nowhere/awsenv-agent") as world:
+        world.sshd()
+        done = world.ssh("echo $AWSENV_SOCK")
+        assert done.returncode == 0 and done.stderr == b""
+        assert done.stdout.decode().strip() == str(world.sock)
+
+
+def test_one_agent_however_many_sessions_and_it_stays(world):
+    agents = set()
+    for _ in range(3):
+        assert world.ssh("true").returncode == 0
+        agents.add(tuple(p for p in world.account.processes("awsenv-agent")
+                         if os.getsid(p) == p))
+    assert len(agents) == 1 and len(agents.pop()) == 1
+
+
+def test_the_agent_keeps_no_connection_of_sshd(world):
+    """A descriptor left open would make the client hang at its end."""
+    begun = time.monotonic()
+    assert world.ssh("true", timeout=20).returncode == 0
+    assert time.monotonic() - begun < 10
+    for pid in world.account.processes():
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            assert "inet" not in os.readlink(f"/proc/{pid}/fd/{fd}")
+    out = subprocess.run(["ss", "-tnp", f"( sport = :{world.port} )"],
+                         capture_output=True, text=True).stdout
+    assert "awsenv" not in out
+
+
+def test_login_shows_it_once_before_the_shell(world, sim):
+    with world.terminal("login") as t:
+        t.until("login:")
+        t.press(world.account.name.encode() + b"\n")
+        t.until("assword:")
+        t.press(PASSWORD.encode() + b"\n")
+        text = t.until("Later: awsenv login")
+        code = sim.wait_pending()["user_code"]
+        assert code in text
+        t.press(b"echo re''ady; env | grep -c AWSENV_SHOWN\n")
+        text = t.until("ready\n0\n")
+        assert text.count("Open this page") == 1
+        assert f"AWS login of {world.account.name}" in text
+        t.press(b"exit\n")
+
+
+def test_login_without_a_password_shows_it_too(world, sim):
+    with world.terminal("login", "-f", world.account.name) as t:
+        text = t.until("Later: awsenv login")
+        assert sim.wait_pending()["user_code"] in text
+        t.press(b"exit\n")
+
+
+@pytest.mark.parametrize("argv, services, acts", [
+    (["su"], ("su",), False), (["su", "-"], ("su-l",), False),
+    (["su"], ("su",), True), (["su", "-"], ("su-l",), True),
+    (["runuser", "-u"], ("runuser",), False)])
+def test_su_only_where_it_is_named(ann, sim, argv, services, acts):
+    options = "services=su,su-l" if acts else ""
+    with World(ann, sim, options, services) as world:
+        command = ["sh", "-c", "echo =$AWSENV_SOCK="]
+        if argv[0] == "runuser":
+            argv = [*argv, ann.name, "--", *command]
+        else:
+            argv = [*argv, ann.name, "-c", command[2]]
+        done = world.run(*argv, env={
+            "PATH": "/usr/sbin:/usr/bin:/bin", "HOME": "/root",
+            "XDG_RUNTIME_DIR": "/run/user/0"})
+        assert done.returncode == 0 and done.stderr == ""
+        assert done.stdout == f"={world.sock if acts else ''}=\n"
+        assert bool(ann.processes("awsenv-agent")) == acts
