@@ -68,6 +68,7 @@ def qr_on(lines):
     return [[not bit for bit in row[4:-4]] for row in light[4:width - 4]]
 
 
+@pytest.mark.quick
 @needs_tmux
 @pytest.mark.parametrize("rows, whole", [(60, True), (24, False)])
 def test_a_terminal_shows_url_and_code_and_a_qr_code_that_fits(rows, whole):
@@ -161,6 +162,7 @@ def test_an_identity_that_was_not_expected_is_warned_of(sim):
                          r"\(awsenv_identity\), not bob@example.com", t.text())
 
 
+@pytest.mark.quick
 def test_without_a_terminal_a_command_fails_at_once_and_says_how(sim, ann):
     done = ann.run("-p", "marketing", "--", "true")
     assert done.returncode == 125 and done.stdout == ""
@@ -271,6 +273,7 @@ def test_a_missing_profile_is_answered_with_the_nearest_names(ann):
     assert done.stderr.count("\n") <= 2
 
 
+@pytest.mark.quick
 def test_the_commands_exit_status_is_awsenvs(ann):
     ann.log_in()
     run = lambda *argv: ann.run("-p", "marketing", "--", *argv).returncode
