@@ -43,9 +43,11 @@ def install(folder, build=BUILD, *words):
 def programs():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="awsenv-installed."))
     folder.chmod(0o755)
-    # Stripped, a sanitized program would lose its runtime's symbols.
-    yield install(folder, BUILD, *(["STRIP="] if SANITIZED else []))
-    shutil.rmtree(folder)
+    try:
+        # Stripped, a sanitized program would lose its runtime's symbols.
+        yield install(folder, BUILD, *(["STRIP="] if SANITIZED else []))
+    finally:
+        shutil.rmtree(folder)
 
 
 @pytest.fixture
