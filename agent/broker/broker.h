@@ -391,7 +391,7 @@ struct progress {
 	unsigned int rounds;
 	unsigned int reads;
 	unsigned int refreshes;
-	unsigned int fetches;
+	unsigned int refused;
 	bool fetched; /* and it brought something */
 	struct logout *logout;
 };
@@ -424,7 +424,6 @@ void conn_listen(int fd, enum origin);
 void conn_start(void);
 /* Takes over fd. */
 struct conn *conn_add(int fd, enum origin, pid_t);
-void conn_close(struct conn *);
 unsigned int conn_count(void);
 /* One frame: type byte, then the body. */
 void conn_send(struct conn *, uint8_t type, struct view body);

@@ -107,7 +107,7 @@ conn_add(int fd, enum origin origin, pid_t pid)
 	return c;
 }
 
-void
+static void
 conn_close(struct conn *c)
 {
 	hold_off(&c->hold);

@@ -50,7 +50,20 @@ forget_login(struct logout *o, struct view id)
 	o->roles += roles;
 }
 
+/* All, whether or not they left a trace in the store yet. */
 static void
+all_logins(struct buf *ids)
+{
+	struct login *l;
+
+	report_logins(ids);
+	for (l = login_next(NULL); l; l = login_next(l)) {
+		if (l->state == LOGIN_STARTING)
+			buf_put(ids, l->id, LOGIN_ID);
+	}
+}
+
+static struct logout *
 begin_logout(struct round *r, uint8_t what)
 {
 	AUTOBUF struct buf ids = {0};
@@ -59,16 +72,17 @@ begin_logout(struct round *r, uint8_t what)
 
 	if (!(o = calloc(1, sizeof(*o))))
 		fatal("logout");
-	r->progress->logout = o;
 	if (what == LOGOUT_ONE)
 		buf_put(&ids, r->target.session.login.p, LOGIN_ID);
 	else
-		report_logins(&ids);
+		all_logins(&ids);
 	v = view_of(&ids);
 	for (; v.n >= LOGIN_ID; v.p += LOGIN_ID, v.n -= LOGIN_ID) {
 		id = (struct view){v.p, LOGIN_ID};
-		forget_login(o, id);
+		if (!memmem(o->ids.data, o->ids.len, id.p, id.n))
+			forget_login(o, id);
 	}
+	return o;
 }
 
 static const char *
@@ -136,6 +150,7 @@ logout_run(struct round *r)
 {
 	const struct logout_req *req = &r->msg->logout;
 	struct progress *p = r->progress;
+	struct logout *o = p->logout;
 	struct job *job;
 	enum aw_err e;
 
@@ -147,20 +162,20 @@ logout_run(struct round *r)
 	}
 	if (req->what > LOGOUT_CREDS)
 		return AW_PROTO;
-	if (!p->logout) {
+	if (!o) {
 		if (req->what == LOGOUT_ONE &&
 		    (e = round_target(r, true)) != AW_OK)
 			return e;
-		begin_logout(r, req->what);
+		o = p->logout = begin_logout(r, req->what);
 		p->deadline = loop_now() + LOGOUT_MS;
 	}
-	if ((job = telling(p->logout))) {
+	if ((job = telling(o))) {
 		p->rounds = 0; /* as many as there are logins */
 		e = conn_hold(r->conn, STAGE_LOGOUT, &job->holds, INT64_MAX);
 		if (e == REQUEST_HELD)
 			return e;
 	}
-	return tell_logout(r, p->logout);
+	return tell_logout(r, o);
 }
 
 void
