@@ -15,7 +15,7 @@
 #define READ_FIRST_MS 10000 /* a config file that was never read */
 #define READ_AGAIN_MS 1000  /* one that changed: the old one may serve */
 #define REFRESHES_MAX 2
-#define FETCHES_MAX 3
+#define REFUSED_MAX 3
 #define LEAST_LEFT 60 /* better than nothing, when AWS is out of reach */
 
 void
@@ -229,10 +229,12 @@ round_creds(struct round *r, struct buf *b, struct record *rec,
 	 * store, and a refresh may bring another. */
 	if (e != AW_OK && e != AW_TOKEN)
 		return fetch_failed(r, e, have, rec);
+	/* Only that says that a person is needed: a fetch may also come to
+	 * nothing because somebody drops all credentials meanwhile. */
+	if (e == AW_TOKEN && ++p->refused > REFUSED_MAX)
+		return login_needed(r);
 	if ((e = round_token(r, &tok_key, &tok)) != AW_OK)
 		return e == REQUEST_HELD ? e : fetch_failed(r, e, have, rec);
-	if (p->fetches++ >= FETCHES_MAX)
-		return login_needed(r);
 	return round_hold(
 	    r, STAGE_ROLE, role_fetch(t, tok.sealed, tok.expires), INT64_MAX);
 }
