@@ -250,8 +250,8 @@ lint: tests
 	@B=$(abspath $B) tests/lint $(T)
 
 cov:
-	@+$(MAKE) --no-print-directory B=build-cov HARDEN=--coverage \
-		LINKSAN=--coverage CFLAGS='-O0 -g' check || true
+	@+$(MAKE) --no-print-directory B=build-cov WRAPPER=dynamic \
+		HARDEN=--coverage LINKSAN=--coverage CFLAGS='-O0 -g' check || true
 	@tests/cov build-cov
 
 LOAD := $(patsubst %.c,$B/%,$(wildcard tests/bench/load.c))
