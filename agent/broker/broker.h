@@ -265,6 +265,7 @@ struct target {
 	struct view sts_region;
 	struct view settings;
 	struct view expected;
+	struct view browser;
 	struct view notice;
 	struct buf id; /* of its role credentials in the store */
 };
@@ -291,7 +292,8 @@ struct login {
 	uint32_t qr_width;
 	char *session; /* as its login@ was told: name, endpoint warning ... */
 	char *notice;
-	char *expected; /* ... and who should approve */
+	char *expected; /* ... who should approve ... */
+	char *browser;	/* ... and where */
 	char *person;	/* who did, and who had the time before */
 	char *before;
 	char *account; /* where to ask who the person is */

@@ -104,6 +104,7 @@ forget_offer(struct login *l)
 	free(STEAL(l->session));
 	free(STEAL(l->notice));
 	free(STEAL(l->expected));
+	free(STEAL(l->browser));
 	free(STEAL(l->person));
 	free(STEAL(l->before));
 	buf_free(&l->qr);
@@ -339,6 +340,7 @@ login_begin(struct login *l, const struct target *t, struct view session)
 	l->session = text_dup(session);
 	l->notice = text_dup(t->session.notice);
 	l->expected = text_dup(t->expected);
+	l->browser = text_dup(t->browser);
 	free(l->account);
 	free(l->role);
 	l->account = text_dup(t->account);

@@ -137,6 +137,7 @@ on_login(struct round *r)
 	r->rep.login.session = round_session(t);
 	r->rep.login.notice = t->session.notice;
 	r->rep.login.expected = t->expected;
+	r->rep.login.browser = t->browser;
 	return e;
 }
 

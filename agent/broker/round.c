@@ -261,6 +261,7 @@ round_tell(struct round *r, const struct login *l)
 	rep->session = view_str(l->session);
 	rep->notice = view_str(l->notice);
 	rep->expected = view_str(l->expected);
+	rep->browser = view_str(l->browser);
 	if (login_token(login_id(l), &r->keep[0], &rec) == AW_OK)
 		rep->expires = rec.expires;
 	if (rep->state == LOGIN_DONE &&

@@ -61,6 +61,7 @@ take_settings(const struct search *s, const struct profile *p)
 	s->target->sts = p->sts;
 	s->target->sts_region = p->sts_region;
 	s->target->expected = p->expected;
+	s->target->browser = p->browser;
 }
 
 static enum aw_err
@@ -176,6 +177,7 @@ borrow_settings(const struct search *s)
 			s->target->sts = p.sts;
 			s->target->sts_region = p.sts_region;
 			s->target->expected = p.expected;
+			s->target->browser = p.browser;
 			return;
 		}
 	}

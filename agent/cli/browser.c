@@ -113,28 +113,30 @@ browser_try(char *command, char *url)
 	exec_search(argv, environ);
 }
 
+/* What was said to awsenv is all it tries; BROWSER may name what is not here. */
 static void
-browsers_try(char *url)
+browsers_try(const char *configured, char *url)
 {
 	static char xdg[] = "xdg-open";
 	const char *list = setting("AWSENV_BROWSER");
+	bool ours = list || *configured;
 	AUTOFREE char *copy = NULL;
 	char *rest, *command;
 
 	if (!list)
-		list = setting("BROWSER");
+		list = *configured ? configured : setting("BROWSER");
 	if (list && (copy = strdup(list))) {
 		rest = copy;
 		while ((command = word_next(&rest, ":")))
 			browser_try(command, url);
 	}
-	if (!setting("AWSENV_BROWSER"))
+	if (!ours)
 		exec_search((char *[]){xdg, url, NULL}, environ);
 }
 
 /* A grandchild in a session of its own, that no job control of ours reaches. */
 static void
-detach(char *url)
+detach(const char *configured, char *url)
 {
 	int null;
 
@@ -145,24 +147,24 @@ detach(char *url)
 	    dup2(null, STDOUT_FILENO) < 0 || dup2(null, STDERR_FILENO) < 0)
 		_exit(EXIT_OTHER);
 	sigpipe_restore();
-	browsers_try(url);
+	browsers_try(configured, url);
 	_exit(EXIT_NOTFOUND);
 }
 
 void
 browser_open(const struct login_rep *l, bool again)
 {
-	AUTOFREE char *url = NULL;
+	AUTOFREE char *url = NULL, *configured = NULL;
 	pid_t pid;
 
 	if (!is_desktop() || !url_is_sound(l->url))
 		return;
 	if (!is_first(l->ticket) && !again)
 		return;
-	if (!(url = view_dup(l->url)))
+	if (!(url = view_dup(l->url)) || !(configured = view_dup(l->browser)))
 		return;
 	if ((pid = child_fork(SIGCHLD)) == 0)
-		detach(url);
+		detach(configured, url);
 	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 }

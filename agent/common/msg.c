@@ -80,6 +80,7 @@ static const struct field login_rep_fields[] = {
     F(VIEW, login_rep, person),
     F(VIEW, login_rep, before),
     F(VIEW, login_rep, expected),
+    F(VIEW, login_rep, browser),
     F(VIEW, login_rep, notice),
     F(VIEW, login_rep, host),
     F(U32, login_rep, qr_width),
@@ -259,6 +260,7 @@ static const struct field profile_fields[] = {
     F(VIEW, profile, sts_region),
     F(VIEW, profile, settings),
     F(VIEW, profile, expected),
+    F(VIEW, profile, browser),
     F(VIEW, profile, notice),
     {END, 0},
 };

@@ -19,6 +19,7 @@
 /* Keys that this program reads, or that say whose a profile is: a slip in one
  * of these is worth telling, in one of the SDKs' other keys it is not. */
 static const char *const known_keys[] = {
+    "awsenv_browser",
     "awsenv_enforce",
     "awsenv_identity",
     "awsenv_login",

@@ -436,23 +436,44 @@ set_chain(struct walk *w, struct profile *p)
 	return true;
 }
 
-static bool
-set_expected(struct walk *w, struct profile *p)
+/* A key of ours: of the profile, of what it rests on, or of all. */
+static const struct entry *
+get_ours(const struct walk *w, const char *key)
 {
-	const struct entry *e = get(w, w->asked, "awsenv_identity");
+	const struct section *all = config_section(
+	    &w->table->config, SECTION_AWSENV, view_str("awsenv"));
+	const struct entry *e = get(w, w->asked, key);
 
 	if (!e)
-		e = get(w, w->base, "awsenv_identity");
+		e = get(w, w->base, key);
 	if (!e && w->sso.session)
-		e = get(w, w->sso.session, "awsenv_identity");
-	if (!e)
-		return true;
-	if (e->value.n > 256 || !text_is_printable(e->value))
+		e = get(w, w->sso.session, key);
+	if (!e && all)
+		e = get(w, all, key);
+	return e;
+}
+
+static bool
+set_ours(struct walk *w, struct profile *p)
+{
+	const struct entry *who = get_ours(w, "awsenv_identity");
+	const struct entry *browser = get_ours(w, "awsenv_browser");
+
+	if (who && (who->value.n > 256 || !text_is_printable(who->value)))
 		return refuse(w,
 		    "awsenv_identity at %.*s:%u is not a user's "
 		    "name: write it as IAM Identity Center shows it",
-		    AT(e));
-	p->expected = e->value;
+		    AT(who));
+	if (browser &&
+	    (browser->value.n > 1024 || !text_is_printable(browser->value)))
+		return refuse(w,
+		    "awsenv_browser at %.*s:%u is not a command: write one "
+		    "like firefox, or several with colons between them",
+		    AT(browser));
+	if (who)
+		p->expected = who->value;
+	if (browser)
+		p->browser = browser->value;
 	return true;
 }
 
@@ -482,7 +503,7 @@ fill(struct walk *w, struct profile *p)
 		w->why = reach.why;
 		return false;
 	}
-	if (!set_chain(w, p) || !set_expected(w, p))
+	if (!set_chain(w, p) || !set_ours(w, p))
 		return false;
 	settings_list(&reach, &settings);
 	if (settings.bad || settings.len + p->chain.n > LISTS_MAX)

@@ -154,6 +154,7 @@ struct login_rep {
 	struct view person;   /* LOGIN_DONE: who approved; empty if unknown */
 	struct view before;   /* who it was the last time; empty if unknown */
 	struct view expected; /* awsenv_identity of the profile, or empty */
+	struct view browser;  /* awsenv_browser: what opens the URL, or empty */
 	struct view notice;   /* "NOT AWS: endpoint https://..." or empty */
 	struct view host;     /* machine the agent runs on */
 	uint32_t qr_width;    /* modules per side, 0: none */
@@ -363,6 +364,7 @@ struct profile {
 	struct view sts_region; /* to sign with */
 	struct view settings;	/* for the command: list of NAME=value */
 	struct view expected;	/* awsenv_identity */
+	struct view browser;	/* awsenv_browser */
 	/* e.g. "duration_seconds cut to 3600: role chaining" */
 	struct view notice;
 };

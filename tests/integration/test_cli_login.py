@@ -363,6 +363,19 @@ def test_our_own_variable_beats_browser(agent, browser):
     until(words.exists)
 
 
+def test_the_configs_browser_stands_between_the_variables(agent, browser):
+    agent.on("login@awsenv", agent.login(browser=f"/no/such:{browser} -n %s"))
+    words = desktop(agent, "/no/such", "login")
+    until(lambda: words.exists() and words.read_text() == f"-n\n{URL}\n")
+    agent.on("login@awsenv", agent.login(browser="/no/such", ticket=8))
+    words = desktop(agent, browser, "login", AWSENV_BROWSER=str(browser))
+    until(words.exists)
+    agent.on("login@awsenv", agent.login(browser="/no/such", ticket=9))
+    words = desktop(agent, browser, "login")
+    time.sleep(0.3)
+    assert not words.exists()
+
+
 def test_a_browser_that_fails_does_not_fail_the_login(agent):
     desktop(agent, "/no/such/browser", "login", PATH="/nowhere")
 

@@ -52,7 +52,8 @@ def profile_lines(p):
         words += [v.decode() for v in (step.external_id, step.session_name)]
         rows.append(("assume", " ".join(filter(None, words))))
     rows += [("setting", f"{k}={v}") for k, v in p.settings.items()]
-    rows += [("expected", p.expected), ("notice", p.notice), ("error", p.text)]
+    rows += [("expected", p.expected), ("browser", p.browser),
+             ("notice", p.notice), ("error", p.text)]
     return lines_of(f"profile {p.name.decode()} (line {p.line})", rows)
 
 
