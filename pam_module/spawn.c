@@ -70,20 +70,17 @@ env_build(struct child *c, const struct place *p)
 static bool
 groups_find(struct child *c)
 {
-	int n = 64;
+	const struct passwd *pw = c->pw;
+	gid_t none;
+	int n = 0;
 
-	for (;;) {
-		free(c->groups);
-		if (!(c->groups = calloc((size_t)n, sizeof(gid_t))))
-			return false;
-		c->ngroups = n;
-		if (getgrouplist(c->pw->pw_name, c->pw->pw_gid, c->groups,
-			&c->ngroups) >= 0)
-			return true;
-		if (c->ngroups <= n || c->ngroups > GROUPS_MOST)
-			return false;
-		n = c->ngroups;
-	}
+	getgrouplist(pw->pw_name, pw->pw_gid, &none, &n); /* how many */
+	if (n <= 0 || n > GROUPS_MOST)
+		return false;
+	c->groups = calloc((size_t)n, sizeof(gid_t));
+	c->ngroups = n;
+	return c->groups &&
+	    getgrouplist(pw->pw_name, pw->pw_gid, c->groups, &c->ngroups) >= 0;
 }
 
 static void

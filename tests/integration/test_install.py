@@ -70,8 +70,14 @@ def test_install_and_uninstall(tmp_path):
     }
     pages = {p: m for p, m in found.items() if "/man/" in p}
     assert {os.path.basename(p) for p in pages} == {
-        p.name for p in (TOP / "agent").glob("*/*.[158]")}
+        p.name for p in TOP.glob("agent/*/*.[158]")} | {"pam_awsenv.8"}
     assert set(pages.values()) <= {0o644}
+    others = {p: m for p, m in found.items() if p not in programs | pages}
+    assert sorted(map(os.path.basename, others)) == [
+        "awsenv.sh", "pam_awsenv.so"]
+    assert set(others.values()) == {0o644}
+    assert all(p.startswith(("etc/profile.d/", "usr/lib", "lib"))
+               for p in others)
     for path in tmp_path.rglob("*"):
         if ROOT:
             assert (path.stat().st_uid, path.stat().st_gid) == (0, 0)
