@@ -30,6 +30,7 @@ KINDS = {
     "logout@awsenv": ("MSG_LOGOUT_REQ", "MSG_LOGOUT_REP"),
     "whoami@awsenv": ("MSG_WHOAMI_REQ", "MSG_WHOAMI_REP"),
     "stop@awsenv": ("MSG_EMPTY", "MSG_DONE_REP"),
+    "nudge@awsenv": ("MSG_NUDGE_REQ", "MSG_LOGIN_REP"),
 }
 
 KEY = "ASIAEXAMPLE123456789"
