@@ -50,6 +50,18 @@ forget_login(struct logout *o, struct view id)
 	o->roles += roles;
 }
 
+static bool
+is_among(const struct buf *ids, const struct login *l)
+{
+	size_t i;
+
+	for (i = 0; i < ids->len; i += LOGIN_ID) {
+		if (memcmp(ids->data + i, l->id, LOGIN_ID) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* All, whether or not they left a trace in the store yet. */
 static void
 all_logins(struct buf *ids)
@@ -58,7 +70,7 @@ all_logins(struct buf *ids)
 
 	report_logins(ids);
 	for (l = login_next(NULL); l; l = login_next(l)) {
-		if (l->state == LOGIN_STARTING)
+		if (l->state == LOGIN_STARTING && !is_among(ids, l))
 			buf_put(ids, l->id, LOGIN_ID);
 	}
 }
@@ -79,8 +91,7 @@ begin_logout(struct round *r, uint8_t what)
 	v = view_of(&ids);
 	for (; v.n >= LOGIN_ID; v.p += LOGIN_ID, v.n -= LOGIN_ID) {
 		id = (struct view){v.p, LOGIN_ID};
-		if (!memmem(o->ids.data, o->ids.len, id.p, id.n))
-			forget_login(o, id);
+		forget_login(o, id);
 	}
 	return o;
 }

@@ -337,3 +337,15 @@ def test_root_may_look_but_not_take(sim, make_agent):
         with pytest.raises(Refused) as refused:
             getattr(agent, name)("marketing")
         assert refused.value.error == wire.AW_DENIED
+
+
+def test_logout_ends_logins_that_only_begin(sim, agent):
+    sim.hold("RegisterClient")
+    begun = agent.login("marketing")
+    assert begun.state == wire.LOGIN_STARTING
+    sim.wait_in_flight("RegisterClient")
+    assert agent.logout(what=wire.LOGOUT_ALL).error == wire.AW_OK
+    sim.release()
+    assert agent.wait(begun.ticket, 99, 0, check=False).error == wire.AW_GONE
+    until(lambda: not agent.helpers())
+    assert agent.list(wire.LIST_KEYS) == []
