@@ -77,10 +77,11 @@ groups_find(struct child *c)
 	getgrouplist(pw->pw_name, pw->pw_gid, &none, &n); /* how many */
 	if (n <= 0 || n > GROUPS_MOST)
 		return false;
-	c->groups = calloc((size_t)n, sizeof(gid_t));
+	if (!(c->groups = calloc((size_t)n, sizeof(gid_t))) ||
+	    getgrouplist(pw->pw_name, pw->pw_gid, c->groups, &n) < 0)
+		return false;
 	c->ngroups = n;
-	return c->groups &&
-	    getgrouplist(pw->pw_name, pw->pw_gid, c->groups, &c->ngroups) >= 0;
+	return true;
 }
 
 static void

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the PAM module reads: the words of its line in pam.d, lists, and what
+ * something in the agent's place answers. The rest of libpam is here. Input:
+ * words, a line each, an empty line, then the body of a reply.
+ */
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <security/pam_ext.h>
+#include <security/pam_modules.h>
+
+#include "awsenv/msg.h"
+#include "awsenv/sound.h"
+
+#define AWSENV_BINDIR "/usr/bin"
+#include "pam_module/options.c" /* NOLINT: its statics are looked at */
+#include "pam_module/text.c"	/* NOLINT */
+
+#define WORDS_MOST 32
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static unsigned int said;
+/* Nobody looks into it. */
+static pam_handle_t *const handle = (pam_handle_t *)&said;
+
+int
+pam_get_data(const pam_handle_t *h, const char *name, const void **data)
+{
+	(void)h;
+	(void)name;
+	(void)data;
+	return PAM_NO_MODULE_DATA;
+}
+
+int
+pam_set_data(pam_handle_t *h, const char *name, void *data,
+    void (*end)(pam_handle_t *, void *, int))
+{
+	(void)h;
+	(void)name;
+	(void)data;
+	(void)end;
+	return PAM_SUCCESS;
+}
+
+void
+pam_syslog(const pam_handle_t *h, int priority, const char *fmt, ...)
+{
+	char line[512];
+	va_list ap;
+
+	(void)h;
+	(void)priority;
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	assert(strlen(line) < 200);
+}
+
+int
+pam_prompt(pam_handle_t *h, int style, char **response, const char *fmt, ...)
+{
+	char text[8192];
+	va_list ap;
+	int n, i;
+
+	(void)h;
+	assert(style == PAM_TEXT_INFO && !response);
+	va_start(ap, fmt);
+	n = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	assert(n > 0 && n < (int)sizeof(text));
+	for (i = 0; i < n; i++)
+		assert(text[i] == '\n' || (text[i] >= ' ' && text[i] <= '~'));
+	said++;
+	return PAM_SUCCESS;
+}
+
+static void
+check_options(int argc, const char **argv)
+{
+	struct options o;
+	bool good = options_parse(handle, argc, argv, &o);
+	int i;
+
+	assert(o.wait <= WAIT_MOST || o.wait == WAIT_UNSET);
+	assert(o.login <= NUDGE_OFF);
+	if (good)
+		assert(!strcmp(o.mode, "session") && o.agent[0] == '/');
+	for (i = 0; i < argc; i++) {
+		list_has(o.services, argv[i]);
+		list_has(argv[i], "gdm-password");
+		if (*argv[i] && !strpbrk(argv[i], ",*"))
+			assert(list_has(argv[i], argv[i]));
+	}
+}
+
+static void
+check_reply(struct view body)
+{
+	static char name[] = "DOM\\user\033[2J", empty[] = "";
+	struct passwd pw = {.pw_name = name, .pw_dir = empty};
+	struct person who = {"login", &pw};
+	struct login_rep rep;
+	bool shown;
+
+	if (!msg_decode(MSG_LOGIN_REP, body, &rep))
+		return;
+	said = 0;
+	shown = text_show(handle, &who, &rep, true);
+	assert(shown == text_show(handle, &who, &rep, false));
+	assert(said == (shown ? 2 : 0));
+	if (shown)
+		assert(url_is_sound(rep.url) && rep.state == LOGIN_PENDING);
+}
+
+static void
+check_table(void)
+{
+	size_t i;
+
+	for (i = 0; i < NROWS; i++)
+		assert(find(rows[i].name) == &rows[i]);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const char *argv[WORDS_MOST];
+	char *copy = malloc(size + 1), *at = copy, *end;
+	int argc = 0;
+
+	if (!copy)
+		return 0;
+	memcpy(copy, data, size);
+	copy[size] = '\0';
+	check_table();
+	while (argc < WORDS_MOST && (end = strchr(at, '\n')) && end != at) {
+		*end = '\0';
+		argv[argc++] = at;
+		at = end + 1;
+	}
+	check_options(argc, argv);
+	if (*at == '\n')
+		at++;
+	check_reply((struct view){
+	    data + (at - copy), (uint32_t)(size - (size_t)(at - copy))});
+	free(copy);
+	return 0;
+}
