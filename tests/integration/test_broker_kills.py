@@ -221,17 +221,3 @@ def test_sighup_keeps_requests_and_logins(sim, ready):
     assert {k.serial for k in ready.list(wire.LIST_KEYS)} == before
     assert ready.keys("marketing").access_key
     assert logins(sim) == 1
-
-
-def test_a_hanging_reader_is_told_and_does_not_stall_others(sim, ready):
-    """A stopped awsenv-profile is a home that hangs."""
-    other = ready.home / "other"
-    os.mkfifo(other)
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        slow = pool.submit(ready.ask, "status@awsenv", {
-            **ready.asking("marketing"), "ask.config": str(other)})
-        stopped = until(lambda: ready.helpers("awsenv-profile") or
-                        slow.done())
-        assert ready.keys("marketing").access_key
-        if stopped is not True:
-            assert slow.result().profile_error == wire.AW_CONFIG
