@@ -175,7 +175,7 @@ def test_which_session_is_begun(sim, make_agent, marked, default, expected):
 def test_without_a_config_file_nothing_happens(sim, make_agent):
     agent = make_agent()
     assert nudge(agent, ms=300).state == wire.LOGIN_NONE
-    assert "nudge@awsenv" in until(agent.logged)
+    until(lambda: "nudge@awsenv" in agent.logged())
 
 
 def test_a_name_from_outside_cannot_write_into_the_log(idle):
