@@ -10,6 +10,7 @@ home and a runtime directory; otherwise it is whoever runs the test.
 """
 import atexit
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -41,6 +42,14 @@ DENIED = {"auth": 7, "acct": 7, "setcred": 17, "open": 14, "close": 14,
 TYPES = ("auth", "account", "session", "password")
 
 
+@contextlib.contextmanager
+def users_locked():
+    """The tools give up when somebody else changes users."""
+    with open("/run/awsenv-test-users", "w") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        yield
+
+
 class Account:
     """A user; `runtime` is his runtime directory, PAM is told of it."""
 
@@ -49,6 +58,10 @@ class Account:
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="awsenv-pam.",
                                                  dir="/tmp"))
         self.dir.chmod(0o755)
+        # The home first: a user without one is taken for a killed test's.
+        self.home, self.runtime = self.dir / "home", self.dir / "run"
+        for folder in (self.home, self.runtime):
+            folder.mkdir(mode=0o700)
         if self.made:
             self._make()
             atexit.register(self.remove)
@@ -56,9 +69,6 @@ class Account:
             self.uid = os.geteuid()
             self.name = pwd.getpwuid(self.uid).pw_name
         self.gid = pwd.getpwnam(self.name).pw_gid
-        self.home, self.runtime = self.dir / "home", self.dir / "run"
-        for folder in (self.home, self.runtime):
-            folder.mkdir(mode=0o700)
         self.sock = self.runtime / "awsenv" / "agent.sock"
         self.give()
 
@@ -70,10 +80,12 @@ class Account:
                 if os.path.exists(pwd.getpwnam(self.name).pw_dir):
                     continue
                 self.remove()
-            if subprocess.run(
+            with users_locked():
+                made = subprocess.run(
                     ["useradd", "-u", str(self.uid), "-U", "-M", "-s",
-                     "/bin/bash", "-d", str(self.dir / "home"), self.name],
-                    capture_output=True).returncode == 0:
+                     "/bin/bash", "-d", str(self.home), self.name],
+                    capture_output=True)
+            if made.returncode == 0:
                 return
         raise RuntimeError("all users for tests are taken")
 
@@ -92,7 +104,11 @@ class Account:
             os.setresuid(self.uid, self.uid, self.uid)
 
     def remove(self):
-        subprocess.run(["userdel", self.name], capture_output=True)
+        """If it is this one's still, and not of a later test."""
+        with users_locked(), contextlib.suppress(KeyError):
+            home = pwd.getpwnam(self.name).pw_dir
+            if home == str(self.home) or not os.path.exists(home):
+                subprocess.run(["userdel", self.name], capture_output=True)
 
     def processes(self, name=None):
         """Pids of his processes; of one that is no user of the test's, of

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """pam_awsenv.so through real libpam, as root and as anybody."""
+# Shares: accounts
 import contextlib
 import grp
 import os

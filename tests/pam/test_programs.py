@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """sshd, login and su with the module in their stacks, as root, on loopback."""
+# Shares: accounts
 import os
 import re
 import statistics

@@ -20,7 +20,7 @@ import subprocess
 import tempfile
 import time
 
-from stack import AGENT, BUILD, MODULE, TOP
+from stack import AGENT, BUILD, MODULE, TOP, users_locked
 from terminal import Terminal
 
 PASSWORD = "correct horse"
@@ -71,8 +71,9 @@ class World:
 
     def __enter__(self):
         a = self.account
-        subprocess.run(["chpasswd"], input=f"{a.name}:{PASSWORD}", text=True,
-                       check=True, capture_output=True)
+        with users_locked():
+            subprocess.run(["chpasswd"], input=f"{a.name}:{PASSWORD}",
+                           text=True, check=True, capture_output=True)
         hold = (f"mount --bind {self._stacks()} /etc/pam.d && "
                 f"mount --bind {self._profiles()} /etc/profile.d && "
                 "mkdir -p /run/user /run/sshd && mount -t tmpfs none /run/user"
