@@ -345,6 +345,14 @@ conn_ready(uint32_t events, void *arg)
 }
 
 static void
+go_on(void *arg)
+{
+	conn_work(arg);
+}
+
+/* What the client sent ahead is not served here: who woke us is in the middle
+ * of something, such as a job that the next frame could end. */
+static void
 held_again(struct conn *c, enum aw_err error, const char *text)
 {
 	c->held = false;
@@ -353,7 +361,10 @@ held_again(struct conn *c, enum aw_err error, const char *text)
 	c->progress.error = error;
 	text_set(&c->progress.text, "%s", text ? text : "");
 	run(c);
-	conn_work(c);
+	if (c->dead || c->held || c->out.len || c->in.len == 0)
+		conn_work(c);
+	else
+		loop_after(&c->timer, 0, go_on, c);
 }
 
 static void

@@ -164,6 +164,23 @@ answers_keep_their_order(void **state)
 }
 
 static void
+who_wakes_a_request_does_not_serve_the_next(void **state)
+{
+	static const uint8_t two[] = {0, 0, 0, 1, 1, 0, 0, 0, 1, 2};
+
+	(void)state;
+	first();
+	put(two, sizeof(two));
+	hold_them = false;
+	served = 0;
+	hold_wake(&waiting, AW_OK, NULL);
+	assert_int_equal(served, 1);
+	settle();
+	assert_int_equal(served, 2);
+	assert_true(gets(two, sizeof(two)));
+}
+
+static void
 a_hold_ends_by_itself(void **state)
 {
 	(void)state;
@@ -277,6 +294,7 @@ main(void)
 	    T(half_a_frame_is_waited_for_but_not_forever),
 	    T(an_idle_client_may_stay),
 	    T(answers_keep_their_order),
+	    T(who_wakes_a_request_does_not_serve_the_next),
 	    T(a_hold_ends_by_itself),
 	    T(who_is_gone_is_not_held),
 	    T(who_stops_writing_still_gets_the_answer),
