@@ -181,8 +181,9 @@ void job_outcome(struct job *, enum aw_err, struct view text);
 void job_say(struct job *, enum msg_kind, const void *msg);
 /* Let go of it: whoever waits looks again. */
 void job_abandon(struct job *);
-/* The same for all whose bit (1 << what) is in the mask. */
-void job_abandon_all(unsigned int mask);
+/* The same for all whose bit (1 << what) is in the mask, of one login or, if
+ * that is empty, of all. Keys are dropped before: who waits looks at once. */
+void job_abandon_all(unsigned int mask, struct view login);
 /* Tell the supervisor something. */
 void job_report(const struct link *);
 

@@ -222,8 +222,8 @@ finish(struct job *job, bool early)
 	pump();
 }
 
-void
-job_abandon(struct job *job)
+static void
+drop(struct job *job)
 {
 	LIST_REMOVE(job, entry);
 	loop_cancel(&job->rest);
@@ -235,15 +235,24 @@ job_abandon(struct job *job)
 }
 
 void
-job_abandon_all(unsigned int mask)
+job_abandon(struct job *job)
+{
+	drop(job);
+	pump();
+}
+
+void
+job_abandon_all(unsigned int mask, struct view login)
 {
 	struct job *job, *next;
 
 	for (job = LIST_FIRST(&jobs); job; job = next) {
 		next = LIST_NEXT(job, entry);
-		if (mask & 1u << job_what(job))
-			job_abandon(job);
+		if (mask & 1u << job_what(job) &&
+		    (!login.n || memcmp(job->tag + 1, login.p, login.n) == 0))
+			drop(job);
 	}
+	pump();
 }
 
 void

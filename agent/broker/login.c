@@ -493,6 +493,15 @@ on_role(struct login *l, const struct answer *a)
 }
 
 static bool
+has(enum store_kind kind, const struct login *l)
+{
+	AUTOBUF struct buf b = {0};
+	struct record rec;
+
+	return store_get(kind, login_id(l), &b, &rec) == AW_OK;
+}
+
+static bool
 login_packet(struct job *job, enum msg_kind kind, struct view body)
 {
 	struct fetch_tag t;
@@ -513,7 +522,8 @@ login_packet(struct job *job, enum msg_kind kind, struct view body)
 		on_tokens(l, &a, &t);
 	if (a.person.n)
 		on_person(l, &a, &t);
-	if (a.creds.n)
+	/* Somebody may have dropped the token since, to have none left. */
+	if (a.creds.n && has(KEY_TOK, l))
 		on_role(l, &a);
 	if (!a.last)
 		return false;
@@ -537,15 +547,6 @@ poll_again(struct login *l)
 		    l, AW_NETWORK, "awsenv-fetch ended early, again and again");
 	else
 		loop_after(&l->step, rest, poll_login, l);
-}
-
-static bool
-has(enum store_kind kind, const struct login *l)
-{
-	AUTOBUF struct buf b = {0};
-	struct record rec;
-
-	return store_get(kind, login_id(l), &b, &rec) == AW_OK;
 }
 
 static void
@@ -688,15 +689,6 @@ login_sign_out(struct login *l)
 	return fetch_start(&f, &tag, 3);
 }
 
-static void
-abandon(uint8_t what, struct view id)
-{
-	struct job *job = job_find(what, id);
-
-	if (job)
-		job_abandon(job);
-}
-
 unsigned int
 login_forget(struct view id)
 {
@@ -714,8 +706,9 @@ login_forget(struct view id)
 		forget_offer(l);
 		change(l, LOGIN_NONE);
 	}
-	abandon(FETCH_LOGIN, id);
-	abandon(FETCH_POLL, id);
-	abandon(FETCH_REFRESH, id);
+	/* What they bring would outlive the login. */
+	job_abandon_all(1u << FETCH_LOGIN | 1u << FETCH_POLL |
+		1u << FETCH_REFRESH | 1u << FETCH_ROLE | 1u << FETCH_IDENTITY,
+	    id);
 	return n;
 }

@@ -166,9 +166,9 @@ logout_run(struct round *r)
 	enum aw_err e;
 
 	if (req->what == LOGOUT_CREDS) {
-		job_abandon_all(1u << FETCH_ROLE);
 		r->rep.logout.roles =
 		    store_drop_all(1u << KEY_ROLE, (struct view){0});
+		job_abandon_all(1u << FETCH_ROLE, (struct view){0});
 		return AW_OK;
 	}
 	if (req->what > LOGOUT_CREDS)

@@ -63,10 +63,11 @@ drop_all(void)
 {
 	unsigned int n;
 
-	job_abandon_all(
-	    1u << FETCH_REFRESH | 1u << FETCH_ROLE | 1u << FETCH_IDENTITY);
 	n = store_drop_all(
 	    1u << KEY_ROLE | 1u << KEY_TOK | 1u << KEY_REF, (struct view){0});
+	job_abandon_all(
+	    1u << FETCH_REFRESH | 1u << FETCH_ROLE | 1u << FETCH_IDENTITY,
+	    (struct view){0});
 	log_info("dropped all credentials (%u)", n);
 }
 

@@ -193,7 +193,7 @@ begin(uint8_t state)
 
 	fake_begin();
 	fake_ms += 1;
-	job_abandon_all(~(1u << JOB_READ));
+	job_abandon_all(~(1u << JOB_READ), (struct view){0});
 	for (i = 0; i < FAKE_KEYS; i++)
 		buf_free(&fake_keys[i].bytes);
 	login_forget(fake_login_id());

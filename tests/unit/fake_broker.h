@@ -445,7 +445,7 @@ fake_reset(void)
 	int i, fd[2];
 
 	login_forget(fake_login_id());
-	job_abandon_all(~(1u << JOB_READ));
+	job_abandon_all(~(1u << JOB_READ), (struct view){0});
 	for (i = 0; i < FAKE_KEYS; i++)
 		buf_free(&fake_keys[i].bytes);
 	for (i = 0; i < 10; i++) {

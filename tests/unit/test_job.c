@@ -63,7 +63,7 @@ teardown(void **state)
 {
 	(void)state;
 	buf_free(&order);
-	job_abandon_all(~0u);
+	job_abandon_all(~0u, (struct view){0});
 	return 0;
 }
 
@@ -224,6 +224,27 @@ thirty_two_run_at_once_and_the_others_wait(void **state)
 }
 
 static void
+an_abandoned_job_makes_room_for_one_that_waits(void **state)
+{
+	char id[8];
+	int fd[33], i;
+
+	(void)state;
+	for (i = 0; i < 33; i++) {
+		snprintf(id, sizeof(id), "job %d", i);
+		start(id, 0);
+	}
+	for (i = 0; i < 32; i++)
+		assert_true((fd[i] = fake_spawn(PROGRAM_FETCH)) >= 0);
+	assert_int_equal(fake_spawn(PROGRAM_FETCH), -1);
+	job_abandon(job_find(FETCH_IDENTITY, view_str("job 7")));
+	assert_true((fd[32] = fake_spawn(PROGRAM_FETCH)) >= 0);
+	for (i = 0; i < 33; i++)
+		close(fd[i]);
+	settle();
+}
+
+static void
 an_abandoned_program_is_let_go_when_it_comes(void **state)
 {
 	struct hold h = {.fn = wake};
@@ -341,6 +362,7 @@ main(void)
 	    T(a_program_that_dies_is_begun_again_with_the_same_order),
 	    T(a_spawner_that_cannot_says_why),
 	    T(thirty_two_run_at_once_and_the_others_wait),
+	    T(an_abandoned_job_makes_room_for_one_that_waits),
 	    T(an_abandoned_program_is_let_go_when_it_comes),
 	    T(an_adopted_job_is_joined_and_ends_in_peace),
 	    T(readers_and_strangers_are_not_adopted),

@@ -409,7 +409,7 @@ an_adopted_fetcher_is_asked_to_show_its_code(void **state)
 	close(fd);
 	/* As if the broker had died and the supervisor kept the link. */
 	memcpy(l.tag, fake_tag, LINK_TAG);
-	job_abandon_all(1u << FETCH_LOGIN);
+	job_abandon_all(1u << FETCH_LOGIN, (struct view){0});
 	login_forget(fake_login_id());
 	assert_int_equal(link_pair(pair), 0);
 	l.fds[0] = pair[0];

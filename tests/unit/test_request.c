@@ -558,6 +558,38 @@ logout_forgets_at_once_and_waits_for_aws(void **state)
 }
 
 static void
+logout_ends_what_would_bring_credentials(void **state)
+{
+	AUTOBUF struct buf order = {0}, sign_out = {0};
+	struct logout_req req = {asking("marketing"), LOGOUT_ONE};
+	int asker = client, fetcher, fd;
+	struct logout_rep out;
+	struct answer a = {0};
+	struct fetch f, g;
+	char byte;
+
+	(void)state;
+	fake_token(3600, true);
+	ask_creds("marketing", 0, false);
+	fake_profiles(mtime, names);
+	fetcher = fake_fetcher(&f, &order);
+	assert_int_equal(f.what, FETCH_ROLE);
+	client = fake_client(LOCAL);
+	fake_send(client, "logout@awsenv", MSG_LOGOUT_REQ, &req);
+	fd = fake_fetcher(&g, &sign_out);
+	assert_int_equal(g.what, FETCH_LOGOUT);
+	assert_int_equal(recv(fetcher, &byte, 1, MSG_DONTWAIT), 0);
+	close(fetcher);
+	fake_done(fd, &g, &a);
+	assert_true(
+	    fake_reply(client, "logout@awsenv", MSG_LOGOUT_REP, &out, &keep));
+	close(client);
+	client = asker;
+	expect(AW_LOGIN, "login needed for corp: awsenv login --profile "
+			 "marketing");
+}
+
+static void
 logout_does_not_wait_for_aws_forever(void **state)
 {
 	AUTOBUF struct buf order = {0};
@@ -606,6 +638,7 @@ main(void)
 	    T(malformed_and_foreign_messages_are_refused),
 	    T(whoami_asks_once_for_the_same_credentials),
 	    T(logout_forgets_at_once_and_waits_for_aws),
+	    T(logout_ends_what_would_bring_credentials),
 	    T(logout_does_not_wait_for_aws_forever),
 	};
 
