@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Agents for tests: in a folder of their own, as a user of their own.
 
-Root forks and becomes uid 61000 and up, which has the small quota of an
+Root forks and becomes uid 64000 and up, which has the small quota of an
 ordinary user; anybody else tests as himself.
 """
 import contextlib
@@ -19,7 +19,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.abspath(os.environ.get("B", os.path.join(TOP, "build")))
-UID = 61000 if os.geteuid() == 0 else os.geteuid()
+# Of each test program its own, since others may run meanwhile.
+UID = 64000 + 2 * (os.getpid() % 500) if os.geteuid() == 0 else os.geteuid()
 KEYS = ctypes.CDLL("libkeyutils.so.1", use_errno=True)
 LIBC = ctypes.CDLL(None, use_errno=True)
 
