@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """The address on the screen, opened in a real browser, approved by a click."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -72,6 +73,16 @@ class Browser:
         return self.ask("POST", "/execute/sync", {
             "script": "return document.body.innerText", "args": []})
 
+    def until(self, words):
+        """A click leads to the next page, but not at once."""
+        seen = []
+
+        def shown():
+            with contextlib.suppress(AssertionError):   # between two pages
+                seen.append(self.text())
+            return seen and words in seen[-1]
+        until(shown, 30, seen)
+
     def click(self, css):
         found = self.ask("POST", "/element",
                          {"using": "css selector", "value": css})
@@ -104,7 +115,7 @@ def test_a_person_approves_by_a_click(browser, kind):
         assert code in browser.text(), "the page shows what the screen says"
         assert "awsenv on " in browser.text()
         browser.click("button[value=approve]")
-        assert "Request approved" in browser.text()
+        browser.until("Request approved")
         assert ann.run("login", "--wait", "30", "-p",
                        "marketing").returncode == 0
         assert ann.run("-p", "marketing", "--", "true").returncode == 0
@@ -116,6 +127,6 @@ def test_a_person_denies_by_a_click(browser, sim):
         row = sim.wait_pending()
         browser.open(row["url_complete"])
         browser.click("button[value=deny]")
-        assert "denied" in browser.text()
+        browser.until("denied")
         _, err = child.communicate(timeout=60)
         assert child.returncode == 5 and "the login was refused" in err

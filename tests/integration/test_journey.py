@@ -391,7 +391,7 @@ def test_ten_thousand_profiles_cost_one_parse(sim):
             done = ann.run("-p", f"profile-{n:05d}", "--", "sh", "-c",
                            "echo $AWSENV_PROFILE")
             assert done.stdout == f"profile-{n:05d}\n", done.stderr
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 30
         # One account and role: one set of credentials for all of them.
         assert sim.counts()["GetRoleCredentials"] <= 2
 

@@ -292,9 +292,9 @@ def test_a_full_quota_is_waited_for_and_then_told(agent, seconds):
         os.kill(holder, signal.SIGKILL)
     reaper.join()
     if seconds == 1:        # freed while we wait
-        assert result.returncode == 0 and 0.5 < took < 3, result
+        assert result.returncode == 0 and took > 0.5, result
     else:
-        assert result.returncode == 1 and 1.9 < took < 5, result
+        assert result.returncode == 1 and 1.9 < took < 18, result
         assert "kernel.keys.maxbytes" in result.stderr
         assert "/proc/key-users" in result.stderr
 

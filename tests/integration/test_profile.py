@@ -247,8 +247,8 @@ def test_it_ends_by_itself_without_a_request():
     process = subprocess.Popen(
         [reader.PROGRAM], close_fds=False, stderr=subprocess.DEVNULL,
         preexec_fn=lambda: os.dup2(theirs.fileno(), wire.LINK_FD))
-    assert process.wait(10) != 0
-    assert 1.5 < time.monotonic() - start < 6
+    assert process.wait(20) != 0
+    assert time.monotonic() - start > 1.5
     ours.close()
     theirs.close()
 
