@@ -217,7 +217,7 @@ another_environment_is_another_table(void **state)
 static struct table *
 two_sessions(void)
 {
-	AUTOBUF struct buf facts = {0}, keep = {0};
+	AUTOBUF struct buf facts = {0};
 	struct ask ask = asking("/two", 1);
 	struct table *t = table_for(&ask);
 	struct session s = {.name = view_str("corp")};
