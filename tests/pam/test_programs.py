@@ -10,7 +10,7 @@ import time
 import pytest
 
 from simulator.client import Simulator
-from stack import Account
+from stack import Account, stat
 from world import PASSWORD, World
 
 pytestmark = pytest.mark.skipif(
@@ -101,6 +101,53 @@ def test_commands_and_copies_see_nothing_of_it(world, sim, tmp_path):
         sim.wait_pending()
     done = world.ssh("exit 7", method="password")
     assert (done.returncode, done.stdout, done.stderr) == (7, b"", b"")
+    assert starts(sim) == 1
+
+
+def test_sftp_a_shared_connection_and_one_without_command(world, sim, tmp_path):
+    data = os.urandom(200000)
+    (tmp_path / "data").write_bytes(data)
+    (tmp_path / "batch").write_text(f"put {tmp_path}/data there\n")
+    done = subprocess.run(
+        ["sftp", "-q", *map(str, world.options_of()), "-P", str(world.port),
+         "-b", str(tmp_path / "batch"),
+         f"{world.account.name}@127.0.0.1"], env=world.client_env(),
+        capture_output=True, timeout=30)
+    assert done.returncode == 0 and done.stderr == b"", done.stderr
+    assert (world.account.home / "there").read_bytes() == data
+    sim.wait_pending()
+    shared = ["-o", f"ControlPath={tmp_path}/master"]
+    master = subprocess.Popen(
+        ["ssh", "-M", "-N", *shared, *map(str, world.options_of()), "-p",
+         str(world.port), f"{world.account.name}@127.0.0.1"],
+        env=world.client_env(), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    sim.until((tmp_path / "master").exists, 20, "a master")
+    for _ in range(3):
+        done = world.ssh("echo $AWSENV_SOCK", options=shared)
+        assert done.stdout.decode().strip() == str(world.sock)
+        assert done.stderr == b""
+    master.terminate()
+    out, err = master.communicate(timeout=20)
+    assert out == b"" and err == b""
+    assert starts(sim) == 1
+
+
+def test_a_killed_sshd_leaves_agent_and_login(world, sim):
+    child = subprocess.Popen(
+        ["ssh", *map(str, world.options_of()), "-p", str(world.port),
+         f"{world.account.name}@127.0.0.1", "echo up; sleep 30"],
+        env=world.client_env(), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert child.stdout.readline() == b"up\n"
+    code = sim.wait_pending()["user_code"]
+    session = int(re.search(r"User child is on pid (\d+)",
+                            world.log_of_sshd())[1])
+    for pid in (stat(session)[2], session):     # root's part first
+        os.kill(pid, 9)
+    child.communicate(timeout=20)
+    with world.ssh_terminal() as t:
+        assert code in t.until("Later: awsenv login")
     assert starts(sim) == 1
 
 
