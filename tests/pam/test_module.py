@@ -90,6 +90,10 @@ def test_it_exports_six_functions_and_needs_libpam():
     needed = {n for n in re.findall(r"NEEDED.*\[(.*?)\.so", out)
               if "san" not in n}
     assert needed <= {"libpam", "libc", "libm", "libgcc_s"}
+    assert "NOW" in out
+    out = subprocess.run(["readelf", "-lW", MODULE], capture_output=True,
+                         text=True).stdout
+    assert "GNU_RELRO" in out and not re.search(r"GNU_STACK.*RWE", out)
 
 
 # Verdicts

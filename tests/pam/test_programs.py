@@ -3,6 +3,7 @@
 # Shares: accounts
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import time
@@ -13,8 +14,22 @@ from simulator.client import Simulator
 from stack import Account, stat
 from world import PASSWORD, World
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0, reason="only root can make users and namespaces")
+
+
+def missing():
+    """Why these tests cannot run here, if they cannot."""
+    if os.geteuid() != 0:
+        return "only root can make users and namespaces"
+    for program in ("sshd", "login", "su", "useradd"):
+        if not shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin"):
+            return f"{program} is not installed"
+    if subprocess.run(["unshare", "-m", "true"],
+                      capture_output=True).returncode:
+        return "this container may make no mount namespace"
+    return ""
+
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
 
 @pytest.fixture
