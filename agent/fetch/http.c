@@ -279,6 +279,35 @@ tell_proxy(struct http *h, struct why *why)
 	    why, AW_NETWORK, "the proxy %s does not work: %s", host, h->error);
 }
 
+/* Was the proxy on the way? With NO_PROXY only curl's own words tell. */
+static bool
+by_proxy(const struct http *h, const char *url, char proxy[static HOST_SIZE])
+{
+	char name[HOST_SIZE], *port;
+
+	if (!h->proxy || strncasecmp(url, "http:", 5) == 0)
+		return false;
+	url_proxy_host(h->proxy, proxy);
+	snprintf(name, sizeof(name), "%s", proxy);
+	if ((port = strrchr(name, ':')))
+		*port = '\0';
+	return !h->no_proxy || strstr(h->error, name);
+}
+
+static enum aw_err
+tell_unreachable(struct http *h, const char *host, const char *url,
+    const char *reason, struct why *why)
+{
+	char proxy[HOST_SIZE];
+
+	if (by_proxy(h, url, proxy))
+		return why_set(why, AW_NETWORK,
+		    "cannot connect to %s through the proxy %s: %s", host,
+		    proxy, reason);
+	return why_set(
+	    why, AW_NETWORK, "cannot connect to %s: %s", host, reason);
+}
+
 static enum aw_err
 tell_certificate(struct http *h, const char *host, struct why *why)
 {
@@ -304,8 +333,8 @@ tell_connection(
 	curl_easy_getinfo(h->curl, CURLINFO_HTTP_CONNECTCODE, &connect);
 	if (!t->reply->sent && connect >= 300)
 		return tell_proxy(h, why);
-	return why_set(why, AW_NETWORK, "the connection to %s broke off: %s",
-	    host, h->error);
+	return why_set(why, AW_NETWORK,
+	    "the connection to %s broke off, try again: %s", host, h->error);
 }
 
 static enum aw_err
@@ -323,12 +352,10 @@ tell(struct http *h, CURLcode code, const struct transfer *t, const char *url,
 	case CURLE_COULDNT_RESOLVE_HOST:
 		return why_set(why, AW_NETWORK, "cannot resolve %s", host);
 	case CURLE_COULDNT_CONNECT:
-		return why_set(why, AW_NETWORK, "cannot connect to %s: %s",
-		    host, h->error);
+		return tell_unreachable(h, host, url, h->error, why);
 	case CURLE_OPERATION_TIMEDOUT:
 		if (!t->reply->sent)
-			return why_set(why, AW_NETWORK,
-			    "cannot connect to %s: timeout", host);
+			return tell_unreachable(h, host, url, "timeout", why);
 		return why_set(why, AW_NETWORK,
 		    "no answer from %s within %d seconds", host,
 		    (ms + 999) / 1000);

@@ -132,6 +132,8 @@ portal_creds(struct talk *t, struct view tok, const char *account,
 			break;
 		}
 	}
+	if (r == AW_OK && !a.json)
+		r = aws_strange(t, t->facts.portal);
 	if (r == AW_OK && !read_creds(t, a.json, creds))
 		r = why_set(&t->why, AW_NETWORK,
 		    "AWS answered without role credentials for account %s, "
@@ -322,6 +324,9 @@ portal_logout(struct talk *t, struct view tok)
 	/* A token that AWS does not know has nothing left to revoke. */
 	if (r == AW_TOKEN || (r == AW_AWS && a.http.status == 401))
 		r = AW_OK;
+	/* AWS says nothing more; a sign-in page of the network says a lot. */
+	else if (r == AW_OK && a.http.body.len && !a.json)
+		r = aws_strange(t, t->facts.portal);
 	aws_free(&a);
 	return r;
 }

@@ -110,43 +110,6 @@ role_fetch(struct talk *t)
 	return talk_answer(t, &a);
 }
 
-enum aw_err
-role_identity(struct talk *t)
-{
-	struct answer a = {.last = true};
-	struct identity who = {0};
-	struct creds creds;
-	enum aw_err r;
-
-	t->deadline = io_deadline(ROLE_MS);
-	if (!msg_decode(MSG_CREDS, t->fetch.creds, &creds))
-		return AW_PROTO;
-	r = sts_identity(t, t->fetch.sts, t->fetch.sts_region, &creds, &who);
-	if (r != AW_OK)
-		return r;
-	a.arn = view_str(who.arn);
-	a.user_id = view_str(who.user_id);
-	a.account = view_str(who.account);
-	a.person = view_str(who.person);
-	return talk_answer(t, &a);
-}
-
-enum aw_err
-role_logout(struct talk *t)
-{
-	struct answer a = {.last = true};
-	struct tok tok;
-	enum aw_err r;
-
-	t->deadline = io_deadline(ROLE_MS);
-	if ((r = open_tok(t, &tok)) != AW_OK ||
-	    (r = portal_logout(t, tok.access_token)) != AW_OK)
-		return r;
-	return talk_answer(t, &a);
-}
-
-/* -------- who approved */
-
 /*
  * The STS to ask for a name: the profile's, the login's own, or the one that
  * lives beside AWS's own OIDC. Beside any other there may be none.
@@ -175,6 +138,49 @@ naming_sts(const struct talk *t, struct view *region)
 	}
 	return url;
 }
+
+enum aw_err
+role_identity(struct talk *t)
+{
+	AUTOFREE char *url = NULL;
+	struct answer a = {.last = true};
+	struct identity who = {0};
+	struct view region;
+	struct creds creds;
+	enum aw_err r;
+
+	t->deadline = io_deadline(ROLE_MS);
+	if (!msg_decode(MSG_CREDS, t->fetch.creds, &creds))
+		return AW_PROTO;
+	if (!(url = naming_sts(t, &region)))
+		return why_set(&t->why, AW_CONFIG,
+		    "no STS is known beside %.*s: set AWS_ENDPOINT_URL_STS",
+		    VIEW_ARG(t->facts.oidc));
+	r = sts_identity(t, view_str(url), region, &creds, &who);
+	if (r != AW_OK)
+		return r;
+	a.arn = view_str(who.arn);
+	a.user_id = view_str(who.user_id);
+	a.account = view_str(who.account);
+	a.person = view_str(who.person);
+	return talk_answer(t, &a);
+}
+
+enum aw_err
+role_logout(struct talk *t)
+{
+	struct answer a = {.last = true};
+	struct tok tok;
+	enum aw_err r;
+
+	t->deadline = io_deadline(ROLE_MS);
+	if ((r = open_tok(t, &tok)) != AW_OK ||
+	    (r = portal_logout(t, tok.access_token)) != AW_OK)
+		return r;
+	return talk_answer(t, &a);
+}
+
+/* -------- who approved */
 
 /* Credentials of the wanted role, else of any: they bear the same name. */
 static enum aw_err

@@ -46,7 +46,7 @@ PROFILES = ["marketing", {
 
 BROKE_OFF = r"the connection to \S+ broke off"
 TOO_LARGE = r"the answer of \S+ is too large to be AWS's"
-NOT_AWS = r"something that is not AWS|without role credentials"
+NOT_AWS = r"something that is not AWS"
 TOO_OFTEN = r"is asked too often \(HTTP \d+.*\), try again later"
 OUT_OF_ORDER = r"is out of order \(HTTP 50\d.*\), try again later"
 NOT_FOLLOWED = r"redirects to \S+ \(HTTP 307\), which awsenv does not follow"

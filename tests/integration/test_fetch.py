@@ -315,6 +315,13 @@ def test_role_credentials_open_sts(sim, fetch, login, account):
     who = fetch.ask("FETCH_IDENTITY", creds=answer.creds)
     assert who.person == ANN.encode() and b"_Developer_" in who.arn
     assert who.account == account.encode() and who.user_id
+    # Of a login that no profile uses: STS as the login itself has it.
+    assert fetch.ask("FETCH_IDENTITY", creds=answer.creds,
+                     sts="", sts_region="").arn == who.arn
+    nowhere = Fetcher.of(sim, sts="").ask(
+        "FETCH_IDENTITY", creds=answer.creds)
+    assert nowhere.error == wire.AW_CONFIG
+    assert b"set AWS_ENDPOINT_URL_STS" in nowhere.text
 
 
 def test_an_account_name_is_looked_up(fetch, login, account):

@@ -138,6 +138,26 @@ a_token_that_is_none_is_not_sent(void **state)
 	assert_int_equal(net_questions, 0);
 }
 
+/* A captive portal answers everything, and well. */
+static void
+a_sign_in_page_is_told_as_one(void **state)
+{
+	AUTOBUF struct buf out = {0};
+	struct talk t = net_talk();
+
+	(void)state;
+	net_reset();
+	net_answer(200, "", "<html>Welcome to the hotel</html>");
+	assert_int_equal(
+	    portal_creds(&t, view_str("T"), ACCOUNT, view_str("r"), &out),
+	    AW_NETWORK);
+	assert_non_null(strstr(t.why.text, "something that is not AWS"));
+	net_reset();
+	net_answer(200, "", "<html>Welcome to the hotel</html>");
+	assert_int_equal(portal_logout(&t, view_str("T")), AW_NETWORK);
+	assert_non_null(strstr(t.why.text, "something that is not AWS"));
+}
+
 #define PAGE_ONE                                                           \
 	"{\"accountList\":[{\"accountId\":\"111111111111\","               \
 	"\"accountName\":\"Marketing\"},{\"accountId\":\"222222222222\"}," \
@@ -264,6 +284,7 @@ main(void)
 	    cmocka_unit_test(role_credentials_are_asked_for_with_the_raw_token),
 	    cmocka_unit_test(each_refusal_has_its_own_sentence),
 	    cmocka_unit_test(an_answer_without_credentials_is_not_taken),
+	    cmocka_unit_test(a_sign_in_page_is_told_as_one),
 	    cmocka_unit_test(a_token_that_is_none_is_not_sent),
 	    cmocka_unit_test(an_account_is_found_by_name_through_all_pages),
 	    cmocka_unit_test(
