@@ -201,8 +201,10 @@ struct job *fetch_start(
 /* False: not an answer to this job. */
 bool fetch_answer(struct job *, enum msg_kind, struct view body,
     struct answer *, struct fetch_tag *);
-/* Put role credentials into the store; when they end there. */
-uint64_t fetch_keep_role(const struct answer *, struct view id);
+/* Put role credentials into the store; when they end there. `role`: whose
+ * they are, if it is not the one of the id. */
+uint64_t fetch_keep_role(
+    const struct answer *, struct view id, struct view role);
 /* AWS's clock minus ours, in seconds, as last seen. */
 int32_t fetch_skew(void);
 /* How long (HELLO) any record may live after the person's login, 0: as it

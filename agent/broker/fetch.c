@@ -73,7 +73,7 @@ fetch_capped(uint64_t expires, uint64_t from)
 }
 
 uint64_t
-fetch_keep_role(const struct answer *a, struct view id)
+fetch_keep_role(const struct answer *a, struct view id, struct view role)
 {
 	AUTOFREE char *label = NULL;
 	struct record rec = {
@@ -83,11 +83,13 @@ fetch_keep_role(const struct answer *a, struct view id)
 	    .access_key = a->access_key,
 	    .sealed = a->creds,
 	};
-	struct view name = {id.p + LOGIN_ID, id.n - LOGIN_ID}, role = {0};
+	struct view name = {id.p + LOGIN_ID, id.n - LOGIN_ID}, own = {0};
 
 	/* account NUL role NUL chain digest; the account may be a name. */
-	view_entry(&name, &role);
-	view_entry(&name, &role);
+	view_entry(&name, &own);
+	view_entry(&name, &own);
+	if (!role.n)
+		role = own;
 	text_set(&label, "%.*s/%.*s", VIEW_ARG(a->account), VIEW_ARG(role));
 	rec.label = view_str(label);
 	if (store_put(KEY_ROLE, &rec) == AW_DENIED)

@@ -489,7 +489,7 @@ on_role(struct login *l, const struct answer *a)
 		return;
 	role_id(&id, login_id(l), view_str(l->account), view_str(l->role),
 	    (struct view){0});
-	fetch_keep_role(a, view_of(&id));
+	fetch_keep_role(a, view_of(&id), (struct view){0});
 }
 
 static bool
@@ -571,6 +571,10 @@ login_ended(struct job *job, enum aw_err error, const char *text, bool early)
 		} else if (error == AW_OK) {
 			fail(l, AW_NETWORK, "the login ended without a token");
 		} else {
+			/* What was read of the CA bundle is not so any more:
+			 * the next login is to read it again. */
+			if (error == AW_STALE)
+				table_forget_all();
 			fail(l, error, text);
 		}
 		break;

@@ -74,6 +74,17 @@ label_account(struct view label)
 	return label;
 }
 
+/* ... and the role, which is the last one of a chain. */
+static struct view
+label_role(struct view label)
+{
+	uint32_t n = label_account(label).n;
+
+	if (n == label.n)
+		return (struct view){0};
+	return (struct view){label.p + n + 1, label.n - n - 1};
+}
+
 /* ---- the handlers, in the table's order */
 
 static enum aw_err
@@ -95,7 +106,7 @@ on_creds(struct round *r)
 		    r->notice ? "; " : "", r->notice ? r->notice : "");
 	rep->profile = t->profile;
 	rep->account = label_account(rec.label);
-	rep->role = t->role;
+	rep->role = label_role(rec.label);
 	rep->region = t->region;
 	rep->settings = t->settings;
 	rep->notice = view_str(r->notice);
@@ -227,7 +238,7 @@ on_whoami(struct round *r)
 	rep->profile = t->profile;
 	rep->session = round_session(t);
 	rep->account = label_account(rec.label);
-	rep->role = t->role;
+	rep->role = label_role(rec.label);
 	rep->arn = view_str(who.arn);
 	rep->user_id = view_str(who.user_id);
 	rep->person = view_str(who.person);

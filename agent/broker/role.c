@@ -17,6 +17,7 @@
 #define AHEAD (20 * 60)
 #define USED_FOR (60 * 60)
 #define AGAIN 60
+#define CLOCK_SLACK 60
 
 /* What it takes to fetch once more without a client. */
 struct role {
@@ -66,6 +67,9 @@ role_good(const struct record *r, uint32_t seconds, bool half)
 		least = seconds < life - life / 10 ? seconds : life - life / 10;
 	if (half && least < life / 2)
 		least = life / 2;
+	/* The clock was set back since: when they end is not known. */
+	if (r->obtained > now + CLOCK_SLACK)
+		return false;
 	return left > 0 && left >= least;
 }
 
@@ -211,10 +215,21 @@ refresh_due(void *arg)
 	fetch_role(&f, id, ref.facts, tok.expires);
 }
 
+/* The name of the role that a chain ends in: what follows the ARN's last '/'. */
+static struct view
+arn_role(struct view arn)
+{
+	const uint8_t *slash = arn.n ? memrchr(arn.p, '/', arn.n) : NULL;
+
+	if (!slash)
+		return (struct view){0};
+	return (struct view){slash + 1, (uint32_t)(arn.p + arn.n - slash - 1)};
+}
+
 static void
 keep(const struct answer *a, const struct fetch_tag *t, struct role *r)
 {
-	uint64_t expires = fetch_keep_role(a, t->id);
+	uint64_t expires = fetch_keep_role(a, t->id, arn_role(a->arn));
 
 	if (r)
 		schedule(r, loop_time(), expires);

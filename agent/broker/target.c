@@ -17,6 +17,29 @@ struct search {
 	char **text;
 };
 
+/* What there is instead: the first few that can be used. */
+static void
+say_profiles(const struct search *s)
+{
+	AUTOFREE char *names = NULL;
+	struct profile p;
+	uint32_t i, n = 0;
+
+	for (i = 0; n < 4 && table_profile_at(s->table, i, &p); i++) {
+		if (p.error == AW_OK && ++n < 4)
+			text_set(&names, "%s%s%.*s", names ? names : "",
+			    names ? ", " : "", VIEW_ARG(p.name));
+	}
+	if (names)
+		text_set(s->text, "%s; there %s %s%s", *s->text,
+		    n > 1 ? "are" : "is", names, n > 3 ? " and more" : "");
+	else
+		text_set(s->text,
+		    "%s, nor any other: see awsenv-config(5) for how to write "
+		    "one",
+		    *s->text);
+}
+
 static enum aw_err
 missing(const struct search *s, struct view name)
 {
@@ -32,6 +55,8 @@ missing(const struct search *s, struct view name)
 		    VIEW_ARG(why.file), why.line, VIEW_ARG(why.text));
 	else if (near)
 		text_set(s->text, "%s; did you mean %s?", *s->text, near);
+	else
+		say_profiles(s);
 	return AW_NOPROFILE;
 }
 
@@ -161,19 +186,26 @@ only_session(const struct search *s)
 	return take_session(s, found);
 }
 
+/* Endpoints of a profile are for its own login alone. */
+static bool
+is_of_login(const struct search *s, const struct profile *p)
+{
+	struct session row;
+
+	return table_session(s->table, p->session, &row) &&
+	    view_eq(row.login, s->target->session.login);
+}
+
 /* Region, STS and the like of a profile that uses this login, where the
  * person named none. */
 static void
 borrow_settings(const struct search *s)
 {
-	struct session row;
 	struct profile p;
 	uint32_t i;
 
 	for (i = 0; table_profile_at(s->table, i, &p); i++) {
-		if (p.error == AW_OK &&
-		    table_session(s->table, p.session, &row) &&
-		    view_eq(row.login, s->target->session.login)) {
+		if (p.error == AW_OK && is_of_login(s, &p)) {
 			s->target->sts = p.sts;
 			s->target->sts_region = p.sts_region;
 			s->target->expected = p.expected;
@@ -207,10 +239,15 @@ by_session(const struct search *s)
 		return r;
 	s->target->account = s->ask->account;
 	s->target->role = s->ask->role;
-	if (usable)
+	if (usable && is_of_login(s, &p)) {
 		take_settings(s, &p);
-	if (s->target->sts.n == 0)
-		borrow_settings(s);
+		return AW_OK;
+	}
+	if (usable) {
+		s->target->region = p.region;
+		s->target->settings = p.settings;
+	}
+	borrow_settings(s);
 	return AW_OK;
 }
 

@@ -303,6 +303,25 @@ failure_stays_until_somebody_asks_anew(void **state)
 	close(fd);
 }
 
+static void
+a_ca_that_changed_is_read_again_by_the_next_login(void **state)
+{
+	struct fetch f;
+	int fd = pending(&f);
+
+	(void)state;
+	fake_failed(fd, &f, AW_STALE, "the CA bundle has changed");
+	wait_for(LOGIN_PENDING, 30);
+	assert_true(waited());
+	assert_int_equal(rep.state, LOGIN_FAILED);
+	login_again();
+	assert_true(fake_profiles(1, names));
+	assert_true(told());
+	assert_int_equal(rep.state, LOGIN_STARTING);
+	fd = fake_fetcher(&f, &order);
+	close(fd);
+}
+
 static bool
 hinted(int fd, uint8_t waiting)
 {
@@ -477,6 +496,29 @@ a_role_that_named_the_person_is_kept(void **state)
 	assert_true(view_is(rec.label, "123456789012/Dev"));
 }
 
+static void
+dropped_with_its_login_it_is_not(void **state)
+{
+	struct answer a = {
+	    .creds = view_str("sealed credentials"),
+	    .creds_expires = fake_seconds + 3600,
+	    .account = view_str("123456789012"),
+	};
+	AUTOBUF struct buf id = {0};
+	struct record rec;
+	struct fetch f;
+	int fd = pending(&f);
+
+	(void)state;
+	give_token(fd, &f);
+	store_drop_all(1u << KEY_TOK | 1u << KEY_REF, (struct view){0});
+	fake_done(fd, &f, &a);
+	role_id(&id, fake_login_id(), view_str("123456789012"), view_str("Dev"),
+	    (struct view){0});
+	assert_int_equal(
+	    store_get(KEY_ROLE, view_of(&id), &keep, &rec), AW_GONE);
+}
+
 int
 main(void)
 {
@@ -491,12 +533,14 @@ main(void)
 	    T(a_fetcher_that_dies_while_polling_is_replaced),
 	    T(a_code_that_ran_out_while_the_fetcher_was_dead_fails),
 	    T(failure_stays_until_somebody_asks_anew),
+	    T(a_ca_that_changed_is_read_again_by_the_next_login),
 	    T(the_fetcher_hears_when_nobody_looks_and_when_somebody_does),
 	    T(tokens_are_refreshed_before_they_end),
 	    T(the_next_broker_goes_on_with_what_is_stored),
 	    T(an_adopted_fetcher_is_asked_to_show_its_code),
 	    T(a_fetcher_may_not_answer_for_another_login),
 	    T(a_role_that_named_the_person_is_kept),
+	    T(dropped_with_its_login_it_is_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

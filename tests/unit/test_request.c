@@ -149,6 +149,66 @@ stale_credentials_are_fetched_once_for_all(void **state)
 	assert_true(view_is(rep.sealed, "new"));
 }
 
+/* By a clock that was wrong they may end at any time. */
+static void
+a_clock_that_was_set_back_means_new_credentials(void **state)
+{
+	AUTOBUF struct buf order = {0};
+	struct fetch f;
+	int fd;
+
+	(void)state;
+	fake_token(86400, true);
+	fake_role("Dev", 0, 3600, "old");
+	fake_seconds -= 7200;
+	ask_creds("marketing", 0, false);
+	fake_profiles(mtime, names);
+	fd = fake_fetcher(&f, &order);
+	assert_int_equal(f.what, FETCH_ROLE);
+	give_role(fd, &f, 3600, "new");
+	expect(AW_OK, NULL);
+	assert_true(view_is(rep.sealed, "new"));
+}
+
+static void
+credentials_of_a_chain_bear_the_last_role(void **state)
+{
+	AUTOBUF struct buf order = {0};
+	struct answer a = {
+	    .creds = view_str("sealed"),
+	    .creds_expires = fake_seconds + 3600,
+	    .access_key = view_str("ASIANEW"),
+	    .account = view_str("210987654321"),
+	    .arn = view_str("arn:aws:iam::210987654321:role/team/Deploy"),
+	};
+	struct list_req req = {LIST_ROLES, 0};
+	struct list_rep list;
+	struct role_item item;
+	struct fetch f;
+	int fd;
+
+	(void)state;
+	fake_token(86400, true);
+	ask_creds("marketing", 0, false);
+	fake_profiles(mtime, names);
+	fd = fake_fetcher(&f, &order);
+	assert_true(view_is(f.role, "Dev"));
+	fake_done(fd, &f, &a);
+	expect(AW_OK, NULL);
+	assert_true(view_is(rep.account, "210987654321"));
+	assert_true(view_is(rep.role, "Deploy"));
+	fake_send(client, "list@awsenv", MSG_LIST_REQ, &req);
+	assert_true(
+	    fake_reply(client, "list@awsenv", MSG_LIST_REP, &list, &keep));
+	assert_true(msg_each(MSG_ROLE_ITEM, &list.items, &item));
+	assert_true(view_is(item.account, "210987654321"));
+	assert_true(view_is(item.role, "Deploy"));
+	/* It is found again by what was asked for. */
+	ask_creds("marketing", 0, false);
+	expect(AW_OK, NULL);
+	assert_true(view_is(rep.role, "Deploy"));
+}
+
 static void
 half_of_the_life_is_wanted_for_frozen_ones(void **state)
 {
@@ -585,8 +645,8 @@ logout_ends_what_would_bring_credentials(void **state)
 	    fake_reply(client, "logout@awsenv", MSG_LOGOUT_REP, &out, &keep));
 	close(client);
 	client = asker;
-	expect(AW_LOGIN, "login needed for corp: awsenv login --profile "
-			 "marketing");
+	expect(AW_LOGIN,
+	    "login needed for corp: awsenv login --profile marketing");
 }
 
 static void
@@ -620,6 +680,8 @@ main(void)
 	    T(fresh_credentials_are_handed_out_as_they_are),
 	    T(without_a_token_a_person_is_needed),
 	    T(stale_credentials_are_fetched_once_for_all),
+	    T(a_clock_that_was_set_back_means_new_credentials),
+	    T(credentials_of_a_chain_bear_the_last_role),
 	    T(half_of_the_life_is_wanted_for_frozen_ones),
 	    T(a_refused_token_is_refreshed_once),
 	    T(a_token_refused_again_and_again_ends_in_a_login),

@@ -330,6 +330,55 @@ account_and_role_need_a_session_where_there_are_two(void **state)
 }
 
 static void
+endpoints_of_a_profile_are_for_its_own_login(void **state)
+{
+	struct ask ask = {
+	    .profile = view_str("marketing"),
+	    .session = view_str("dev"),
+	    .account = view_str("1"),
+	    .role = view_str("R"),
+	};
+	struct target t;
+
+	(void)state;
+	assert_int_equal(find(ask, false, &t, ""), AW_OK);
+	assert_memory_equal(t.session.login.p, other_login, LOGIN_ID);
+	assert_int_equal(t.sts.n, 0);
+	assert_true(view_is(t.region, "eu-west-1"));
+	ask.session = view_str("corp");
+	assert_int_equal(find(ask, false, &t, ""), AW_OK);
+	assert_true(view_is(t.sts, "https://sts"));
+}
+
+static void
+a_missing_profile_is_told_with_what_there_is(void **state)
+{
+	static const char *const none[] = {NULL};
+	static const char *const four[] = {"one", "two", "three", "four", NULL};
+	struct ask ask = {.profile = view_str("something-else")};
+	AUTOFREE char *text = NULL;
+	struct target t = {0};
+
+	(void)state;
+	assert_int_equal(
+	    find(ask, false, &t,
+		"no profile \"something-else\" in ~/.aws/config; there is "
+		"marketing"),
+	    AW_NOPROFILE);
+	target_find(read_names("/four", four), &ask, false, &t, &text);
+	assert_string_equal(text,
+	    "no profile \"something-else\" in "
+	    "~/.aws/config; there are one, two, three "
+	    "and more");
+	target_find(read_names("/none", none), &ask, false, &t, &text);
+	assert_string_equal(text,
+	    "no profile \"something-else\" in "
+	    "~/.aws/config, nor any other: see "
+	    "awsenv-config(5) for how to write one");
+	buf_free(&t.id);
+}
+
+static void
 a_session_alone_is_enough_for_a_login_only(void **state)
 {
 	struct ask ask = {.session = view_str("dev")};
@@ -374,6 +423,8 @@ main(void)
 	    T(a_profile_names_account_and_role),
 	    T(an_unusable_profile_says_why),
 	    T(account_and_role_need_a_session_where_there_are_two),
+	    T(endpoints_of_a_profile_are_for_its_own_login),
+	    T(a_missing_profile_is_told_with_what_there_is),
 	    T(a_session_alone_is_enough_for_a_login_only),
 	    T(ids_cannot_be_made_to_collide),
 	};
