@@ -108,12 +108,33 @@ unset_fish(struct buf *out, struct view name)
 	put(out, "set -e ", name, ";\n");
 }
 
+/* What PowerShell takes for a single quote: typographic ones (U+2018 to
+ * U+201B) end a string, too. Bytes of it, 0 for none. */
+static uint32_t
+powershell_quote(struct view v)
+{
+	if (v.p[0] == '\'')
+		return 1;
+	return v.n >= 3 && v.p[0] == 0xe2 && v.p[1] == 0x80 && v.p[2] >= 0x98 &&
+		v.p[2] <= 0x9b
+	    ? 3
+	    : 0;
+}
+
 static void
 set_powershell(struct buf *out, struct view name, struct view value)
 {
-	put(out, "$Env:", name, "=");
-	quote(out, value, '\'', "'", "'");
-	buf_u8(out, '\n');
+	uint32_t n;
+
+	put(out, "$Env:", name, "='");
+	while (value.n) {
+		n = powershell_quote(value);
+		buf_put(out, value.p, n); /* a quote is doubled */
+		n = n ? n : 1;
+		buf_put(out, value.p, n);
+		value = (struct view){value.p + n, value.n - n};
+	}
+	buf_put(out, "'\n", 2);
 }
 
 static void

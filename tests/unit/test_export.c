@@ -90,6 +90,22 @@ powershell_doubles_its_quotes(void **state)
 }
 
 static void
+powershell_has_more_quotes_than_one(void **state)
+{
+	AUTOBUF struct buf out = {0};
+	struct given g = given();
+
+	(void)state;
+	g.rep.profile =
+	    view_str("a\u2018b\u2019; calc; \u201a\u201b\u2014\u201c");
+	assert_true(export_write("powershell", &g, &out));
+	buf_u8(&out, '\0');
+	assert_non_null(strstr((const char *)out.data,
+	    "$Env:AWSENV_PROFILE='a\u2018\u2018b\u2019\u2019; calc; "
+	    "\u201a\u201a\u201b\u201b\u2014\u201c'\n"));
+}
+
+static void
 dotenv_quotes_what_it_would_expand(void **state)
 {
 	(void)state;
@@ -170,6 +186,7 @@ main(void)
 	    cmocka_unit_test(plain_lines_have_quotes_only_where_they_must),
 	    cmocka_unit_test(fish_gets_its_own_escapes),
 	    cmocka_unit_test(powershell_doubles_its_quotes),
+	    cmocka_unit_test(powershell_has_more_quotes_than_one),
 	    cmocka_unit_test(dotenv_quotes_what_it_would_expand),
 	    cmocka_unit_test(json_is_one_object),
 	    cmocka_unit_test(conflicting_variables_of_a_shell_are_unset),
