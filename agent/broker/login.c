@@ -331,6 +331,10 @@ login_begin(struct login *l, const struct target *t, struct view session)
 	};
 	struct record rec;
 
+	/* One that has its token may be asking for the person's name still:
+	 * its end would be taken for the end of this one. */
+	job_abandon_all(1u << FETCH_LOGIN | 1u << FETCH_POLL, login_id(l));
+	loop_cancel(&l->step);
 	forget_offer(l);
 	l->polls = 0;
 	if (store_get(KEY_REF, login_id(l), &b, &rec) == AW_OK)
@@ -514,10 +518,11 @@ login_packet(struct job *job, enum msg_kind kind, struct view body)
 		    view_str("awsenv-fetch does not speak our language"));
 		return true;
 	}
-	if (a.dev.n) {
+	/* From here on it is polled, or done, not begun anew. */
+	if (a.dev.n || a.tok.n)
+		job->tries = 0;
+	if (a.dev.n)
 		on_device(l, &a, &t);
-		job->tries = 0; /* from here on it is polled, not begun anew */
-	}
 	if (a.tok.n)
 		on_tokens(l, &a, &t);
 	if (a.person.n)

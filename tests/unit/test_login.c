@@ -519,6 +519,51 @@ dropped_with_its_login_it_is_not(void **state)
 	    store_get(KEY_ROLE, view_of(&id), &keep, &rec), AW_GONE);
 }
 
+static void
+a_login_anew_is_not_ended_by_the_one_before(void **state)
+{
+	struct fetch f;
+	int old = pending(&f), fd;
+	char byte;
+
+	(void)state;
+	give_token(old, &f);
+	store_drop_all(1u << KEY_TOK | 1u << KEY_REF, (struct view){0});
+	pass(11); /* nobody was named */
+	login_again();
+	assert_true(told());
+	assert_int_equal(rep.state, LOGIN_STARTING);
+	fd = fake_fetcher(&f, &order);
+	assert_int_equal(f.what, FETCH_LOGIN);
+	assert_int_equal(recv(old, &byte, 1, MSG_DONTWAIT), 0);
+	close(old);
+	give_device(fd, &f);
+	pass(11);
+	wait_for(LOGIN_STARTING, 30);
+	assert_true(waited());
+	assert_int_equal(rep.state, LOGIN_PENDING);
+	close(fd);
+}
+
+static void
+a_token_is_enough_though_its_fetcher_dies(void **state)
+{
+	struct fetch f;
+	int fd;
+
+	(void)state;
+	login();
+	assert_true(told());
+	fd = fake_fetcher(&f, &order);
+	give_token(fd, &f); /* approved before anything was shown */
+	close(fd);
+	pass(1);
+	assert_int_equal(fake_spawn(PROGRAM_FETCH), -1);
+	wait_for(LOGIN_STARTING, 30);
+	assert_true(waited());
+	assert_int_equal(rep.state, LOGIN_DONE);
+}
+
 int
 main(void)
 {
@@ -541,6 +586,8 @@ main(void)
 	    T(a_fetcher_may_not_answer_for_another_login),
 	    T(a_role_that_named_the_person_is_kept),
 	    T(dropped_with_its_login_it_is_not),
+	    T(a_login_anew_is_not_ended_by_the_one_before),
+	    T(a_token_is_enough_though_its_fetcher_dies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
