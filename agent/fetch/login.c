@@ -89,6 +89,7 @@ struct poll {
 	struct view sealed; /* the same */
 	uint32_t interval;  /* seconds */
 	int64_t begun;
+	int64_t end;   /* of the code, whatever is done to the clock */
 	int64_t asked; /* when we asked last */
 };
 
@@ -108,18 +109,15 @@ next_time(const struct talk *t, const struct poll *p)
 static bool
 wait_turn(struct talk *t, const struct poll *p)
 {
-	int64_t until, left;
+	int64_t until;
 	enum talk_event e;
 
 	do {
 		if (t->again && show(t, p->sealed, p->dev) != AW_OK)
 			return false;
 		t->again = false;
-		left = (int64_t)p->dev->until - (int64_t)time(NULL);
 		until = next_time(t, p);
-		if (left <= 0 || until > io_deadline((int)left * 1000))
-			until = io_deadline(left > 0 ? (int)left * 1000 : 0);
-		e = talk_wait(t, until);
+		e = talk_wait(t, until < p->end ? until : p->end);
 	} while (e == TALK_HINT);
 	return e == TALK_TIME;
 }
@@ -173,7 +171,7 @@ poll_until_token(struct talk *t, struct poll *p)
 	while (r == AW_BUSY) {
 		if (!wait_turn(t, p))
 			r = AW_GONE;
-		else if (p->dev->until <= (uint64_t)time(NULL))
+		else if (p->end <= io_deadline(0))
 			r = tell_expired(t, p->dev);
 		else
 			r = ask(t, p, &k);
@@ -187,11 +185,15 @@ poll_until_token(struct talk *t, struct poll *p)
 static struct poll
 poll_begin(const struct dev *d, struct view sealed)
 {
+	uint64_t now = (uint64_t)time(NULL);
+	uint64_t left = d->until > now ? d->until - now : 0;
+
 	return (struct poll){
 	    .dev = d,
 	    .sealed = sealed,
 	    .interval = d->interval,
 	    .begun = io_deadline(0),
+	    .end = io_deadline((int)(left < DAY ? left : DAY) * 1000),
 	    .asked = io_deadline(0),
 	};
 }

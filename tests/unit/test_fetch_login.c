@@ -30,6 +30,7 @@ static struct {
 } hints[4];
 static size_t n_hints, next_hint;
 static int64_t gone_at;
+static int64_t stepped; /* seconds: what somebody does to the clock at 30 */
 static struct answer answers[4];
 static size_t n_answers;
 
@@ -38,9 +39,13 @@ time_t __wrap_time(time_t *);
 time_t
 __wrap_time(time_t *out)
 {
+	time_t t = EPOCH + now_ms / 1000;
+
+	if (now_ms >= 30000)
+		t += stepped;
 	if (out)
-		*out = EPOCH + now_ms / 1000;
-	return EPOCH + now_ms / 1000;
+		*out = t;
+	return t;
 }
 
 int64_t
@@ -158,7 +163,7 @@ reset(void **state)
 	size_t i;
 
 	(void)state;
-	now_ms = approved_at = gone_at = 0;
+	now_ms = approved_at = gone_at = stepped = 0;
 	n_asked = n_hints = next_hint = n_answers = 0;
 	for (i = 0; i < MAX; i++)
 		says[i] = OIDC_PENDING;
@@ -374,6 +379,20 @@ a_resumed_login_shows_the_same_code_and_goes_on(void **state)
 	assert_int_equal(login_resume(&t), AW_PROTO);
 }
 
+static void
+a_clock_that_is_set_ends_no_code_and_prolongs_none(void **state)
+{
+	(void)state;
+	stepped = 3600;
+	approved_at = 60;
+	assert_int_equal(login(true, NULL), AW_OK);
+	assert_int_equal(asked[n_asked - 1], 60);
+	reset(NULL);
+	stepped = -3600;
+	assert_int_equal(login(true, NULL), AW_EXPIRED);
+	assert_int_equal(now_ms, 600 * 1000);
+}
+
 #define CASE(name) cmocka_unit_test_setup(name, reset)
 
 int
@@ -388,6 +407,7 @@ main(void)
 	    CASE(slow_down_counts_for_good_and_each_time),
 	    CASE(a_network_that_is_down_does_not_end_it),
 	    CASE(it_ends_by_itself_when_the_code_runs_out),
+	    CASE(a_clock_that_is_set_ends_no_code_and_prolongs_none),
 	    CASE(it_ends_when_aws_says_that_the_code_is_spent),
 	    CASE(it_ends_when_the_person_refuses),
 	    CASE(it_ends_when_nobody_wants_it_any_more),
