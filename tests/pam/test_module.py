@@ -4,9 +4,9 @@ import contextlib
 import grp
 import os
 import pathlib
-import signal
 import re
 import shutil
+import signal
 import socket
 import statistics
 import struct
