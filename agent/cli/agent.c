@@ -40,10 +40,9 @@ no_agent(const struct agent *a, enum agent_start start)
 		    shown_str(a->path));
 	else if (start != AGENT_AS_IS && agent_foreign())
 		warn(
-		    "agent not forwarded to this host; ssh -R "
-		    "SOCKET:LOCAL-SOCKET and AWSENV_SOCK bring one\n"
-		    "        along, or awsenv login --here logs in here, where "
-		    "root will hold that login");
+		    "agent not forwarded to this host;\n"
+		    "        awsenv login --here logs in here, where root will "
+		    "hold that login");
 	else
 		warn("no agent runs; awsenv login starts one");
 	return AW_NOAGENT;

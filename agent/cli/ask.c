@@ -210,7 +210,10 @@ complain(const struct question *q, uint32_t error, struct view text)
 		name = "";
 	if (!*what)
 		what = aw_strerror((enum aw_err)error);
-	warn("%s%s%s", name, *name ? ": " : "", what);
+	warn("%s%s%s%s", name, *name ? ": " : "", what,
+	    q && error == AW_NOPROFILE && !q->profile
+		? "; name another with -p, or in AWS_PROFILE"
+		: "");
 	return (enum aw_err)error;
 }
 

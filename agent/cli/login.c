@@ -99,8 +99,9 @@ line_show(struct waiting *w, bool first)
 			    "approval.\n",
 			    until, left);
 	} else {
-		say("\r\033[K  Valid until %s (%s left); waiting for the approval "
-		    "... ",
+		/* Cut where the window ends: what wraps is not written over. */
+		say("\r\033[K\033[?7l  Valid until %s (%s left); waiting for the "
+		    "approval ... \033[?7h",
 		    until, left);
 		w->line = true;
 	}

@@ -11,14 +11,15 @@ report(const struct logout_rep *rep, struct buf *out)
 {
 	struct view lines = rep->lines, line;
 
+	if (rep->logins == 0 && rep->roles == 0) {
+		text_add(out, "nothing to forget\n");
+		return;
+	}
 	while (view_entry(&lines, &line))
 		text_add(out, "%s\n", shown(line));
-	if (rep->logins == 0 && rep->roles == 0)
-		text_add(out, "nothing to forget\n");
-	else
-		text_add(out, "forgotten: %u login%s, %u role credential%s\n",
-		    rep->logins, rep->logins == 1 ? "" : "s", rep->roles,
-		    rep->roles == 1 ? "" : "s");
+	text_add(out, "forgotten: %u login%s, %u role credential%s\n",
+	    rep->logins, rep->logins == 1 ? "" : "s", rep->roles,
+	    rep->roles == 1 ? "" : "s");
 	if (rep->roles)
 		text_add(out,
 		    "Commands that were given credentials keep them "

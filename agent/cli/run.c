@@ -128,8 +128,8 @@ profile_warn(char *const *argv)
 	for (argv++; *argv && strcmp(*argv, "--") != 0; argv++) {
 		if (!strcmp(*argv, "--profile") ||
 		    !strncmp(*argv, "--profile=", 10)) {
-			warn("--profile among the arguments of %s may beat the "
-			     "credentials given here;\n"
+			warn("--profile among the arguments of %s may beat "
+			     "these credentials;\n"
 			     "        it belongs before the command: awsenv "
 			     "--profile NAME ...",
 			    shown_str(name));

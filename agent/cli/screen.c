@@ -3,9 +3,9 @@
  * How a login looks: what is not AWS first, then the URL exactly as AWS gave
  * it, the code, and a QR code where the terminal can show it whole.
  */
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
@@ -14,6 +14,7 @@
 
 #define QR_LEAST 21
 #define QR_MOST 177
+#define QR_TOLD 80
 #define QUIET 4 /* modules around a QR code that must be light */
 /* Lines that follow the QR code, with the prompt's. */
 #define BELOW 3
@@ -117,20 +118,48 @@ qr_add(const struct screen *s, const struct login_rep *l, struct buf *out)
 		return;
 	above = lines_of(out, s->cols ? s->cols : 80);
 	if (size > s->cols || above + (size + 1) / 2 + BELOW > s->rows) {
-		text_add(out,
-		    "  (A QR code needs a window of %u columns and %u "
-		    "lines.)\n\n",
-		    size, above + (size + 1) / 2 + BELOW);
+		/* A window that nobody has is not asked for. */
+		if (size <= QR_TOLD)
+			text_add(out,
+			    "  (A QR code needs a window of %u columns and %u "
+			    "lines.)\n\n",
+			    size, above + (size + 1) / 2 + BELOW);
 		return;
 	}
 	qr_draw(l, out);
 	text_add(out, "\n");
 }
 
+/*
+ * Parts with "; " between them, each on a line of its own. What is not AWS is
+ * shouted; a CA bundle or a proxy, which many have, is only said.
+ */
+static void
+notice_add(const struct screen *s, struct view notice, struct buf *out)
+{
+	const char *loud = s->plain ? "" : "\033[1;7m";
+	const char *calm = s->plain ? "" : "\033[0m";
+	const char *p = shown(notice), *end;
+	int n;
+
+	for (; *p; p += end ? n + 2 : n) {
+		end = find(p, "; ");
+		n = (int)(end ? end - p : (ptrdiff_t)strlen(p));
+		if (strncmp(p, "NOT AWS", 7) != 0)
+			text_add(out, "  %.*s\n", n, p);
+		else if (s->cols && (unsigned int)n + 8 > s->cols)
+			text_add(out, "%s%.*s%s\n", loud, n, p, calm);
+		else
+			text_add(out, "%s*** %.*s ***%s\n", loud, n, p, calm);
+	}
+	if (notice.n)
+		text_add(out, "\n");
+}
+
 bool
 screen_login(const struct screen *s, const struct login_rep *l, struct buf *out)
 {
-	const char *loud = s->plain ? "" : "\033[1;7m";
+	const char *bold = s->plain ? "" : "\033[1m";
 	const char *calm = s->plain ? "" : "\033[0m";
 
 	if (!url_is_sound(l->url) || !code_is_sound(l->code))
@@ -139,14 +168,11 @@ screen_login(const struct screen *s, const struct login_rep *l, struct buf *out)
 	if (l->host.n)
 		text_add(out, ", for the agent on %s", shown(l->host));
 	text_add(out, "\n\n");
-	if (l->notice.n)
-		text_add(
-		    out, "%s*** %s ***%s\n\n", loud, shown(l->notice), calm);
+	notice_add(s, l->notice, out);
 	text_add(out,
 	    "  Open this page in a browser, on any machine:\n\n%.*s\n\n"
 	    "  and allow it only if it shows this code:  %s%.*s%s\n\n",
-	    VIEW_ARG(l->url), s->plain ? "" : "\033[1m", VIEW_ARG(l->code),
-	    calm);
+	    VIEW_ARG(l->url), bold, VIEW_ARG(l->code), calm);
 	qr_add(s, l, out);
 	return true;
 }

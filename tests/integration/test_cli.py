@@ -796,6 +796,21 @@ def test_logout_says_what_was_forgotten(agent, words, what):
     assert agent.seen("logout@awsenv")[0].what == what
 
 
+def test_logout_without_a_login_says_one_thing(agent):
+    agent.on("logout@awsenv", {"lines": wire.join([": was not signed in"])})
+    done = run(agent, "logout")
+    assert (done.returncode, done.stdout) == (0, "nothing to forget\n")
+
+
+def test_who_named_no_profile_is_told_how_to(agent):
+    agent.on("creds@awsenv", {"error": wire.AW_NOPROFILE,
+                              "text": 'no profile "default" in ~/.aws/config'})
+    assert run(agent, "true").stderr == (
+        'awsenv: no profile "default" in ~/.aws/config; '
+        "name another with -p, or in AWS_PROFILE\n")
+    assert "another" not in run(agent, "-p", "default", "true").stderr
+
+
 def test_logout_that_aws_did_not_hear_of_forgets_and_says_so(agent):
     agent.on("logout@awsenv", {"logins": 1, "error": wire.AW_NETWORK,
                                "text": "AWS was not told"})

@@ -190,6 +190,17 @@ def test_what_is_not_aws_is_said_before_the_address(agent):
         text.index(URL)
 
 
+def test_what_is_written_over_does_not_wrap(agent):
+    agent.on("wait@awsenv", agent.login(), agent.login(state=wire.LOGIN_DONE))
+    with terminal(agent, "login", cols=40) as t:
+        assert t.wait() == 0
+        lines = [part for part in t.text.split("\r\x1b[K")
+                 if "Valid until" in part]
+        assert len(lines) == 2
+        for line in lines:
+            assert line.startswith("\x1b[?7l") and line.endswith("\x1b[?7h")
+
+
 @pytest.mark.parametrize("fields, warning", [
     ({"before": "joe@example.com"}, "the last time it was joe@example.com"),
     ({"expected": "joe@example.com"}, "expects joe@example.com"),

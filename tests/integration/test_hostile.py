@@ -213,9 +213,9 @@ def test_the_recorder_hears_what_is_said(sim, thief):
 
 @pytest.mark.parametrize("keys, env, says", [
     ({"endpoint_url": "{url}"}, {"AWS_CA_BUNDLE": "{ca}"},
-     r"\*\*\* NOT AWS: endpoint {url}; CA bundle {ca} \*\*\*"),
+     r"\*\*\* NOT AWS: endpoint {url} \*\*\*\n  CA bundle {ca}\n"),
     ({"ca_bundle": "{ca}"}, {"HTTPS_PROXY": "{proxy}"},
-     r"\*\*\* CA bundle {ca}; through proxy 127\.0\.0\.1 \*\*\*"),
+     r"\n\n  CA bundle {ca}\n  through proxy 127\.0\.0\.1\n"),
     ({"ca_bundle": "{ca}"}, {"AWS_ENDPOINT_URL_SSO_OIDC": "{url}"},
      r"NOT AWS: endpoint {url}"),
 ])

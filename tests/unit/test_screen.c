@@ -113,6 +113,43 @@ what_is_not_aws_stands_before_the_url(void **state)
 	assert_true(notice < strstr(text, URL));
 }
 
+static void
+a_notice_has_a_line_for_each_part(void **state)
+{
+	const struct screen s = {.plain = true, .tty = true, .cols = 40};
+	AUTOBUF struct buf out = {0}, narrow = {0};
+	struct login_rep l = login(NULL);
+
+	(void)state;
+	l.qr_width = 0;
+	l.notice = view_str("NOT AWS: endpoint https://x; CA bundle /a; "
+			    "through proxy p");
+	assert_non_null(strstr(drawn(&s, &l, &out),
+	    "\n\n*** NOT AWS: endpoint https://x ***\n"
+	    "  CA bundle /a\n  through proxy p\n\n  Open"));
+	l.notice = view_str("NOT AWS: endpoint https://wider.example");
+	assert_non_null(strstr(drawn(&s, &l, &narrow),
+	    "\n\nNOT AWS: endpoint https://wider.example\n\n  Open"));
+}
+
+static void
+a_proxy_is_not_shouted(void **state)
+{
+	const struct screen s = {.tty = true, .rows = 24, .cols = 80};
+	AUTOBUF struct buf out = {0};
+	struct login_rep l = login(NULL);
+	char *text;
+
+	(void)state;
+	l.qr_width = 0;
+	l.notice = view_str("CA bundle /a; through proxy p");
+	text = drawn(&s, &l, &out);
+	assert_non_null(
+	    strstr(text, "\n\n  CA bundle /a\n  through proxy p\n\n"));
+	assert_null(strstr(text, "***"));
+	assert_null(strstr(text, "\033[1;7m"));
+}
+
 /* The modules of a drawing: what stands between the colours, line by line. */
 static void
 modules_of(const char *text, uint8_t m[64][64], size_t *rows, size_t *cols)
@@ -195,6 +232,21 @@ a_qr_code_that_does_not_fit_is_left_out_and_said(void **state)
 
 		assert_null(strstr(drawn(&s, &l, &out), "\033[40"));
 	}
+}
+
+static void
+no_window_is_asked_for_that_nobody_has(void **state)
+{
+	const struct screen s = {
+	    .tty = true, .rows = 24, .cols = 80, .utf8 = true};
+	static const uint8_t qr[105 * 14];
+	AUTOBUF struct buf out = {0};
+	struct login_rep l = login(qr);
+
+	(void)state;
+	l.qr_width = 105;
+	l.qr.n = sizeof(qr);
+	assert_null(strstr(drawn(&s, &l, &out), "QR"));
 }
 
 static void
@@ -293,8 +345,11 @@ main(void)
 	    cmocka_unit_test(only_https_and_loopback_urls_are_shown),
 	    cmocka_unit_test(url_and_code_are_shown_as_they_are),
 	    cmocka_unit_test(what_is_not_aws_stands_before_the_url),
+	    cmocka_unit_test(a_notice_has_a_line_for_each_part),
+	    cmocka_unit_test(a_proxy_is_not_shouted),
 	    cmocka_unit_test(a_qr_code_is_drawn_with_its_quiet_zone),
 	    cmocka_unit_test(a_qr_code_that_does_not_fit_is_left_out_and_said),
+	    cmocka_unit_test(no_window_is_asked_for_that_nobody_has),
 	    cmocka_unit_test(bits_that_are_no_qr_code_are_not_drawn),
 	    cmocka_unit_test(a_code_that_is_no_code_is_not_shown),
 	    cmocka_unit_test(foreign_text_is_made_printable),
