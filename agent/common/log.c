@@ -2,15 +2,18 @@
 #include "awsenv/log.h"
 
 #include <errno.h>
+#include <paths.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+#include <unistd.h>
 
 static const char *log_name = "awsenv";
 static bool log_foreground = true;
 static bool log_verbose;
+static bool log_mute;
 
 void
 log_open(const char *name, bool foreground, bool debug)
@@ -18,8 +21,12 @@ log_open(const char *name, bool foreground, bool debug)
 	log_name = name;
 	log_foreground = foreground;
 	log_verbose = debug;
-	if (!foreground)
-		openlog(name, LOG_PID, LOG_AUTHPRIV);
+	if (foreground)
+		return;
+	/* Where nobody collects a log, as in most containers, syslog(3) would
+	 * look for a collector at every line. */
+	log_mute = access(_PATH_LOG, F_OK) != 0;
+	openlog(name, LOG_PID | LOG_NDELAY, LOG_AUTHPRIV);
 }
 
 static void __attribute__((format(printf, 2, 0)))
@@ -27,7 +34,7 @@ log_write(int priority, const char *fmt, va_list ap)
 {
 	char line[1024];
 
-	if (priority == LOG_DEBUG && !log_verbose)
+	if (log_mute || (priority == LOG_DEBUG && !log_verbose))
 		return;
 	vsnprintf(line, sizeof(line), fmt, ap);
 	if (log_foreground)
