@@ -6,6 +6,7 @@ Each occasion is a request that AWS is asked and the verb that leads to it. It
 has a simulator and a person of its own, and all run side by side, since most
 of the time is spent waiting; the tests then look at what was seen.
 """
+# Starts first: it takes minutes.
 
 import collections
 import concurrent.futures

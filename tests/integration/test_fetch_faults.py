@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """Every fault of the simulator, and what awsenv-fetch says of it."""
+# Starts first: it takes minutes.
 
 import concurrent.futures
 import os

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """The ring: who gets at it, who does not, and what is left of it."""
+# Runs alone, unless as root: it reads what the user is charged for.
 import contextlib
 import ctypes
 import os
@@ -238,7 +239,7 @@ def test_sigterm_leaves_no_key_behind(agent):
     until(lambda: not is_alive(agent.pid))
     # Revoked: the bytes come back at once, the rest with the collector.
     assert quota()[1] < before[1] + 1500
-    until(lambda: quota() <= before, 5, "%s, %s" % (quota(), before))
+    until(lambda: quota() <= before, 20, "%s, %s" % (quota(), before))
 
     def rest():
         with open("/proc/keys") as f:
@@ -253,9 +254,10 @@ def test_kill_9_of_all_leaves_no_key_behind(agent):
     agent.start()
     for n in range(8):
         agent.ask("add", name="awsenv:1:role:%d" % n, text="x" * 1500)
-    for pid in (agent.spawner(), agent.pid, agent.ask("info")["broker"]):
-        os.kill(pid, signal.SIGKILL)
-    until(lambda: quota() <= before, 5, "%s, %s" % (quota(), before))
+    for pid in (agent.spawner(), agent.pid, agent.broker()):
+        with contextlib.suppress(ProcessLookupError):   # it saw the others go
+            os.kill(pid, signal.SIGKILL)
+    until(lambda: quota() <= before, 20, "%s, %s" % (quota(), before))
 
 
 # ---- a keyring that is full or forbidden ----

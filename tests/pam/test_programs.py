@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: ISC
 """sshd, login and su with the module in their stacks, as root, on loopback."""
-# Shares: accounts
 import os
 import re
 import shutil
