@@ -67,6 +67,17 @@ def test_the_stamp_is_that_of_the_file_that_was_read(config):
 
 
 @pytest.mark.quick
+def test_the_example_that_people_copy_is_without_a_fault():
+    example = pathlib.Path(__file__).parents[2] / "examples/aws-config"
+    table = reader.read(example)
+    assert table.problems == []
+    assert set(table.profiles) == {"default", "marketing", "marketing-deploy",
+                                   "marketing-process"}
+    for row in table.profiles.values():
+        assert row.error == 0, row.text
+
+
+@pytest.mark.quick
 def test_without_a_path_it_is_the_homes(tmp_path):
     path = put_home(tmp_path)
     table = reader.read(home=tmp_path)
