@@ -212,7 +212,7 @@ complain(const struct question *q, uint32_t error, struct view text)
 		what = aw_strerror((enum aw_err)error);
 	warn("%s%s%s%s", name, *name ? ": " : "", what,
 	    q && error == AW_NOPROFILE && !q->profile
-		? "; name another with -p, or in AWS_PROFILE"
+		? "; name one with -p, or in AWS_PROFILE"
 		: "");
 	return (enum aw_err)error;
 }

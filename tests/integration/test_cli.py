@@ -807,8 +807,8 @@ def test_who_named_no_profile_is_told_how_to(agent):
                               "text": 'no profile "default" in ~/.aws/config'})
     assert run(agent, "true").stderr == (
         'awsenv: no profile "default" in ~/.aws/config; '
-        "name another with -p, or in AWS_PROFILE\n")
-    assert "another" not in run(agent, "-p", "default", "true").stderr
+        "name one with -p, or in AWS_PROFILE\n")
+    assert "name one" not in run(agent, "-p", "default", "true").stderr
 
 
 def test_logout_that_aws_did_not_hear_of_forgets_and_says_so(agent):
