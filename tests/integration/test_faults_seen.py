@@ -81,7 +81,8 @@ CHANGED = {
                        "verificationUri": "javascript:alert(1)"}},
               REFUSED, "is no https URL"),
     "refresh": ({"drop": ["accessToken"]}, NETWORK, NOT_AWS),
-    "role": ({"drop": ["roleCredentials.sessionToken"]}, NETWORK, NOT_AWS),
+    "role": ({"drop": ["roleCredentials.sessionToken"]}, NETWORK,
+             "without role credentials"),
     "account": ({"set": {"accountList": []}}, REFUSED, "has no account at all"),
 }
 CUT_OFF = ("raw", {"case": "STS answer cut off"}, NETWORK, NOT_AWS)
