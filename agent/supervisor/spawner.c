@@ -125,6 +125,11 @@ on_spawn(const struct link *asked)
 	l.type = LINK_OVER;
 	l.nfds = 0;
 	tell(spawner.supervisor, &l);
+	/* A broker that lives, but whose descriptors in flight are used up by
+	 * another program of the user, must not wait for this one. */
+	l.type = LINK_FAILED;
+	l.error = EAGAIN;
+	tell(spawner.broker, &l);
 }
 
 static void
