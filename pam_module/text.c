@@ -52,6 +52,8 @@ text_show(pam_handle_t *pamh, const struct person *who,
 	struct name user = printable(view_str(who->pw->pw_name));
 	struct name session = printable(l->session);
 	struct name notice = printable(l->notice), host = printable(l->host);
+	/* A proxy or a CA bundle is no alarm. */
+	const char *stars = strncmp(notice.text, "NOT AWS", 7) ? "" : "***";
 	unsigned int minutes = minutes_left(l->until);
 	int rc;
 
@@ -60,14 +62,15 @@ text_show(pam_handle_t *pamh, const struct person *who,
 		return false;
 	if (whole)
 		rc = pam_info(pamh,
-		    "awsenv: AWS login of %s on %s: %s\n%s%s%s"
+		    "awsenv: AWS login of %s on %s: %s\n%s%s%s%s%s%s%s"
 		    "\n  Open this page in a browser, on any machine:\n\n"
 		    "%.*s\n\n"
 		    "  and allow it only if it shows this code:  %.*s\n"
 		    "\n  Valid for %u minutes. Later: awsenv login\n",
 		    user.text, host.text, session.text,
-		    notice.text[0] ? "\n  *** " : "", notice.text,
-		    notice.text[0] ? " ***\n" : "", VIEW_ARG(l->url),
+		    notice.text[0] ? "\n  " : "", stars, *stars ? " " : "",
+		    notice.text, *stars ? " " : "", stars,
+		    notice.text[0] ? "\n" : "", VIEW_ARG(l->url),
 		    VIEW_ARG(l->code), minutes);
 	else
 		rc = pam_info(pamh,

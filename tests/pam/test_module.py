@@ -529,6 +529,13 @@ def test_with_wait_it_is_all_there_and_not_said_again(ann):
     assert done.env["AWSENV_SHOWN"] == "1"
 
 
+def test_a_proxy_is_said_and_not_shouted(ann):
+    with fake(ann, data=pending(notice="through proxy p.example")):
+        done = Stack("wait=2").call(ann, "open")
+    (_, text), = done.messages
+    assert "\n  through proxy p.example\n" in text and "***" not in text
+
+
 def test_login_waits_three_seconds_and_others_do_not(ann):
     with fake(ann, data=reply()) as got:
         Stack(service="login").call(ann, "open")
