@@ -277,7 +277,7 @@ DEPS_BUILD := gcc libc6-dev make pkg-config musl-tools libcurl4-openssl-dev \
 DEPS_DEMO  := python3 python3-botocore python3-cryptography keyutils
 DEPS_CHECK := libcmocka-dev python3-boto3 python3-pytest procps acl strace \
 	binutils
-DEPS_WANT  := awscli python3-pyfuse3 fuse3 tmux busybox zsh fish \
+DEPS_WANT  := awscli python3-pyfuse3 fuse3 tmux curl busybox zsh fish \
 	openssh-server
 DEPS_LINT  := clang clang-tidy clang-format libclang-rt-dev|libclang-rt-*-dev \
 	cppcheck shellcheck mandoc git
