@@ -26,7 +26,7 @@ log_open(const char *name, bool foreground, bool debug)
 	/* Where nobody collects a log, as in most containers, syslog(3) would
 	 * look for a collector at every line. */
 	log_mute = access(_PATH_LOG, F_OK) != 0;
-	openlog(name, LOG_PID | LOG_NDELAY, LOG_AUTHPRIV);
+	openlog(name, LOG_PID, LOG_AUTHPRIV);
 }
 
 static void __attribute__((format(printf, 2, 0)))
