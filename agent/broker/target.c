@@ -133,7 +133,9 @@ say_names(const struct search *s)
 		text_set(s->text, "%s%ssay --sso-session, one of %s",
 		    *s->text ? *s->text : "", *s->text ? "; " : "", names);
 	else if (!*s->text)
-		text_set(s->text, "the config file has no sso-session");
+		text_set(s->text,
+		    "the config file has no sso-session: write one, see "
+		    "awsenv-config(5)");
 }
 
 /* By name: as the first profile has it that uses the session, since it may

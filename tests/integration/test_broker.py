@@ -197,6 +197,16 @@ def test_a_missing_profile_is_told_with_its_neighbours(agent):
     assert str(agent.config) in refused.value.text
 
 
+def test_without_a_config_a_login_says_what_to_write(sim, make_agent):
+    agent = make_agent(sim, start=False)
+    agent.config.write_text("")
+    agent.start()
+    with pytest.raises(Refused) as refused:
+        agent.login()
+    assert refused.value.error == wire.AW_CONFIG
+    assert "sso-session: write one, see awsenv-config(5)" in refused.value.text
+
+
 def test_a_section_without_profile_is_the_explanation(sim, make_agent):
     agent = make_agent(sim, start=False)
     text = agent.config.read_text().replace("[profile marketing]",
