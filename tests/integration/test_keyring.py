@@ -366,6 +366,9 @@ def test_a_container_that_forbids_the_keyring_is_named(agent, calls, error):
 @root
 def test_nobody_gets_into_the_successor_of_a_broker_that_was_killed(
         installed, intruder):
+    with open(os.path.join(BUILD, "awsenv-broker"), "rb") as program:
+        if b"__asan_init" in program.read():
+            pytest.skip("LeakSanitizer makes itself traceable as it ends")
     installed.start()
     before = installed.status()
     assert before.protected_
