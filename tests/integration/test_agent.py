@@ -440,6 +440,8 @@ def test_no_more_than_64_programs_at_once(agent):
 def test_a_program_is_told_nothing_it_should_not_know(agent):
     agent.start()
     pid = agent.ask("spawn", program=FETCH)["pid"]
+    # Once it answers it is that program, and no longer the spawner's fork.
+    assert agent.ask("talk", pid=pid, text="x")["answer"] == "echo:x"
     if os.geteuid() == 0:
         with open("/proc/%d/environ" % pid) as f:
             assert sorted(f.read().strip("\0").split("\0")) == [
