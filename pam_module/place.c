@@ -51,7 +51,7 @@ is_usable(const char *path)
 			return false;
 	}
 	return path[0] == '/' &&
-	    strlen(path) < CLIENT_PATH - sizeof("/awsenv/agent.sock");
+	    strlen(path) < CLIENT_PATH - sizeof("/awsenv/forward.sock");
 }
 
 static bool

@@ -6,6 +6,7 @@
  */
 #include "pam_module/pam_awsenv.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -117,13 +118,19 @@ greet(pam_handle_t *pamh, const struct options *o, const struct person *who,
 	buf_free(&a.frame);
 }
 
+/* Both are there for a shell, whoever listens later: the names stay. */
 static void
-set_path(pam_handle_t *pamh, const struct place *p)
+set_paths(pam_handle_t *pamh, const struct place *p)
 {
-	char setting[sizeof("AWSENV_SOCK=") + CLIENT_PATH];
+	char setting[sizeof("AWSENV_FORWARD_SOCK=") + CLIENT_PATH];
+	size_t n = strlen(p->path) - strlen("agent.sock");
+	int rc;
 
 	str_join(setting, sizeof(setting), "AWSENV_SOCK=", p->path, NULL);
-	if (pam_putenv(pamh, setting) != PAM_SUCCESS)
+	rc = pam_putenv(pamh, setting);
+	snprintf(setting, sizeof(setting),
+	    "AWSENV_FORWARD_SOCK=%.*sforward.sock", (int)n, p->path);
+	if (rc != PAM_SUCCESS || pam_putenv(pamh, setting) != PAM_SUCCESS)
 		pam_syslog(pamh, LOG_ERR, "AWSENV_SOCK cannot be set");
 }
 
@@ -142,8 +149,7 @@ session_open(pam_handle_t *pamh, const struct options *o, int flags)
 		    (unsigned long)who.pw->pw_uid);
 		return PAM_SUCCESS;
 	}
-	/* Whoever listens there later, the name stays. */
-	set_path(pamh, &p);
+	set_paths(pamh, &p);
 	if (o->login == NUDGE_EAGER)
 		greet(pamh, o, &who, &p, flags);
 	place_leave(&p);

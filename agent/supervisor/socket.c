@@ -80,8 +80,9 @@ answers(const char *path)
 }
 
 static enum aw_err
-listen_at(struct listener *l, const char *path)
+listen_at(struct agent *a, const char *name, const char *path)
 {
+	struct listener *l = &a->listeners[a->nlisteners];
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	AUTOCLOSE int fd = -1;
 	struct stat st;
@@ -97,10 +98,30 @@ listen_at(struct listener *l, const char *path)
 		return AW_SYSTEM;
 	}
 	*l = (struct listener){.dev = st.st_dev, .ino = st.st_ino};
-	snprintf(l->name, sizeof(l->name), "agent");
+	snprintf(l->name, sizeof(l->name), "%s", name);
 	snprintf(l->path, sizeof(l->path), "%s", path);
 	l->fd = STEAL_FD(fd);
+	a->nlisteners++;
 	return AW_OK;
+}
+
+/*
+ * Beside agent.sock, for ssh to forward: whoever comes through it is on
+ * another host. An agent without it still serves this one.
+ */
+static void
+listen_forward(struct agent *a, const char *path)
+{
+	static const char ours[] = "/agent.sock";
+	char beside[CLIENT_PATH];
+	size_t n = strlen(path), cut = sizeof(ours) - 1;
+
+	if (n < cut || strcmp(path + n - cut, ours) != 0)
+		return;
+	n = (size_t)snprintf(beside, sizeof(beside), "%.*s/forward.sock",
+	    (int)(n - cut), path);
+	if (n < sizeof(beside))
+		listen_at(a, "forward", beside);
 }
 
 enum aw_err
@@ -129,9 +150,9 @@ socket_own(struct agent *a, const char *path, pid_t *pid)
 	}
 	if (answers(path))
 		return AW_BUSY; /* a service manager listens there */
-	if ((r = listen_at(&a->listeners[0], path)) != AW_OK)
+	if ((r = listen_at(a, "agent", path)) != AW_OK)
 		return r;
-	a->nlisteners = 1;
+	listen_forward(a, path);
 	a->lock = STEAL_FD(lock);
 	return AW_OK;
 }

@@ -350,9 +350,55 @@ def test_somebody_elses_activation_is_ignored(agent):
     child = activate(agent, "agent", [listener(agent, "a")], pid=1,
                      stdout=subprocess.PIPE)
     agent.up()
-    assert agent.ask("info")["listeners"] == ["agent"]
+    assert agent.ask("info")["listeners"] == ["agent", "forward"]
     child.terminate()
     assert child.wait(10) == 0
+
+
+# ---- the socket that ssh forwards ----
+
+def beside(agent):
+    return os.path.join(os.path.dirname(agent.sock), "forward.sock")
+
+
+@pytest.mark.quick
+def test_a_socket_for_ssh_is_there_from_start_to_end(agent):
+    agent.start()
+    st = os.lstat(beside(agent))
+    assert stat.S_ISSOCK(st.st_mode) and stat.S_IMODE(st.st_mode) == 0o600
+    assert st.st_uid == agent.uid
+    agent.call("-k")
+    assert not os.path.exists(beside(agent))
+    # What a killed agent left is replaced.
+    agent.start()
+    left = [agent.pid, agent.broker(), agent.spawner()]
+    for pid in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    until(lambda: not any(map(is_alive, left)) and not listens(agent), 20)
+    agent.start()
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(beside(agent))
+    assert agent.ask("info")["listeners"] == ["agent", "forward"]
+
+
+def test_an_agent_that_cannot_have_it_serves_all_the_same(agent):
+    os.mkdir(os.path.dirname(agent.sock), 0o700)
+    os.chown(os.path.dirname(agent.sock), agent.uid, -1)
+    with open(beside(agent), "w") as f:
+        f.write("mine")
+    out = agent.call("-s")
+    assert out.returncode == 0 and "cannot listen on " + beside(agent) in out.stderr
+    assert agent.ask("info")["listeners"] == ["agent"]
+    agent.call("-k")
+    with open(beside(agent)) as f:
+        assert f.read() == "mine"
+
+
+def test_beside_a_socket_of_another_name_there_is_none(agent):
+    where = os.path.join(agent.run, "mine.sock")
+    agent.call("-s", "-a", where)
+    assert agent.ask("info", path=where)["listeners"] == ["agent"]
 
 
 # ---- the broker ----
@@ -360,7 +406,7 @@ def test_somebody_elses_activation_is_ignored(agent):
 def test_a_broker_is_given_things_in_the_order_of_the_contract(agent):
     agent.start()
     info = agent.ask("info")
-    assert info["order"] == [1, 2, 4] and info["nfds"] == 2
+    assert info["order"] == [1, 2, 2, 4] and info["nfds"] == 2
     assert info["ring"] > 0 and info["session"] > 0 and info["restarts"] == 0
     assert abs(info["started"] - time.time()) < 10
 
@@ -404,7 +450,7 @@ def test_jobs_outlive_the_broker(agent):
     os.kill(agent.broker(), signal.SIGKILL)
     info = agent.ask("info")
     assert info["jobs"] == {str(jobs[0]["pid"]): "job 0", str(jobs[2]["pid"]): "job 2"}
-    assert info["order"] == [1, 2, 3, 3, 4]
+    assert info["order"] == [1, 2, 2, 3, 3, 4]
     assert agent.ask("talk", pid=jobs[0]["pid"], text="hi")["answer"] == "echo:hi"
 
 

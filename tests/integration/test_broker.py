@@ -5,13 +5,14 @@ import concurrent.futures
 import os
 import resource
 import signal
+import socket
 import struct
 import time
 
 import pytest
 
 import wire
-from agent import Refused, until
+from agent import REQUESTS, Refused, until
 
 
 def test_the_main_job_from_login_to_credentials(sim, agent):
@@ -352,6 +353,21 @@ def test_a_bound_connection_gets_nothing(sim, agent):
         assert agent.raw(bind + b"junk", s) == b"\6"
         with pytest.raises(wire.WireError):
             agent.creds("marketing", sock=s)
+
+
+def test_the_socket_that_ssh_forwards_gives_nothing(sim, agent):
+    agent.log_in("marketing")
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(20)
+        s.connect(str(agent.sock.parent / "forward.sock"))
+        for name in REQUESTS:
+            reply = agent.ask_once(name, {}, s)
+            assert reply.error == wire.AW_DENIED, name
+            assert reply.text == b"forwarded use is not allowed"
+        assert agent.raw(b"\x1b\0\0\0\5query", s)[:1] == b"\x1d"
+        for code in (11, 13, 17, 22):    # an ssh-agent's own requests
+            assert agent.raw(bytes([code]), s) == b"\5"
+    assert agent.status("marketing").session == b"sim"
 
 
 def test_root_may_look_but_not_take(sim, make_agent):

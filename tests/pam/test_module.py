@@ -279,6 +279,8 @@ def test_the_agent_that_it_starts_is_the_users_and_nothing_elses(ann):
              "LD_LIBRARY_PATH": "/nowhere", "AWS_PROFILE": "evil"})
     assert done.codes == [SUCCESS] and done.seconds[0] < LONG
     assert done.env["AWSENV_SOCK"] == str(ann.sock)
+    forward = pathlib.Path(done.env["AWSENV_FORWARD_SOCK"])
+    assert forward == ann.sock.parent / "forward.sock" and forward.is_socket()
     pid, = [p for p in ann.processes("awsenv-agent") if os.getsid(p) == p]
     status = dict(line.split(":\t", 1) for line in
                   proc(pid, "status").splitlines() if ":\t" in line)
@@ -407,6 +409,8 @@ def test_without_a_sound_runtime_directory_root_makes_one(ann, how):
         assert (st.st_uid, st.st_mode & 0o7777) == (ann.uid, 0o700)
         assert own.parent.stat().st_mode & 0o7777 == 0o755
         assert (own / "agent.sock").is_socket() and not ours(done, ERR)
+        assert done.env["AWSENV_FORWARD_SOCK"] == f"{own}/forward.sock"
+        assert (own / "forward.sock").is_socket()
         again = Stack("debug").call(ann, "open", putenv=[
             f"XDG_RUNTIME_DIR={ann.runtime}"])
         assert again.codes == [SUCCESS]
@@ -582,6 +586,8 @@ def test_lazy_and_off_touch_no_agent(ann, login):
     done = Stack("login=" + login).call(ann, "open", "close")
     assert done.codes == [SUCCESS] * 2 and not ann.processes("awsenv-agent")
     assert done.env["AWSENV_SOCK"] == str(ann.sock)
+    assert done.env["AWSENV_FORWARD_SOCK"] == str(
+        ann.sock.parent / "forward.sock")
     with fake(ann, data=pending()) as got:
         done = Stack("login=" + login).call(
             ann, "open", ("setcred", REFRESH), "close")
