@@ -115,12 +115,13 @@ listen_forward(struct agent *a, const char *path)
 	static const char ours[] = "/agent.sock";
 	char beside[CLIENT_PATH];
 	size_t n = strlen(path), cut = sizeof(ours) - 1;
+	int len;
 
 	if (n < cut || strcmp(path + n - cut, ours) != 0)
 		return;
-	n = (size_t)snprintf(beside, sizeof(beside), "%.*s/forward.sock",
-	    (int)(n - cut), path);
-	if (n < sizeof(beside))
+	len = snprintf(
+	    beside, sizeof(beside), "%.*s/forward.sock", (int)(n - cut), path);
+	if (len < (int)sizeof(beside))
 		listen_at(a, "forward", beside);
 }
 
