@@ -3,28 +3,11 @@
  * Which hosts: AWS's partitions, FIPS and dual-stack, and what a person, a
  * laboratory or an attacker puts in their place. Judges URLs, never asks them.
  */
-#include <ctype.h>
 #include <string.h>
 
-#include "profile.h"
+#include "awsenv/partition.h"
 
-/* A region is PREFIX, a word and a number; the first row is for all others. */
-static const struct partition {
-	const char *prefix[10];
-	const char *suffix;
-	const char *dualstack;
-	bool plain_is_fips;
-} partitions[] = {
-    {{"us-", "eu-", "ap-", "sa-", "ca-", "me-", "af-", "il-", "mx-"},
-	"amazonaws.com", "api.aws", false},
-    {{"cn-"}, "amazonaws.com.cn", "api.amazonwebservices.com.cn", false},
-    {{"us-gov-"}, "amazonaws.com", "api.aws", true},
-    {{"eusc-de-"}, "amazonaws.eu", "api.amazonwebservices.eu", false},
-    {{"us-iso-"}, "c2s.ic.gov", "api.aws.ic.gov", false},
-    {{"us-isob-"}, "sc2s.sgov.gov", "api.aws.scloud", false},
-    {{"eu-isoe-"}, "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk", false},
-    {{"us-isof-"}, "csp.hci.ic.gov", "api.aws.hci.ic.gov", false},
-};
+#include "profile.h"
 
 static const struct {
 	const char *name;
@@ -57,41 +40,6 @@ static const char *const sts_legacy[] = {
     "us-west-1",
     "us-west-2",
 };
-
-/* The rest of a region behind the prefix: "east-1". */
-static bool
-is_word_and_number(struct view v)
-{
-	struct view word, number;
-	uint32_t i;
-
-	if (!text_split(v, '-', &word, &number) || !word.n || !number.n)
-		return false;
-	for (i = 0; i < number.n; i++) {
-		if (!isdigit(number.p[i]))
-			return false;
-	}
-	return true;
-}
-
-static const struct partition *
-partition_of(struct view region)
-{
-	size_t i, j;
-
-	for (i = 0; i < sizeof(partitions) / sizeof(*partitions); i++) {
-		for (j = 0; partitions[i].prefix[j]; j++) {
-			const char *prefix = partitions[i].prefix[j];
-			uint32_t n = (uint32_t)strlen(prefix);
-
-			if (text_starts(region, prefix) &&
-			    is_word_and_number(
-				(struct view){region.p + n, region.n - n}))
-				return &partitions[i];
-		}
-	}
-	return &partitions[0];
-}
 
 /* AWS's own base URL. */
 static struct view
