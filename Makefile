@@ -278,7 +278,7 @@ DEPS_DEMO  := python3 python3-botocore python3-cryptography keyutils
 DEPS_CHECK := libcmocka-dev python3-boto3 python3-pytest procps acl strace \
 	binutils
 DEPS_WANT  := awscli python3-pyfuse3 fuse3 tmux curl busybox zsh fish \
-	openssh-server
+	openssh-server libpam-wrapper libnss-wrapper pamtester rsync sudo cron
 DEPS_LINT  := clang clang-tidy clang-format libclang-rt-dev|libclang-rt-*-dev \
 	cppcheck shellcheck mandoc git
 deps: NEED = $(DEPS_BUILD) $(DEPS_DEMO) $(if $(filter-out demo,$(MAKECMDGOALS)),\

@@ -7,6 +7,7 @@
 #include "pam_module/pam_awsenv.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -19,6 +20,7 @@
 #define SPAWN_MS 950
 #define UNLOCK_MS 200
 #define CLOSE_MS 100
+#define SAME_MS 5000
 #define LOGIN_WAIT 3 /* seconds, for login(1): always a person at a terminal */
 
 static struct view
@@ -41,6 +43,40 @@ request(pam_handle_t *pamh, const struct options *o, enum nudge_what what)
 	    .tty = item(pamh, PAM_TTY),
 	    .rhost = item(pamh, PAM_RHOST),
 	};
+}
+
+/*
+ * Lockers and util-linux's login may reinitialize and refresh in a row, the
+ * latter after it has opened the session: one who came is one nudge. When that
+ * was is kept with the handle.
+ */
+static bool
+just_came(pam_handle_t *pamh)
+{
+	const void *then;
+
+	return pam_get_data(pamh, "awsenv_came", &then) == PAM_SUCCESS &&
+	    io_deadline(0) - *(const int64_t *)then < SAME_MS;
+}
+
+static void
+forget(pam_handle_t *pamh, void *then, int status)
+{
+	(void)pamh;
+	(void)status;
+	free(then);
+}
+
+static void
+has_come(pam_handle_t *pamh)
+{
+	AUTOFREE void *then = malloc(sizeof(int64_t));
+
+	if (!then)
+		return;
+	*(int64_t *)then = io_deadline(0);
+	if (pam_set_data(pamh, "awsenv_came", then, forget) == PAM_SUCCESS)
+		(void)STEAL(then);
 }
 
 /* To an agent that is there; nobody is told how that went. */
@@ -150,8 +186,10 @@ session_open(pam_handle_t *pamh, const struct options *o, int flags)
 		return PAM_SUCCESS;
 	}
 	set_paths(pamh, &p);
-	if (o->login == NUDGE_EAGER)
+	if (o->login == NUDGE_EAGER) {
 		greet(pamh, o, &who, &p, flags);
+		has_come(pamh);
+	}
 	place_leave(&p);
 	return PAM_SUCCESS;
 }
@@ -173,6 +211,8 @@ session_unlock(pam_handle_t *pamh, const struct options *o)
 {
 	struct person who;
 
-	if (scope_has(pamh, o, &who))
-		hint(pamh, o, &who, NUDGE_UNLOCK, UNLOCK_MS);
+	if (!scope_has(pamh, o, &who) || just_came(pamh))
+		return;
+	hint(pamh, o, &who, NUDGE_UNLOCK, UNLOCK_MS);
+	has_come(pamh);
 }

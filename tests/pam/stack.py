@@ -208,7 +208,7 @@ class Stack:
             f"{options}\n{kind} required pam_deny.so\n" for kind in TYPES)
 
     def call(self, account, *calls, user=None, as_user=False, env=None,
-             putenv=(), **order):
+             putenv=(), preload=(), **order):
         confdir = account.dir / "pam.d"
         confdir.mkdir(exist_ok=True)
         (confdir / self.service).write_text(self.text(account))
@@ -229,7 +229,7 @@ class Stack:
             capture_output=True, text=True, timeout=60,
             preexec_fn=account.become if as_user else None,
             env={"PATH": "/usr/bin:/bin", "PAM_LOG": str(log),
-                 "LD_PRELOAD": ":".join([*asan, shim()]),
+                 "LD_PRELOAD": ":".join([*asan, *preload, shim()]),
                  "ASAN_OPTIONS": "detect_leaks=0", **(env or {})})
         assert done.returncode == 0, done.stderr
         return Done([n for n, _ in calls if n != "sleep"],

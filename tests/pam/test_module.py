@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """pam_awsenv.so through real libpam, as root and as anybody."""
 import contextlib
+import glob
 import grp
 import os
 import pathlib
@@ -24,6 +25,7 @@ import wire
 ROOT = os.geteuid() == 0
 root_only = pytest.mark.skipif(not ROOT, reason="only root can do that")
 LONG = 2.5      # seconds; generous for anything that has a deadline
+NSS_WRAPPER = "/usr/lib/*/libnss_wrapper.so"
 URL = "https://eu-west-1.signin.aws/platform/authorize?request_uri=abc"
 
 
@@ -136,6 +138,62 @@ def test_each_phase_has_its_verdict(ann):
     assert done.logged(ERR)[1:] == []   # libpam misses the service "other"
 
 
+SITUATIONS = {
+    "as usual": {},
+    "a login that waits": {"data": True},
+    "its agent does not accept": {"how": "deaf"},
+    "its agent does not answer": {"how": "silent"},
+    "its agent talks nonsense": {"data": b"HTTP/1.1 200 OK\r\n\r\n"},
+    "its program is missing": {"options": "agent=/nowhere/awsenv-agent"},
+    "nobody of that name": {"user": "no-such-user"},
+    "another service": {"service": "chsh"},
+    "exempt": {"options": "exempt=*"},
+    "below the minimum": {"options": "minimum_uid=4294967294"},
+    "a word that it does not know": {"options": "nonsense"},
+    "nobody can be asked": {"conv": "none"},
+    "nobody wants to be asked": {"conv": "error"},
+    "nobody answers": {"conv": "null"},
+    "silent": {"flags": SILENT},
+    "an empty password is not allowed": {"flags": 1},
+}
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_authenticate_decides_nothing_whatever_there_is(ann, situation):
+    """At once, without a word, and the agent is not even asked."""
+    more = dict(SITUATIONS[situation])
+    data, how = more.pop("data", b""), more.pop("how", "reply")
+    flags, stack = more.pop("flags", 0), Stack(
+        more.pop("options", ""), service=more.pop("service", "sshd"))
+    with fake(ann, how, pending() if data is True else data) as got:
+        done = stack.call(ann, ("auth", flags), ("acct", flags), "setcred",
+                          **more)
+        assert done.codes == [IGNORE] * 3 and max(done.seconds) < 0.5
+        assert done.messages == [] and got() == []
+        # As the stack has it: no verdict is a refusal, a permit stays one.
+        for control in ("optional", "required"):
+            stack.lines = [f"auth {control} MODULE {stack.options}"]
+            done = stack.call(ann, ("auth", flags), **more)
+            assert done.codes == [PERM_DENIED]
+            stack.lines.append("auth required pam_permit.so")
+            done = stack.call(ann, ("auth", flags), **more)
+            assert done.codes == [SUCCESS]
+
+
+@pytest.mark.parametrize("options, control, code", [
+    ("login=lazy", "required", SUCCESS), ("login=lazy", "optional", SUCCESS),
+    ("login=lazy wit=1", "required", SUCCESS),
+    ("login=lazy exempt=*", "required", PERM_DENIED),
+    ("exempt=*", "optional", PERM_DENIED), ("login=x", "required", PERM_DENIED)])
+def test_a_session_where_it_stands_alone_and_where_not(
+        ann, options, control, code):
+    options += f" minimum_uid={min(ann.uid, 1000)}"
+    stack = Stack(lines=[f"session {control} MODULE {options}"])
+    assert stack.call(ann, "open", "close").codes == [code] * 2
+    stack.lines.append("session required pam_permit.so")
+    assert stack.call(ann, "open", "close").codes == [SUCCESS] * 2
+
+
 def test_a_required_line_that_stands_alone_opens_the_session(ann):
     lines = [f"session required MODULE login=lazy minimum_uid={ann.uid}"]
     assert Stack(lines=lines).call(ann, "open", "close").codes == [0, 0]
@@ -239,6 +297,32 @@ def test_a_name_without_an_entry_means_nothing(ann, user):
     done = Stack().call(ann, "auth", "open", "close", user=user)
     assert done.codes == [IGNORE] * 3
     assert "AWSENV_SOCK" not in done.env and not ours(done, ERR)
+
+
+@pytest.mark.parametrize("user", ["DOM\\ann", "ann@dom.example"])
+def test_names_of_a_domain_are_names_like_others(ann, user):
+    """Where NSS knows them, as winbind and sssd have it."""
+    if not glob.glob(NSS_WRAPPER):
+        pytest.skip("libnss-wrapper is not installed")
+    passwd, group = ann.dir / "passwd", ann.dir / "group"
+    passwd.write_text(f"{user}:x:{ann.uid}:{ann.gid}::{ann.home}:/bin/sh\n")
+    group.write_text(f"{user.swapcase()}:x:{ann.gid}:\n")
+    nss = {"user": user, "preload": glob.glob(NSS_WRAPPER),
+           "env": {"NSS_WRAPPER_PASSWD": str(passwd),
+                   "NSS_WRAPPER_GROUP": str(group)}}
+    done = Stack().call(ann, "open", "close", **nss)
+    assert done.codes == [SUCCESS] * 2 and not ours(done, ERR)
+    assert done.env["AWSENV_SOCK"] == str(ann.sock)
+    assert ann.processes("awsenv-agent")
+    if ROOT:
+        env = proc(ann.processes("awsenv-agent")[0], "environ").split("\0")
+        assert f"USER={user}" in env and f"LOGNAME={user}" in env
+    ann.kill()
+    for options, acts in ((f"users={user}", True), ("users=ann", False),
+                          (f"groups={user.swapcase()}", True),
+                          (f"groups={user}", False), (f"exempt={user}", False),
+                          (f"exempt=@{user.swapcase()}", False)):
+        assert scope(ann, options, **nss) == acts, options
 
 
 @contextlib.contextmanager
@@ -571,14 +655,48 @@ def test_an_application_that_shows_nothing_is_no_failure(ann, conv):
 
 def test_the_agent_is_told_who_came(ann):
     with fake(ann, data=reply()) as got:
-        Stack().call(ann, "open", ("setcred", REINITIALIZE),
-                     ("setcred", REFRESH), "setcred", ("setcred", DELETE),
-                     "close", items={"tty": "ssh", "rhost": "10.0.0.1"})
+        Stack().call(ann, "auth", "acct", "setcred", "open", "close",
+                     ("setcred", DELETE),
+                     items={"tty": "ssh", "rhost": "10.0.0.1"})
         said = got()
-    assert [r.what for r in said] == [wire.NUDGE_LOGIN, wire.NUDGE_UNLOCK,
-                                      wire.NUDGE_UNLOCK, wire.NUDGE_GONE]
+    assert [r.what for r in said] == [wire.NUDGE_LOGIN, wire.NUDGE_GONE]
     assert {(r.service, r.tty, r.rhost, r.start) for r in said} == {
         (b"sshd", b"ssh", b"10.0.0.1", wire.NUDGE_EAGER)}
+
+
+CAME_BACK, CAME = wire.NUDGE_UNLOCK, wire.NUDGE_LOGIN
+AGAIN = ("setcred", REINITIALIZE)
+
+
+@pytest.mark.parametrize("service, as_user, calls, nudges", [
+    ("gdm-password", False, ["auth", "acct", AGAIN, ("setcred", DELETE)],
+     [CAME_BACK]),
+    ("gdm-password", False, [("auth", SILENT), ("acct", SILENT),
+                             ("setcred", REINITIALIZE | SILENT)], [CAME_BACK]),
+    ("lightdm", False, ["auth", "acct", AGAIN], [CAME_BACK]),
+    ("light-locker", False, ["auth", "acct", AGAIN], [CAME_BACK]),
+    ("xscreensaver", False, ["auth", "acct", AGAIN], [CAME_BACK]),
+    ("cinnamon-screensaver", True, ["auth", "acct", AGAIN], [CAME_BACK]),
+    ("swaylock", True, ["auth", ("setcred", REFRESH)], [CAME_BACK]),
+    ("i3lock", True, ["auth", ("setcred", REFRESH)], [CAME_BACK]),
+    ("kde", True, ["auth"], []),
+    ("kde", True, ["auth", ("setcred", REFRESH)], [CAME_BACK]),
+    # As they might, and as a login by util-linux does.
+    ("swaylock", True, ["auth", AGAIN, ("setcred", REFRESH)], [CAME_BACK]),
+    ("login", False, ["auth", "acct", "setcred", "open", AGAIN], [CAME]),
+    # Its handle lives as long as the desktop does.
+    ("lightdm", False, ["auth", "setcred", "open", ("sleep", 5.2), AGAIN],
+     [CAME, CAME_BACK]),
+    ("sudo", False, ["acct", AGAIN, "open"], []),
+    ("systemd-user", False, ["acct", AGAIN, "open"], []),
+])
+def test_who_comes_is_one_nudge(ann, service, as_user, calls, nudges):
+    with fake(ann, data=reply()) as got:
+        done = Stack("wait=0", service=service).call(ann, *calls,
+                                                     as_user=as_user)
+        assert set(done.codes) <= {IGNORE, SUCCESS}
+        assert done.messages == [] and max(done.seconds) < LONG
+        assert [r.what for r in got()] == nudges
 
 
 @pytest.mark.parametrize("login", ["lazy", "off"])
