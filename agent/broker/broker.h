@@ -302,6 +302,7 @@ struct login {
 	char *account; /* where to ask who the person is */
 	char *role;
 	unsigned int polls; /* fetchers that died while polling */
+	uint64_t change;    /* counts them, over all logins */
 	int64_t nudged;	    /* loop_now() when nudge.c began it; 0: approved */
 	bool watched;
 	enum aw_err told;   /* did AWS hear of the logout */
@@ -321,6 +322,12 @@ struct login *login_by_ticket(uint64_t);
 struct login *login_find(struct view id);
 /* All of them, the first after NULL. */
 struct login *login_next(const struct login *);
+/* The one that changed first since then; NULL: none did. */
+struct login *login_after(uint64_t seen);
+/* It changed: whoever watches them all is told. */
+void login_touch(struct login *);
+/* Who waits for the next change of any. */
+struct holds *login_watchers(void);
 /* Makes it. NULL: too many. */
 struct login *login_get(struct view id);
 /* As it stands now: a token may have run out since. */
@@ -384,7 +391,8 @@ enum stage {
 	STAGE_ROLE,
 	STAGE_IDENTITY,
 	STAGE_LOGIN,
-	STAGE_LOGOUT
+	STAGE_LOGOUT,
+	STAGE_CHANGE
 };
 
 /* How far a held request has come; all zero for a new one. */
@@ -457,6 +465,7 @@ union message {
 	struct logout_req logout;
 	struct whoami_req whoami;
 	struct nudge_req nudge;
+	struct watch_req watch;
 };
 
 /* All begin with error and text, so that refusing needs no kinds. */
@@ -468,6 +477,7 @@ union reply {
 	struct list_rep list;
 	struct logout_rep logout;
 	struct whoami_rep whoami;
+	struct watch_rep watch;
 };
 
 /* One round of a request: what is asked and what becomes of it. */
@@ -478,7 +488,7 @@ struct round {
 	union reply rep;
 	struct target target;
 	struct table *table;
-	struct buf keep[2]; /* what views of the reply point into */
+	struct buf keep[3]; /* what views of the reply point into */
 	char *text;
 	char *notice;
 };

@@ -27,6 +27,8 @@
 
 static LIST_HEAD(, login) logins = LIST_HEAD_INITIALIZER(logins);
 static unsigned int nlogins;
+static struct holds watchers = LIST_HEAD_INITIALIZER(watchers);
+static uint64_t changes;
 
 static void poll_login(void *arg);
 static void refresh_due(void *arg);
@@ -85,6 +87,35 @@ struct login *
 login_next(const struct login *l)
 {
 	return l ? LIST_NEXT(l, entry) : LIST_FIRST(&logins);
+}
+
+/* Whoever watches them all is told by and by, the oldest change first. */
+void
+login_touch(struct login *l)
+{
+	l->change = ++changes;
+	hold_wake(&watchers, AW_OK, NULL);
+}
+
+struct login *
+login_after(uint64_t seen)
+{
+	struct login *l, *first = NULL;
+
+	if (seen > changes)
+		seen = 0; /* it was told that by another broker */
+	LIST_FOREACH(l, &logins, entry)
+	{
+		if (l->change > seen && (!first || l->change < first->change))
+			first = l;
+	}
+	return first;
+}
+
+struct holds *
+login_watchers(void)
+{
+	return &watchers;
 }
 
 static struct job *
@@ -171,6 +202,7 @@ change(struct login *l, enum login_state state)
 		return;
 	l->state = state;
 	hold_wake(&l->holds, AW_OK, NULL);
+	login_touch(l);
 }
 
 enum login_state
@@ -269,6 +301,7 @@ refresh_failed(struct login *l, enum aw_err error)
 		 * and the registration, which the next login tries. */
 		rec.refreshable = 0;
 		put(KEY_REF, &rec);
+		login_touch(l);
 		return;
 	}
 	buf_reset(&b);
@@ -463,8 +496,10 @@ on_tokens(struct login *l, const struct answer *a, const struct fetch_tag *t)
 	else
 		text_set(&l->before, "%s", person ? person : "");
 	put(KEY_REF, &rec);
-	if (refresh)
+	if (refresh) {
+		login_touch(l);
 		return;
+	}
 	l->nudged = 0;
 	store_drop(KEY_DEV, t->id);
 	loop_after(&l->step, NAME_MS, no_name, l);
@@ -620,6 +655,7 @@ resume_one(const struct store_entry *e, void *arg)
 		return;
 	if (e->kind == KEY_TOK) {
 		schedule(l, e->record.obtained, e->record.expires);
+		login_touch(l);
 	} else if (e->kind == KEY_DEV) {
 		l->state = LOGIN_STARTING;
 		l->until = e->record.expires;
@@ -713,7 +749,9 @@ login_forget(struct view id)
 		loop_cancel(&l->watch);
 		l->watched = false;
 		forget_offer(l);
-		change(l, LOGIN_NONE);
+		l->state = LOGIN_NONE;
+		hold_wake(&l->holds, AW_OK, NULL);
+		login_touch(l);
 	}
 	/* What they bring would outlive the login. */
 	job_abandon_all(1u << FETCH_LOGIN | 1u << FETCH_POLL |

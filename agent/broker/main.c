@@ -61,6 +61,7 @@ on_listening(const struct link *l)
 static void
 drop_all(void)
 {
+	struct login *l;
 	unsigned int n;
 
 	n = store_drop_all(
@@ -68,6 +69,8 @@ drop_all(void)
 	job_abandon_all(
 	    1u << FETCH_REFRESH | 1u << FETCH_ROLE | 1u << FETCH_IDENTITY,
 	    (struct view){0});
+	for (l = login_next(NULL); l; l = login_next(l))
+		login_touch(l);
 	log_info("dropped all credentials (%u)", n);
 }
 

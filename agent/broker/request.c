@@ -19,6 +19,7 @@
 #include "awsenv/own.h"
 
 #define WAIT_MAX 30
+#define WATCH_MAX 3600
 
 static enum aw_err on_creds(struct round *);
 static enum aw_err on_login(struct round *);
@@ -27,6 +28,7 @@ static enum aw_err on_status(struct round *);
 static enum aw_err on_list(struct round *);
 static enum aw_err on_whoami(struct round *);
 static enum aw_err on_stop(struct round *);
+static enum aw_err on_watch(struct round *);
 static void on_query(struct conn *, struct view body);
 static void on_bind(struct conn *, struct view body);
 
@@ -49,6 +51,7 @@ static const struct request {
 	{"whoami@awsenv",  LOCAL,        MSG_WHOAMI_REQ, MSG_WHOAMI_REP, true,  60, on_whoami},
 	{"stop@awsenv",    LOCAL,        MSG_EMPTY,      MSG_DONE_REP,   false,  0, on_stop},
 	{"nudge@awsenv",   LOCAL | ROOT, MSG_NUDGE_REQ,  MSG_LOGIN_REP,  false, 10, nudge_run},
+	{"watch@awsenv",   LOCAL,        MSG_WATCH_REQ,  MSG_WATCH_REP,  false, WATCH_MAX, on_watch},
 };
 
 /* What ssh-agents understand; their answers have no form of ours. */
@@ -83,6 +86,22 @@ label_role(struct view label)
 	if (n == label.n)
 		return (struct view){0};
 	return (struct view){label.p + n + 1, label.n - n - 1};
+}
+
+/* What stays between our own processes is not for clients. */
+static enum aw_err
+public_error(enum aw_err e)
+{
+	switch (e) {
+	case AW_TOKEN:
+	case AW_GRANT:
+	case AW_EXPIRED:
+		return AW_LOGIN;
+	case AW_STALE:
+		return AW_CONFIG;
+	default:
+		return e < AW_PRIVATE ? e : AW_SYSTEM;
+	}
 }
 
 /* ---- the handlers, in the table's order */
@@ -257,6 +276,38 @@ on_stop(struct round *r)
 	return AW_OK;
 }
 
+/*
+ * Of each login only how it stands now: what came between two requests is of
+ * no use to a desktop. None that never had anything to tell is told.
+ */
+static enum aw_err
+on_watch(struct round *r)
+{
+	const struct watch_req *req = &r->msg->watch;
+	uint32_t seconds = req->seconds < WATCH_MAX ? req->seconds : WATCH_MAX;
+	struct watch_rep rep = {.change = req->seen};
+	struct login *l = login_after(req->seen);
+	struct record rec;
+	enum aw_err e;
+
+	if (!l && seconds && r->progress->waited != STAGE_CHANGE)
+		return conn_hold(r->conn, STAGE_CHANGE, login_watchers(),
+		    (int64_t)seconds * 1000);
+	if (l) {
+		e = round_tell(r, l);
+		r->rep.login.error = public_error(e);
+		r->rep.login.text = view_str(e == AW_OK ? NULL : r->text);
+		msg_encode(MSG_LOGIN_REP, &r->rep.login, &r->keep[2]);
+		rep.change = l->change;
+		rep.login = view_of(&r->keep[2]);
+		buf_reset(&r->keep[0]);
+		if (store_get(KEY_REF, login_id(l), &r->keep[0], &rec) == AW_OK)
+			rep.refreshable = rec.refreshable;
+	}
+	r->rep.watch = rep;
+	return AW_OK;
+}
+
 /* ---- the dispatcher */
 
 static void
@@ -297,22 +348,6 @@ on_bind(struct conn *c, struct view body)
 	    body.n)
 		c->poisoned = true;
 	refuse(c, SSH_AGENT_SUCCESS);
-}
-
-/* What stays between our own processes is not for clients. */
-static enum aw_err
-public_error(enum aw_err e)
-{
-	switch (e) {
-	case AW_TOKEN:
-	case AW_GRANT:
-	case AW_EXPIRED:
-		return AW_LOGIN;
-	case AW_STALE:
-		return AW_CONFIG;
-	default:
-		return e < AW_PRIVATE ? e : AW_SYSTEM;
-	}
 }
 
 static const char *
@@ -385,6 +420,7 @@ serve(struct conn *c, const struct request *q, struct view body)
 		answer(&r, q, e);
 	buf_free(&r.keep[0]);
 	buf_free(&r.keep[1]);
+	buf_free(&r.keep[2]);
 	buf_free(&r.target.id);
 	free(r.text);
 	free(r.notice);

@@ -224,7 +224,22 @@ static const struct field done_rep_fields[] = {
     {END, 0},
 };
 
-#ifndef AWSENV_WRAPPER /* which speaks part one alone, and counts bytes */
+#ifndef AWSENV_WRAPPER /* which counts bytes: what a person waits for alone */
+static const struct field watch_req_fields[] = {
+    F(U64, watch_req, seen),
+    F(U32, watch_req, seconds),
+    {END, 0},
+};
+
+static const struct field watch_rep_fields[] = {
+    F(U32, watch_rep, error),
+    F(VIEW, watch_rep, text),
+    F(U64, watch_rep, change),
+    F(BOOL, watch_rep, refreshable),
+    F(VIEW, watch_rep, login),
+    {END, 0},
+};
+
 static const struct field read_fields[] = {
     F(U32, read_req, version),
     F(VIEW, read_req, config),
@@ -423,6 +438,8 @@ static const struct {
     [MSG_DONE_REP] = {done_rep_fields, sizeof(struct done_rep)},
     [MSG_NUDGE_REQ] = {nudge_req_fields, sizeof(struct nudge_req)},
 #ifndef AWSENV_WRAPPER
+    [MSG_WATCH_REQ] = {watch_req_fields, sizeof(struct watch_req)},
+    [MSG_WATCH_REP] = {watch_rep_fields, sizeof(struct watch_rep)},
     [MSG_READ] = {read_fields, sizeof(struct read_req)},
     [MSG_SESSION] = {session_fields, sizeof(struct session)},
     [MSG_PROFILE] = {profile_fields, sizeof(struct profile)},

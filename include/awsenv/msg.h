@@ -47,6 +47,8 @@ enum msg_kind {
 	MSG_WHOAMI_REP,
 	MSG_DONE_REP,
 	MSG_NUDGE_REQ, /* answered by MSG_LOGIN_REP */
+	MSG_WATCH_REQ,
+	MSG_WATCH_REP,
 	/* part two: between our own processes */
 	MSG_READ,
 	MSG_SESSION,
@@ -318,6 +320,20 @@ struct nudge_req {
 	struct view service; /* for the log: of PAM */
 	struct view tty;
 	struct view rhost;
+};
+
+/* What a desktop asks again and again: the login that changed next. */
+struct watch_req {
+	uint64_t seen;	  /* the last change that was told; 0: none yet */
+	uint32_t seconds; /* hold the reply this long, <= 3600 */
+};
+
+struct watch_rep {
+	uint32_t error;
+	struct view text;
+	uint64_t change;     /* to be `seen` of the next request */
+	uint8_t refreshable; /* BOOL: a new token comes without a person */
+	struct view login;   /* an encoded MSG_LOGIN_REP; empty: none changed */
 };
 
 /* Part two: between our own processes. */

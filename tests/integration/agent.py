@@ -46,6 +46,7 @@ REQUESTS = {
         "whoami": "WHOAMI"}.items()}
 REQUESTS["stop@awsenv"] = ("MSG_EMPTY", "MSG_DONE_REP")
 REQUESTS["nudge@awsenv"] = ("MSG_NUDGE_REQ", "MSG_LOGIN_REP")
+REQUESTS["watch@awsenv"] = ("MSG_WATCH_REQ", "MSG_WATCH_REP")
 ITEMS = {0: "MSG_LOGIN_ITEM", 1: "MSG_ROLE_ITEM", 2: "MSG_KEY_ITEM",
          3: "MSG_PROBLEM_ITEM"}
 
