@@ -361,6 +361,7 @@ static const struct field answer_fields[] = {
     F(VIEW, answer, arn),
     F(VIEW, answer, user_id),
     F(VIEW, answer, person),
+    F(VIEW, answer, facts),
     {END, 0},
 };
 

@@ -84,6 +84,7 @@ bool reply_date(const struct reply *, time_t *);
 struct http_setup {
 	struct view ca_path; /* empty: the system's CAs */
 	struct view ca_digest;
+	bool ca_any; /* whatever is in it: its digest is not known yet */
 	struct view proxy;
 	struct view no_proxy;
 };
@@ -98,6 +99,8 @@ struct http_request {
 /* AW_OK; AW_STALE: the CA bundle is not the one that is named. */
 enum aw_err http_open(struct http **, const struct http_setup *, struct why *);
 void http_close(struct http *);
+/* Of the CA bundle that is in use; empty: the system's. */
+struct view http_ca_digest(const struct http *);
 /* AW_OK: there is an answer, whatever its status; AW_NETWORK: there is none,
  * or one that may not be believed; AW_CONFIG: no URL to send a secret to. */
 enum aw_err http_do(struct http *, const struct http_request *, int ms,
@@ -283,6 +286,7 @@ enum aw_err sts_assume(struct talk *, const struct step *, const struct creds *,
 enum aw_err login_begin(struct talk *);
 enum aw_err login_resume(struct talk *);
 enum aw_err login_refresh(struct talk *);
+enum aw_err login_factor(struct talk *);
 
 /* -------- role.c: what a token or role credentials are good for */
 
@@ -297,5 +301,7 @@ struct named {
 	char account[ACCOUNT_SIZE];
 };
 void role_name(struct talk *, struct view tok, struct named *);
+/* The same by the role that was asked for and no other, or why not. */
+enum aw_err role_prove(struct talk *, struct view tok, struct named *);
 
 #endif

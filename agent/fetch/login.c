@@ -89,8 +89,9 @@ struct poll {
 	struct view sealed; /* the same */
 	uint32_t interval;  /* seconds */
 	int64_t begun;
-	int64_t end;   /* of the code, whatever is done to the clock */
-	int64_t asked; /* when we asked last */
+	int64_t end;	       /* of the code, whatever is done to the clock */
+	int64_t asked;	       /* when we asked last */
+	enum oidc_error error; /* what AWS said then */
 };
 
 /* Nobody looks: after the first minute there is no hurry. */
@@ -141,12 +142,11 @@ tell_expired(struct talk *t, const struct dev *d)
 static enum aw_err
 ask(struct talk *t, struct poll *p, struct token *k)
 {
-	enum oidc_error error;
 	enum aw_err r;
 
-	r = oidc_redeem(t, p->dev, k, &error);
+	r = oidc_redeem(t, p->dev, k, &p->error);
 	p->asked = io_deadline(0);
-	switch (error) {
+	switch (p->error) {
 	case OIDC_NONE:
 		return r == AW_NETWORK ? AW_BUSY : r;
 	case OIDC_PENDING:
@@ -163,9 +163,8 @@ ask(struct talk *t, struct poll *p, struct token *k)
 }
 
 static enum aw_err
-poll_until_token(struct talk *t, struct poll *p)
+poll_token(struct talk *t, struct poll *p, struct token *k)
 {
-	struct token k = {0};
 	enum aw_err r = AW_BUSY;
 
 	while (r == AW_BUSY) {
@@ -174,9 +173,18 @@ poll_until_token(struct talk *t, struct poll *p)
 		else if (p->end <= io_deadline(0))
 			r = tell_expired(t, p->dev);
 		else
-			r = ask(t, p, &k);
+			r = ask(t, p, k);
 	}
-	if (r == AW_OK)
+	return r;
+}
+
+static enum aw_err
+poll_until_done(struct talk *t, struct poll *p)
+{
+	struct token k = {0};
+	enum aw_err r;
+
+	if ((r = poll_token(t, p, &k)) == AW_OK)
 		r = finish(t, &k);
 	token_free(&k);
 	return r;
@@ -248,7 +256,7 @@ login_begin(struct talk *t)
 	if (r == AW_OK)
 		r = finish(t, &k);
 	else if (r == AW_BUSY && (r = show(t, view_of(&sealed), &d)) == AW_OK)
-		r = poll_until_token(t, &p);
+		r = poll_until_done(t, &p);
 	token_free(&k);
 	return r;
 }
@@ -265,7 +273,71 @@ login_resume(struct talk *t)
 	p = poll_begin(&d, t->fetch.dev);
 	if ((r = show(t, t->fetch.dev, &d)) != AW_OK)
 		return r;
-	return poll_until_token(t, &p);
+	return poll_until_done(t, &p);
+}
+
+/* -------- as proof of who somebody is */
+
+/* From here on AWS's word counts, and a no of it is one to this person. */
+static enum aw_err
+prove(struct talk *t, const struct token *k)
+{
+	AUTOBUF struct buf sealed = {0};
+	struct facts facts = t->facts;
+	struct answer a = {.last = true};
+	struct named named = {0};
+	enum aw_err r;
+
+	r = role_prove(t, view_of(&k->tok), &named);
+	buf_free(&named.creds);
+	if (r != AW_OK)
+		return r == AW_AWS || r == AW_TOKEN ? AW_DENIED : r;
+	facts.ca_digest = http_ca_digest(t->http);
+	msg_encode(MSG_FACTS, &facts, &sealed);
+	if (sealed.bad)
+		return AW_NOMEM;
+	fill_token(&a, k);
+	a.facts = view_of(&sealed);
+	a.account = view_str(named.who.account);
+	a.arn = view_str(named.who.arn);
+	a.user_id = view_str(named.who.user_id);
+	a.person = view_str(named.who.person);
+	return talk_answer(t, &a);
+}
+
+/*
+ * Nothing is shared with any other login: a registration of its own, and a code
+ * that is shown before AWS is asked about it for the first time.
+ */
+enum aw_err
+login_factor(struct talk *t)
+{
+	AUTOBUF struct buf sealed = {0};
+	struct token k = {0};
+	struct answer a = {0};
+	struct poll p;
+	struct dev d;
+	enum aw_err r;
+
+	t->fetch.ref = (struct view){0};
+	t->waiting = true;
+	t->deadline = io_deadline(HURRY_MS);
+	if ((r = start(t, &sealed)) != AW_OK)
+		return r;
+	t->deadline = -1;
+	if (!msg_decode(MSG_DEV, view_of(&sealed), &d))
+		return AW_PROTO;
+	a.url = d.url;
+	a.code = d.code;
+	a.dev_until = d.until;
+	p = poll_begin(&d, view_of(&sealed));
+	if ((r = talk_answer(t, &a)) == AW_OK &&
+	    (r = poll_token(t, &p, &k)) == AW_OK)
+		r = prove(t, &k);
+	else if (p.error == OIDC_DENIED)
+		r = AW_DENIED;
+	token_free(&k);
+	return r;
 }
 
 /* -------- refresh */

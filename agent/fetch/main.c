@@ -19,6 +19,7 @@ static enum aw_err (*const orders[])(struct talk *) = {
     [FETCH_ROLE] = role_fetch,
     [FETCH_IDENTITY] = role_identity,
     [FETCH_LOGOUT] = role_logout,
+    [FETCH_FACTOR] = login_factor,
 };
 
 static enum aw_err
@@ -27,6 +28,7 @@ run(struct talk *t)
 	const struct http_setup setup = {
 	    .ca_path = t->facts.ca_path,
 	    .ca_digest = t->facts.ca_digest,
+	    .ca_any = t->fetch.what == FETCH_FACTOR,
 	    .proxy = t->facts.proxy,
 	    .no_proxy = t->facts.no_proxy,
 	};

@@ -205,19 +205,44 @@ naming_creds(struct talk *t, struct view tok, struct named *out)
 	return portal_creds(t, tok, id, view_str(role), &out->creds);
 }
 
-void
-role_name(struct talk *t, struct view sealed, struct named *out)
+static enum aw_err
+naming_identity(struct talk *t, struct named *out)
 {
 	AUTOFREE char *url = NULL;
 	struct view region;
 	struct creds creds;
+
+	if (!msg_decode(MSG_CREDS, view_of(&out->creds), &creds))
+		return AW_PROTO;
+	if (!(url = naming_sts(t, &region)))
+		return why_set(&t->why, AW_CONFIG,
+		    "no STS is known beside %.*s", VIEW_ARG(t->facts.oidc));
+	return sts_identity(t, view_str(url), region, &creds, &out->who);
+}
+
+void
+role_name(struct talk *t, struct view sealed, struct named *out)
+{
 	struct tok tok;
 
 	t->deadline = io_deadline(NAME_MS);
+	if (msg_decode(MSG_TOK, sealed, &tok) &&
+	    naming_creds(t, tok.access_token, out) == AW_OK)
+		naming_identity(t, out);
+}
+
+enum aw_err
+role_prove(struct talk *t, struct view sealed, struct named *out)
+{
+	struct tok tok;
+	enum aw_err r;
+
+	t->deadline = io_deadline(NAME_MS);
 	if (!msg_decode(MSG_TOK, sealed, &tok) ||
-	    naming_creds(t, tok.access_token, out) != AW_OK ||
-	    !msg_decode(MSG_CREDS, view_of(&out->creds), &creds) ||
-	    !(url = naming_sts(t, &region)))
-		return;
-	sts_identity(t, view_str(url), region, &creds, &out->who);
+	    !text_is_account(t->fetch.account) || t->fetch.role.n == 0)
+		return AW_PROTO;
+	text_clean(out->account, sizeof(out->account), t->fetch.account);
+	r = portal_creds(
+	    t, tok.access_token, out->account, t->fetch.role, &out->creds);
+	return r == AW_OK ? naming_identity(t, out) : r;
 }

@@ -423,12 +423,20 @@ enum fetch_what {
 	FETCH_ROLE = 4,	    /* tok -> creds, through the chain */
 	FETCH_IDENTITY = 5, /* creds -> ARN */
 	FETCH_LOGOUT = 6,   /* tok -> nothing */
+	/* a login of its own, as proof of who somebody is: for the PAM module */
+	FETCH_FACTOR = 7,
 };
 
 /*
  * To awsenv-fetch, one packet; unused views are empty. It answers with MSG_ANSWER:
  * FETCH_LOGIN and FETCH_POLL several (a device authorization, a token, a
  * person), the others one; the last has `last` set. `tag` comes back in each.
+ *
+ * FETCH_FACTOR takes no registration and leaves none, its facts may lack the
+ * digest of their CA bundle, and the identity comes from the account and role
+ * that are named or not at all. Its answers are a code, and one with token,
+ * identity and facts; with AW_DENIED the code was refused, or whoever approved
+ * it has not got that role.
  */
 struct fetch {
 	uint32_t version;
@@ -483,6 +491,7 @@ struct answer {
 	struct view arn;
 	struct view user_id;
 	struct view person;
+	struct view facts; /* FETCH_FACTOR: what the token is bound to */
 };
 
 /* To a polling fetcher: does a person look? If so it polls faster, and answers

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: ISC
 """awsenv-fetch in its everyday work, against the simulator."""
 
+import hashlib
 import os
+import pathlib
 import signal
 import time
 
@@ -155,6 +157,74 @@ def test_a_new_registration_that_is_refused_is_not_made_a_third_time(
     assert answer.error == wire.AW_AWS and b"InvalidClient" in answer.text
     assert sim.counts()["RegisterClient"] == 1
     assert sim.counts()["StartDeviceAuthorization"] == 2
+
+
+# As a factor
+
+@pytest.fixture
+def factor(sim, account):
+    """What was answered when somebody had approved; orders as the PAM module
+    gives them, which cannot know the digest of a file."""
+    def prove(user=None, deny=False, **fields):
+        fetch = Fetcher.of(sim, ca_digest=b"")
+        with fetch.order("FETCH_FACTOR", **{
+                "account": account, "role": "ReadOnly",
+                "client_name": "awsenv on box for ann", **fields}) as talk:
+            shown = talk.answer()
+            code = shown.code.decode()
+            sim.deny(code) if deny else sim.approve(code, user=user)
+            return shown, talk.answers()[-1]
+    return prove
+
+
+def test_a_factor_proves_who_approved(sim, factor, account):
+    shown, last = factor()
+    assert shown.code and shown.url and shown.dev_until and not shown.dev
+    assert last.error == wire.AW_OK and last.last
+    arn = last.arn.decode()
+    assert arn.startswith(f"arn:aws:sts::{account}:assumed-role/"
+                          "AWSReservedSSO_ReadOnly_")
+    assert arn.endswith("/" + ANN) and last.person == ANN.encode()
+    assert last.tok and last.ref and last.refreshable and not last.creds
+    facts = wire.decode("MSG_FACTS", last.facts)
+    assert facts.ca_digest == hashlib.sha256(
+        pathlib.Path(sim.ca).read_bytes()).digest()
+    assert sim.counts()["ListAccounts"] == 0
+
+
+def test_each_factor_has_a_registration_of_its_own(sim, factor, login):
+    kept = login()[1].ref
+    factor(ref=kept)
+    factor(ref=kept)
+    assert sim.counts()["RegisterClient"] == 3
+
+
+def test_another_persons_approval_bears_his_name(factor):
+    _, last = factor(user="bob@example.com")
+    assert last.person == b"bob@example.com"
+
+
+@pytest.mark.parametrize("fields, told", [
+    ({"role": "Nonesuch"}, b"Nonesuch"),
+    ({"role": "Developer", "user": "bob@example.com"}, b"Developer"),
+    ({"account": "999999999999"}, b"999999999999"),
+    ({"deny": True}, b"refused")])
+def test_no_other_role_will_do_and_a_refusal_is_one(factor, fields, told):
+    _, last = factor(**fields)
+    assert last.error == wire.AW_DENIED and told in last.text
+    assert not last.tok and not last.arn
+
+
+def test_a_factor_whose_name_is_not_to_be_had_proves_nothing(sim, factor):
+    sim.fault("sts", "status", status=500)
+    _, last = factor()
+    assert last.error == wire.AW_NETWORK and not last.tok
+
+
+@pytest.mark.parametrize("fields", [{"account": "marketing"}, {"role": ""}])
+def test_a_factor_wants_to_know_which_role(factor, fields):
+    _, last = factor(**fields)
+    assert last.error == wire.AW_PROTO and not last.tok
 
 
 # Polling
@@ -514,7 +584,7 @@ def test_a_malformed_order_is_refused(sim, fetch):
             output, _ = talk.process.communicate(timeout=5)
             assert talk.process.returncode == 1
             assert b"malformed" in output
-    for what in (0, 7, 255):
+    for what in (0, 8, 255):
         with Talk("odd", {"version": 1, "what": what, "facts": good,
                           "tag": b"the tag"}) as talk:
             assert talk.answers()[0].error == wire.AW_PROTO

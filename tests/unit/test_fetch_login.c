@@ -33,6 +33,7 @@ static int64_t gone_at;
 static int64_t stepped; /* seconds: what somebody does to the clock at 30 */
 static struct answer answers[4];
 static size_t n_answers;
+static enum aw_err proves;
 
 time_t __wrap_time(time_t *);
 
@@ -155,6 +156,20 @@ role_name(struct talk *t, struct view tok, struct named *out)
 	snprintf(out->who.person, sizeof(out->who.person), "ann");
 }
 
+enum aw_err
+role_prove(struct talk *t, struct view tok, struct named *out)
+{
+	role_name(t, tok, out);
+	return proves;
+}
+
+struct view
+http_ca_digest(const struct http *h)
+{
+	(void)h;
+	return view_str("digest");
+}
+
 /* -------- the tests */
 
 static int
@@ -164,6 +179,7 @@ reset(void **state)
 
 	(void)state;
 	now_ms = approved_at = gone_at = stepped = 0;
+	proves = AW_OK;
 	n_asked = n_hints = next_hint = n_answers = 0;
 	for (i = 0; i < MAX; i++)
 		says[i] = OIDC_PENDING;
@@ -379,6 +395,60 @@ a_resumed_login_shows_the_same_code_and_goes_on(void **state)
 	assert_int_equal(login_resume(&t), AW_PROTO);
 }
 
+static enum aw_err
+factor(void)
+{
+	struct talk t = {.facts = {.region = view_str("eu-west-1")}};
+
+	return login_factor(&t);
+}
+
+static void
+a_factor_shows_its_code_before_it_asks(void **state)
+{
+	(void)state;
+	approved_at = -1;
+	assert_int_equal(factor(), AW_OK);
+	ASKED_AT(5);
+	assert_int_equal(n_answers, 2);
+	assert_int_equal(answers[0].code.n, strlen("ABCD-EFGH"));
+	assert_int_equal(answers[0].dev.n, 0);
+	assert_int_equal(answers[0].dev_until, EPOCH + 600);
+	assert_true(answers[1].last);
+}
+
+static void
+a_factor_polls_fast_as_somebody_waits(void **state)
+{
+	(void)state;
+	approved_at = 100;
+	assert_int_equal(factor(), AW_OK);
+	assert_int_equal(n_asked, 20);
+}
+
+static void
+a_factor_tells_a_refusal_from_a_failure(void **state)
+{
+	(void)state;
+	says[1] = OIDC_DENIED;
+	assert_int_equal(factor(), AW_DENIED);
+	reset(NULL);
+	says[1] = OIDC_OTHER;
+	assert_int_equal(factor(), AW_AWS);
+	reset(NULL);
+	assert_int_equal(factor(), AW_EXPIRED);
+	reset(NULL);
+	approved_at = 5;
+	proves = AW_AWS;
+	assert_int_equal(factor(), AW_DENIED);
+	assert_int_equal(n_answers, 1);
+	reset(NULL);
+	approved_at = 5;
+	proves = AW_NETWORK;
+	assert_int_equal(factor(), AW_NETWORK);
+	assert_int_equal(n_answers, 1);
+}
+
 static void
 a_clock_that_is_set_ends_no_code_and_prolongs_none(void **state)
 {
@@ -414,6 +484,9 @@ main(void)
 	    CASE(the_token_is_answered_before_the_name),
 	    CASE(what_is_approved_beforehand_is_not_shown),
 	    CASE(a_resumed_login_shows_the_same_code_and_goes_on),
+	    CASE(a_factor_shows_its_code_before_it_asks),
+	    CASE(a_factor_polls_fast_as_somebody_waits),
+	    CASE(a_factor_tells_a_refusal_from_a_failure),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -155,7 +155,7 @@ rows_are_as_long_as_their_structs(void **state)
 	    {MSG_FACTS, 11 * 4},
 	    {MSG_STEP, 6 * 4},
 	    {MSG_FETCH, 4 + 1 + 12 * 4 + 1},
-	    {MSG_ANSWER, 4 * 4 + 4 + 4 * 8 + 14 * 4},
+	    {MSG_ANSWER, 4 * 4 + 4 + 4 * 8 + 15 * 4},
 	    {MSG_HINT, 4 + 1},
 	    {MSG_TOK, 8 + 4},
 	    {MSG_REF, 8 + 3 * 4},
