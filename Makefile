@@ -10,7 +10,7 @@
 #   make cov             the tests once more, with line coverage
 #   make bench           measure, print one table
 #   make install         PREFIX=/usr/local BINDIR LIBEXECDIR MANDIR PAMDIR
-#                        SYSCONFDIR DESTDIR
+#                        SYSCONFDIR USERUNITDIR ... DESTDIR; switches nothing on
 #   make uninstall       take away what install put there
 #   make clean           remove the output folder
 #   make help            this text
@@ -277,7 +277,7 @@ DEPS_BUILD := gcc libc6-dev make pkg-config musl-tools libcurl4-openssl-dev \
 DEPS_DEMO  := python3 python3-botocore python3-cryptography keyutils
 DEPS_CHECK := libcmocka-dev python3-boto3 python3-pytest procps acl strace \
 	binutils
-DEPS_WANT  := awscli python3-pyfuse3 fuse3 tmux curl busybox zsh fish \
+DEPS_WANT  := awscli python3-pyfuse3 fuse3 tmux curl busybox zsh fish systemd \
 	openssh-server libpam-wrapper libnss-wrapper pamtester rsync sudo cron
 DEPS_LINT  := clang clang-tidy clang-format libclang-rt-dev|libclang-rt-*-dev \
 	cppcheck shellcheck mandoc git
@@ -293,8 +293,24 @@ deps:
 STRIP  ?= -s
 OWNER  := $(if $(filter 0,$(shell id -u)),-o root -g root)
 PAGES   = $(wildcard agent/*/*.1 agent/*/*.5 agent/*/*.8 pam_module/*.8)
-SNIPPET = examples/profile.d/awsenv.sh
 manual  = $(MANDIR)/man$(subst .,,$(suffix $1))/$(notdir $1)
+USERUNITDIR    ?= $(PREFIX)/lib/systemd/user
+ENVIRONMENTDIR ?= $(PREFIX)/lib/environment.d
+SYSUSERSDIR    ?= $(PREFIX)/lib/sysusers.d
+TMPFILESDIR    ?= $(PREFIX)/lib/tmpfiles.d
+PAMCONFIGDIR   ?= $(PREFIX)/share/pam-configs
+UNITS = $(wildcard examples/systemd/awsenv-agent*)
+
+# What is copied as it is: FILE>TARGET.
+COPIES = $(foreach p,$(PAGES),$p>$(call manual,$p)) \
+	$(foreach u,$(UNITS),$u>$(USERUNITDIR)/$(notdir $u)) \
+	examples/systemd/awsenv.environment>$(ENVIRONMENTDIR)/50-awsenv.conf \
+	examples/systemd/awsenv.sysusers>$(SYSUSERSDIR)/awsenv.conf \
+	examples/systemd/awsenv.tmpfiles>$(TMPFILESDIR)/awsenv.conf \
+	examples/pam-configs/awsenv>$(PAMCONFIGDIR)/awsenv \
+	examples/profile.d/awsenv.sh>$(SYSCONFDIR)/profile.d/awsenv.sh
+source = $(firstword $(subst >, ,$1))
+target = $(DESTDIR)$(lastword $(subst >, ,$1))
 
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR)
@@ -302,17 +318,17 @@ install: all
 	install $(OWNER) $(STRIP) -m 0711 $(AGENT) $(DESTDIR)$(BINDIR)
 	install $(OWNER) $(STRIP) -m 0711 $(HELPERS) $(DESTDIR)$(LIBEXECDIR)
 	install $(OWNER) $(STRIP) -D -m 0644 -t $(DESTDIR)$(PAMDIR) $(MODULE)
-	install $(OWNER) -D -m 0644 -t $(DESTDIR)$(SYSCONFDIR)/profile.d $(SNIPPET)
-	$(foreach p,$(PAGES),install $(OWNER) -D -m 0644 $p \
-		$(DESTDIR)$(call manual,$p) &&) true
+	$(foreach c,$(COPIES),install $(OWNER) -D -m 0644 $(call source,$c) \
+		$(call target,$c) &&) true
+	sed -i 's|/usr/bin/|$(BINDIR)/|' \
+		$(DESTDIR)$(USERUNITDIR)/awsenv-agent.service
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(BINDIR)/,awsenv $(notdir $(AGENT)))
 	rm -f $(addprefix $(DESTDIR)$(LIBEXECDIR)/,$(notdir $(HELPERS)))
 	-rmdir $(DESTDIR)$(LIBEXECDIR)
 	rm -f $(DESTDIR)$(PAMDIR)/$(notdir $(MODULE))
-	rm -f $(DESTDIR)$(SYSCONFDIR)/profile.d/$(notdir $(SNIPPET))
-	rm -f $(foreach p,$(PAGES),$(DESTDIR)$(call manual,$p))
+	rm -f $(foreach c,$(COPIES),$(call target,$c))
 
 clean:
 	rm -rf $B

@@ -73,11 +73,19 @@ def test_install_and_uninstall(tmp_path):
         p.name for p in TOP.glob("agent/*/*.[158]")} | {"pam_awsenv.8"}
     assert set(pages.values()) <= {0o644}
     others = {p: m for p, m in found.items() if p not in programs | pages}
-    assert sorted(map(os.path.basename, others)) == [
-        "awsenv.sh", "pam_awsenv.so"]
+    module = [p for p in others if p.endswith("/security/pam_awsenv.so")]
+    assert len(module) == 1
+    assert sorted(others) == sorted([*module, *(
+        "etc/profile.d/awsenv.sh",
+        "usr/lib/environment.d/50-awsenv.conf",
+        "usr/lib/systemd/user/awsenv-agent-forward.socket",
+        "usr/lib/systemd/user/awsenv-agent-remote.socket",
+        "usr/lib/systemd/user/awsenv-agent.service",
+        "usr/lib/systemd/user/awsenv-agent.socket",
+        "usr/lib/sysusers.d/awsenv.conf",
+        "usr/lib/tmpfiles.d/awsenv.conf",
+        "usr/share/pam-configs/awsenv")])
     assert set(others.values()) == {0o644}
-    assert all(p.startswith(("etc/profile.d/", "usr/lib", "lib"))
-               for p in others)
     for path in tmp_path.rglob("*"):
         if ROOT:
             assert (path.stat().st_uid, path.stat().st_gid) == (0, 0)
@@ -93,6 +101,37 @@ def test_what_is_installed_runs_from_there(tmp_path):
     done = subprocess.run([tmp_path / "usr/bin/awsenv", "version"],
                           capture_output=True, text=True)
     assert re.fullmatch(r"awsenv \d+\.\d+\.\d+\n", done.stdout)
+
+
+@needs_make
+@plain
+@pytest.mark.skipif(not shutil.which("systemd-analyze"),
+                    reason="systemd is not installed")
+def test_systemd_understands_what_is_installed(tmp_path):
+    prefix, root = tmp_path / "prefix", tmp_path / "root"
+    make("install", f"PREFIX={prefix}", f"PAMDIR={tmp_path}/security",
+         f"SYSCONFDIR={tmp_path}/etc")
+    units = prefix / "lib/systemd/user"
+    assert (f"ExecStart={prefix}/bin/awsenv-agent -D\n"
+            in (units / "awsenv-agent.service").read_text())
+    runtime = tmp_path / "run"
+    runtime.mkdir(mode=0o700)
+    for unit in sorted(units.iterdir()):
+        done = subprocess.run(
+            ["systemd-analyze", "--user", "--man=no", "verify", unit],
+            env={"PATH": os.environ["PATH"], "XDG_RUNTIME_DIR": str(runtime)},
+            capture_output=True, text=True)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), unit
+    if not ROOT:
+        return      # the others give what they make to root
+    (root / "etc").mkdir(parents=True)
+    for program in (["systemd-sysusers"], ["systemd-tmpfiles", "--create"]):
+        subprocess.run([*program, f"--root={root}", prefix / (
+            f"lib/{program[0][8:]}.d/awsenv.conf")], check=True)
+    account = (root / "etc/passwd").read_text().split(":")
+    assert account[0] == "awsenv-factor"
+    assert account[-1] == "/usr/sbin/nologin\n"
+    assert stat.S_IMODE((root / "run/awsenv").stat().st_mode) == 0o755
 
 
 # ---- the binaries
