@@ -50,6 +50,12 @@ struct person {
 
 bool scope_has(pam_handle_t *, const struct options *, struct person *);
 
+/* off.c: the administrator's kill switch. */
+
+#define OFF_FOLDER "/etc/awsenv"
+
+bool off_in(const char *folder);
+
 /* place.c: where the agent of a user listens. */
 
 struct place {

@@ -33,6 +33,18 @@ item(pam_handle_t *pamh, int which)
 	return view_str(value);
 }
 
+/* Whoever may not be kept out: the login goes on, as if this were not there. */
+static bool
+is_off(pam_handle_t *pamh, const struct options *o)
+{
+	if (!off_in(OFF_FOLDER))
+		return false;
+	if (o->debug)
+		pam_syslog(pamh, LOG_DEBUG,
+		    "switched off: enabled = false below " OFF_FOLDER);
+	return true;
+}
+
 static struct nudge_req
 request(pam_handle_t *pamh, const struct options *o, enum nudge_what what)
 {
@@ -178,6 +190,8 @@ session_open(pam_handle_t *pamh, const struct options *o, int flags)
 
 	if (!scope_has(pamh, o, &who))
 		return PAM_IGNORE;
+	if (is_off(pamh, o))
+		return PAM_SUCCESS;
 	if (!place_find(pamh, who.pw, true, &p)) {
 		pam_syslog(pamh, LOG_ERR,
 		    "no directory for the agent's socket: neither "
@@ -202,6 +216,8 @@ session_close(pam_handle_t *pamh, const struct options *o)
 
 	if (!scope_has(pamh, o, &who))
 		return PAM_IGNORE;
+	if (is_off(pamh, o))
+		return PAM_SUCCESS;
 	hint(pamh, o, &who, NUDGE_GONE, CLOSE_MS);
 	return PAM_SUCCESS;
 }
@@ -211,7 +227,7 @@ session_unlock(pam_handle_t *pamh, const struct options *o)
 {
 	struct person who;
 
-	if (!scope_has(pamh, o, &who) || just_came(pamh))
+	if (!scope_has(pamh, o, &who) || is_off(pamh, o) || just_came(pamh))
 		return;
 	hint(pamh, o, &who, NUDGE_UNLOCK, UNLOCK_MS);
 	has_come(pamh);

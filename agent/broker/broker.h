@@ -242,6 +242,8 @@ bool table_old(const struct table *);
 struct job *table_read(struct table *, const struct ask *);
 /* Forget what was read: some of it proved wrong. */
 void table_forget_all(void);
+/* The administrator has switched awsenv off: why, for a person; else empty. */
+struct view table_off(const struct table *);
 bool table_profile(const struct table *, struct view name, struct profile *);
 bool table_profile_at(const struct table *, uint32_t index, struct profile *);
 bool table_session(const struct table *, uint32_t index, struct session *);

@@ -106,9 +106,14 @@ enum aw_err
 round_target(struct round *r, bool login)
 {
 	enum aw_err e = find_table(r, &r->msg->ask);
+	struct view off;
 
 	if (e != AW_OK)
 		return e;
+	if ((off = table_off(r->table)).n) {
+		text_set(&r->text, "%.*s", VIEW_ARG(off));
+		return AW_DENIED;
+	}
 	return target_find(r->table, &r->msg->ask, login, &r->target, &r->text);
 }
 

@@ -39,6 +39,7 @@ struct content {
 	struct rows sessions;
 	struct rows profiles;
 	struct rows problems;
+	struct view off; /* why nothing is given on this machine */
 	uint32_t *slots; /* hash table of profile numbers plus one; 0: free */
 	uint32_t mask;
 	unsigned int tries; /* of the job when the reader began */
@@ -164,6 +165,13 @@ end_packet(struct job *job, struct content *c, struct view body)
 	    !content_complete(c, &end))
 		return fail(job, "awsenv-profile sent half a table");
 	c->stamp = end.stamp;
+	if (end.off.n) {
+		uint8_t *p = content_room(c, end.off.n);
+
+		memcpy(p, end.off.p, end.off.n);
+		c->off = (struct view){p, end.off.n};
+		log_warn("%.*s", VIEW_ARG(end.off));
+	}
 	content_index(c);
 	job_outcome(job, AW_OK, (struct view){0});
 	return true;
@@ -385,6 +393,12 @@ table_forget_all(void)
 	{
 		content_free(STEAL(t->now));
 	}
+}
+
+struct view
+table_off(const struct table *t)
+{
+	return t->now ? t->now->off : (struct view){0};
 }
 
 bool

@@ -287,6 +287,7 @@ static const struct field table_end_fields[] = {
     F(U64, table_end, stamp.mtime),
     F(U32, table_end, profiles),
     F(U32, table_end, sessions),
+    F(VIEW, table_end, off),
     {END, 0},
 };
 

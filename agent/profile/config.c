@@ -261,7 +261,8 @@ read_folder(struct config *c, const char *admin)
 	return r;
 }
 
-/* aws-vault: what a profile does not say, the one that it includes does. */
+/* aws-vault: what a profile does not say, the one that it includes does. What
+ * the administrator includes is the administrator's. */
 static void
 link_includes(struct config *c)
 {
@@ -269,13 +270,15 @@ link_includes(struct config *c)
 	struct view name;
 
 	for (s = c->first; s; s = s->next) {
-		if (s->kind != SECTION_PROFILE || !config_is_top(c, s))
+		if (s->kind != SECTION_PROFILE ||
+		    (!s->file->admin && !config_is_top(c, s)))
 			continue;
 		name = config_value(c, s, "include_profile");
 		if (!name.n)
 			name = config_value(c, s, "parent_profile");
 		if (name.n)
-			s->include = config_section(c, SECTION_PROFILE, name);
+			s->include = config_named(
+			    c, SECTION_PROFILE, name, s->file->admin);
 	}
 }
 
@@ -304,6 +307,8 @@ config_read(
 	if ((r = read_file(c, first, true, NULL)) != AW_OK ||
 	    (r = read_folder(c, admin)) != AW_OK)
 		return r;
+	if (config_off(c))
+		return AW_OK;
 	if (path.n && (r = read_file(c, path, false, stamp)) != AW_OK)
 		return r;
 	link_includes(c);
@@ -335,15 +340,24 @@ config_is_top(const struct config *c, const struct section *s)
 	return config_section(c, s->kind, s->name) == s;
 }
 
+/* What one file says, in the section or in its defaults. */
+static const struct entry *
+get_in_file(const struct config *c, const struct section *s, struct view key)
+{
+	const struct entry *e = map_get(&c->keys, s->id, key);
+
+	if (!e && s->defaults)
+		e = map_get(&c->keys, s->defaults->id, key);
+	return e;
+}
+
 static const struct entry *
 get_here(const struct config *c, const struct section *s, struct view key)
 {
 	const struct entry *e;
 
 	for (; s; s = s->below) {
-		if ((e = map_get(&c->keys, s->id, key)) ||
-		    (s->defaults &&
-			(e = map_get(&c->keys, s->defaults->id, key))))
+		if ((e = get_in_file(c, s, key)))
 			return e;
 	}
 	return NULL;
@@ -389,14 +403,49 @@ config_true(const struct config *c, const struct section *s, const char *key)
 	return yes;
 }
 
-/* A slip in this one must not open what it was to close. */
+/* Where several of the administrator's files say it, the strictest counts; and
+ * a slip in this one must not open what it was to close. */
 bool
 config_enforced(const struct config *c, const struct section *s)
 {
-	const struct entry *e = config_get(c, s, "awsenv_enforce");
+	const struct entry *e;
 	bool yes;
 
-	return e && e->file->admin && (!check_bool(e->value, &yes) || yes);
+	for (; s; s = s->below) {
+		e = get_in_file(c, s, view_str("awsenv_enforce"));
+		if (e && e->file->admin && (!check_bool(e->value, &yes) || yes))
+			return true;
+	}
+	return false;
+}
+
+const struct section *
+config_named(const struct config *c, enum section_kind kind, struct view name,
+    bool admin)
+{
+	const struct section *s = config_section(c, kind, name);
+
+	while (admin && s && !s->file->admin)
+		s = s->below;
+	return s;
+}
+
+/* As above: one "false" is enough, and so is what is neither. */
+const struct entry *
+config_off(const struct config *c)
+{
+	const struct section *s =
+	    config_section(c, SECTION_AWSENV, view_str("awsenv"));
+	const struct entry *e;
+	bool yes;
+
+	for (; s; s = s->below) {
+		e = map_get(&c->keys, s->id, view_str("enabled"));
+		if (e && e->file->admin &&
+		    (!check_bool(e->value, &yes) || !yes))
+			return e;
+	}
+	return NULL;
 }
 
 bool

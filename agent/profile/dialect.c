@@ -204,16 +204,18 @@ split_arn(struct command *cmd)
 }
 
 static bool
-find_session(struct config *c, const struct entry *process,
+find_session(struct config *c, const struct entry *process, bool admin,
     const struct command *cmd, struct sso *sso, struct view *why)
 {
 	const struct section *s = NULL;
 
 	if (cmd->session.n)
-		s = config_section(c, SECTION_SESSION, cmd->session);
+		s = config_named(c, SECTION_SESSION, cmd->session, admin);
 	/* What aws-sso-cli calls its logins is written in a file of its own. */
 	if (!s && (!cmd->session.n || cmd->tool->options == aws_sso_options))
 		s = c->only_session;
+	if (s && admin)
+		s = config_named(c, SECTION_SESSION, s->name, admin);
 	if (s) {
 		login_session(c, s, sso);
 		return true;
@@ -233,7 +235,7 @@ find_session(struct config *c, const struct entry *process,
 }
 
 bool
-dialect_process(struct config *c, const struct entry *process,
+dialect_process(struct config *c, const struct entry *process, bool admin,
     const struct section **profile, struct sso *sso, struct view *why)
 {
 	struct command cmd;
@@ -254,7 +256,7 @@ dialect_process(struct config *c, const struct entry *process,
 	if (cmd.arn.n)
 		split_arn(&cmd);
 	if (cmd.profile.n && !cmd.account.n) {
-		*profile = config_section(c, SECTION_PROFILE, cmd.profile);
+		*profile = config_named(c, SECTION_PROFILE, cmd.profile, admin);
 		if (*profile)
 			return true;
 		*why = text_make(&c->arena,
@@ -263,7 +265,7 @@ dialect_process(struct config *c, const struct entry *process,
 		    AT(process), NAME_ARG(cmd.profile));
 		return false;
 	}
-	if (!find_session(c, process, &cmd, sso, why))
+	if (!find_session(c, process, admin, &cmd, sso, why))
 		return false;
 	sso->account = entry_from(c, process, "--account", cmd.account);
 	sso->role = entry_from(c, process, "--role", cmd.role);

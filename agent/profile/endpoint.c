@@ -54,6 +54,13 @@ standard_url(struct arena *a, enum service service, struct view region,
 	    VIEW_ARG(region), dualstack ? p->dualstack : p->suffix);
 }
 
+/* A variable that leads elsewhere; not where that is not for it to say. */
+static bool
+find_variable(const struct reach *r, const char *name, struct view *value)
+{
+	return !r->enforced && view_find(r->env, name, value) && value->n;
+}
+
 /* A switch: the environment first, then the profile. */
 static bool
 is_on(const struct reach *r, const char *variable, const char *key)
@@ -61,7 +68,7 @@ is_on(const struct reach *r, const char *variable, const char *key)
 	struct view value;
 	bool yes;
 
-	if (!view_find(r->env, variable, &value) || !value.n)
+	if (!find_variable(r, variable, &value))
 		value = config_value(r->config, r->profile, key);
 	check_bool(value, &yes);
 	return yes;
@@ -90,7 +97,8 @@ find_in_services(struct reach *r, const char *block, const struct entry **found)
 	*found = NULL;
 	if (!(named = config_get(r->config, r->profile, "services")))
 		return true;
-	if (!(s = config_section(r->config, SECTION_SERVICES, named->value))) {
+	if (!(s = config_named(
+		  r->config, SECTION_SERVICES, named->value, r->enforced))) {
 		r->why = text_make(&r->config->arena,
 		    "services = %.*s at %.*s:%u: there is no [services %.*s]; "
 		    "write one, or remove the line",
@@ -113,10 +121,10 @@ static bool
 find_override(struct reach *r, enum service service, struct override *o)
 {
 	*o = (struct override){.variable = services[service].variable};
-	if (view_find(r->env, o->variable, &o->url) && o->url.n)
+	if (find_variable(r, o->variable, &o->url))
 		return true;
 	o->variable = "AWS_ENDPOINT_URL";
-	if (view_find(r->env, o->variable, &o->url) && o->url.n)
+	if (find_variable(r, o->variable, &o->url))
 		return true;
 	*o = (struct override){0};
 	if (!find_in_services(r, services[service].block, &o->entry))
@@ -268,7 +276,7 @@ sts_is_global(struct reach *r, struct view region)
 		return false;
 	if (view_is(region, "aws-global"))
 		return true;
-	if (!view_find(r->env, "AWS_STS_REGIONAL_ENDPOINTS", &mode) || !mode.n)
+	if (!find_variable(r, "AWS_STS_REGIONAL_ENDPOINTS", &mode))
 		mode = config_value(
 		    r->config, r->profile, "sts_regional_endpoints");
 	if (!view_is(mode, "legacy"))

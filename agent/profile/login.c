@@ -68,7 +68,7 @@ join_session(struct table *t, struct sso *sso)
 	const struct section *s = map_get(&t->places, PLACE_SESSION, key);
 	void **first;
 
-	if (s) {
+	if (s && (s->file->admin || !sso->guard)) {
 		login_session(&t->config, s, sso);
 		return;
 	}
@@ -196,7 +196,8 @@ set_bundle(struct table *t, struct reach *r, struct facts *f)
 	struct view value, path, place;
 	struct bundle *b;
 
-	if (view_find(r->env, "AWS_CA_BUNDLE", &value) && value.n) {
+	if (!r->enforced && view_find(r->env, "AWS_CA_BUNDLE", &value) &&
+	    value.n) {
 		place = view_str("AWS_CA_BUNDLE in the environment");
 	} else {
 		e = config_get(r->config, r->profile, "ca_bundle");
@@ -368,26 +369,69 @@ row_for(struct table *t, struct view name, const struct facts *f)
 	return row;
 }
 
-/* Everything but the place, which has been checked. */
+/* Everything but the place, which has been checked. An enforced session says
+ * how it is reached; STS is the profile's, and so not the session's to say. */
 static bool
-set_way(struct table *t, struct reach *r, struct facts *f, struct view *notice)
+set_way(struct table *t, struct reach *r, const struct section *guard,
+    struct facts *f, struct view *notice)
 {
+	struct reach sso = *r, *sts = r;
 	struct view proxy_host = {0};
 
-	if (!endpoint_url(r, SERVICE_OIDC, f->region, &f->oidc) ||
-	    !endpoint_url(r, SERVICE_PORTAL, f->region, &f->portal) ||
-	    !endpoint_override(r, SERVICE_STS, &f->sts) ||
-	    !set_bundle(t, r, f) || !set_proxy(r, f, &proxy_host))
+	if (guard) {
+		sso.profile = guard;
+		sso.enforced = true;
+		if (guard->kind == SECTION_PROFILE)
+			sts = &sso;
+	}
+	if (!endpoint_url(&sso, SERVICE_OIDC, f->region, &f->oidc) ||
+	    !endpoint_url(&sso, SERVICE_PORTAL, f->region, &f->portal) ||
+	    !set_bundle(t, &sso, f) || !set_proxy(&sso, f, &proxy_host)) {
+		r->why = sso.why;
 		return false;
+	}
+	if (!endpoint_override(sts, SERVICE_STS, &f->sts)) {
+		r->why = sts->why;
+		return false;
+	}
 	*notice = make_notice(&t->config.arena, f, proxy_host);
 	return true;
+}
+
+/* A CA bundle that is not asked is a connection that fails: say why. */
+static void
+tell_bundle(struct config *c, const struct section *profile,
+    const struct section *guard)
+{
+	const struct entry *e =
+	    profile ? config_get(c, profile, "ca_bundle") : NULL;
+
+	if (e && !e->file->admin)
+		config_problem(c, e->file, e->line,
+		    "ca_bundle counts for nothing in this login: [sso-session "
+		    "%.*s] of %.*s has awsenv_enforce = true; have it written "
+		    "there",
+		    NAME_ARG(guard->name), NAME_ARG(guard->file->shown));
+}
+
+/* The marks of the session and of a profile that uses it. */
+static bool
+is_autostart(const struct config *c, const struct section *profile,
+    const struct section *session)
+{
+	if (session && config_enforced(c, session) &&
+	    config_get(c, session, "awsenv_login"))
+		return config_true(c, session, "awsenv_login");
+	return config_true(c, profile, "awsenv_login") ||
+	    config_true(c, session, "awsenv_login");
 }
 
 struct session_row *
 login_row(struct table *t, const struct section *profile, const struct sso *sso,
     struct view *why)
 {
-	struct reach reach = {&t->config, profile, t->env, {0}};
+	struct reach reach = {
+	    .config = &t->config, .profile = profile, .env = t->env};
 	struct arena *a = &t->config.arena;
 	struct sso joined = *sso;
 	struct session_row *row;
@@ -405,14 +449,18 @@ login_row(struct table *t, const struct section *profile, const struct sso *sso,
 	if (joined.session)
 		name = joined.session->name;
 	f.session = name.n ? name : f.start_url;
-	if (!set_way(t, &reach, &f, &notice)) {
+	if (!joined.guard && joined.session &&
+	    config_enforced(&t->config, joined.session)) {
+		joined.guard = joined.session;
+		tell_bundle(&t->config, profile, joined.guard);
+	}
+	if (!set_way(t, &reach, joined.guard, &f, &notice)) {
 		*why = reach.why;
 		return NULL;
 	}
 	row = row_for(t, name, &f);
 	row->msg.notice = notice;
-	if (config_true(&t->config, profile, "awsenv_login") ||
-	    config_true(&t->config, joined.session, "awsenv_login"))
+	if (is_autostart(&t->config, profile, joined.session))
 		row->msg.autostart = 1;
 	return row;
 }

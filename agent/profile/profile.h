@@ -178,8 +178,8 @@ struct config {
 void ini_parse(struct config *, struct file *, struct view text);
 
 /*
- * Read `admin`/config, `admin`/config.d/ *.conf and the user's file, which may
- * all be absent. AW_SYSTEM: a file is there but cannot be read now, which is
+ * Read `admin`/config, `admin`/config.d/ *.conf and, unless these switch awsenv
+ * off, the user's file. They may all be absent. AW_SYSTEM: a file is there but cannot be read now, which is
  * told as the last problem: what was read before had better stay.
  */
 enum aw_err config_read(
@@ -205,6 +205,12 @@ bool config_true(
     const struct config *, const struct section *, const char *key);
 /* The administrator's word is all that counts on this section. */
 bool config_enforced(const struct config *, const struct section *);
+/* What a section names: with `admin` the administrator's of that name, whatever
+ * a user's file has put on top of it. */
+const struct section *config_named(
+    const struct config *, enum section_kind, struct view name, bool admin);
+/* The administrator's "enabled = false" in [awsenv], or NULL. */
+const struct entry *config_off(const struct config *);
 /* "~" and "~/x" by the home directory; false for a relative path. */
 bool config_path(struct config *, struct view value, struct view *path);
 /* Read a regular file of at most `max` bytes into the arena. 0 or an errno. */
@@ -222,6 +228,8 @@ struct reach {
 	const struct section *profile; /* NULL: the environment alone */
 	struct view env;
 	struct view why;
+	/* `profile` is enforced: no variable that says the same counts */
+	bool enforced;
 };
 
 enum service { SERVICE_OIDC, SERVICE_PORTAL, SERVICE_STS };
@@ -245,6 +253,8 @@ struct table;
 /* Where a profile logs in, and as what; NULL: not said. */
 struct sso {
 	const struct section *session; /* NULL: the legacy form */
+	/* Enforced, and so all that says where the login is made; or NULL */
+	const struct section *guard;
 	const struct entry *start_url;
 	const struct entry *region;
 	const struct entry *scopes;
@@ -274,9 +284,10 @@ const struct entry *dialect_sso(
     const struct config *, const struct section *, const char *key);
 /*
  * What a credential_process stands for: another profile, or an account and a
- * role of an sso-session. False: *why tells; empty: another program's.
+ * role of an sso-session; with `admin`, of the administrator's. False: *why
+ * tells; empty: another program's.
  */
-bool dialect_process(struct config *, const struct entry *process,
+bool dialect_process(struct config *, const struct entry *process, bool admin,
     const struct section **profile, struct sso *, struct view *why);
 
 /* resolve.c: one profile. */
@@ -306,6 +317,7 @@ struct table {
 	struct session_row *session, *last_session;
 	struct profile_row *profile, *last_profile;
 	struct stamp stamp;
+	struct view off;
 	uint32_t sessions;
 	uint32_t profiles;
 	bool broken; /* a file could not be read: no MSG_TABLE_END */

@@ -26,7 +26,7 @@ struct walk {
 	int nhops;
 	const struct section *base;  /* the one that logs in ... */
 	const struct entry *process; /* ... by what it would run */
-	struct sso sso;
+	struct sso sso; /* its guard: the first enforced profile on the way */
 	struct view notice;
 	struct view why;
 };
@@ -53,6 +53,23 @@ static const struct entry *
 get(const struct walk *w, const struct section *s, const char *key)
 {
 	return config_get(&w->table->config, s, key);
+}
+
+/* What a section names. Once an enforced one was met, a user's file has no say
+ * in what follows. */
+static const struct section *
+named(const struct walk *w, enum section_kind kind, struct view name)
+{
+	return config_named(&w->table->config, kind, name, w->sso.guard);
+}
+
+/* ... and is not there, although it may be in the user's file. */
+static const char *
+nowhere(const struct walk *w)
+{
+	return w->sso.guard ? "not in the administrator's files, which alone "
+			      "count here"
+			    : "not there";
 }
 
 /* ---- one section */
@@ -85,13 +102,15 @@ visit(struct walk *w, const struct section *s)
 			"shorten its chain of source_profile",
 		    WHO_ARG(w->asked), WALK_MAX - 1);
 	w->seen[w->nseen++] = s;
+	if (!w->sso.guard && config_enforced(&w->table->config, s))
+		w->sso.guard = s;
 	if (!(e = get(w, s, "include_profile")))
 		e = get(w, s, "parent_profile");
-	if (e && !config_section(&w->table->config, SECTION_PROFILE, e->value))
+	if (e && !named(w, SECTION_PROFILE, e->value))
 		return refuse(w,
 		    "%.*s at %.*s:%u names profile \"%.*s\", which "
-		    "is not there: correct the name",
-		    NAME_ARG(e->key), AT(e), NAME_ARG(e->value));
+		    "is %s: correct the name",
+		    NAME_ARG(e->key), AT(e), NAME_ARG(e->value), nowhere(w));
 	return true;
 }
 
@@ -152,13 +171,12 @@ follow_role(struct walk *w, const struct section **s)
 		    "role_arn at %.*s:%u has no source_profile: add "
 		    "source_profile = PROFILE, one that has sso_* keys",
 		    AT(arn));
-	next =
-	    config_section(&w->table->config, SECTION_PROFILE, source->value);
+	next = named(w, SECTION_PROFILE, source->value);
 	if (!next)
 		return refuse(w,
 		    "source_profile at %.*s:%u names profile "
-		    "\"%.*s\", which is not there: correct the name",
-		    AT(source), NAME_ARG(source->value));
+		    "\"%.*s\", which is %s: correct the name",
+		    AT(source), NAME_ARG(source->value), nowhere(w));
 	if (!check_hop(w, *s))
 		return false;
 	w->hop[w->nhops++] = *s;
@@ -225,30 +243,33 @@ same_in_both(struct walk *w, const struct section *s, const char *key,
 
 /* sso_session = NAME: where to log in is said there, and nowhere else. */
 static bool
-take_session(struct walk *w, const struct section *s, const struct entry *named)
+take_session(struct walk *w, const struct section *s, const struct entry *name)
 {
 	const struct config *c = &w->table->config;
 	const struct section *session;
 
-	if (!named->value.n)
+	if (!name->value.n)
 		return refuse(w,
 		    "sso_session at %.*s:%u is empty: write the name "
 		    "of an sso-session, or remove it",
-		    AT(named));
-	session = config_section(c, SECTION_SESSION, named->value);
+		    AT(name));
+	session = named(w, SECTION_SESSION, name->value);
 	if (!session)
 		return refuse(w,
 		    "sso_session = %.*s at %.*s:%u: there is no "
-		    "[sso-session %.*s]; write one with sso_start_url and "
+		    "[sso-session %.*s]%s; write one with sso_start_url and "
 		    "sso_region, or correct the name",
-		    NAME_ARG(named->value), AT(named), NAME_ARG(named->value));
+		    NAME_ARG(name->value), AT(name), NAME_ARG(name->value),
+		    w->sso.guard ? " in the administrator's files, which alone "
+				   "count here"
+				 : "");
 	login_session(c, session, &w->sso);
 	if (!same_in_both(w, s, "sso_start_url", w->sso.start_url) ||
 	    !same_in_both(w, s, "sso_region", w->sso.region))
 		return false;
-	if (!w->sso.start_url)
+	if (!w->sso.start_url && !config_enforced(c, session))
 		w->sso.start_url = get(w, s, "sso_start_url");
-	if (!w->sso.region)
+	if (!w->sso.region && !config_enforced(c, session))
 		w->sso.region = get(w, s, "sso_region");
 	/* botocore reads these in the session, too. */
 	if (!w->sso.account)
@@ -262,12 +283,12 @@ static bool
 take_sso(struct walk *w, const struct section *s)
 {
 	const struct config *c = &w->table->config;
-	const struct entry *named = get(w, s, "sso_session");
+	const struct entry *name = get(w, s, "sso_session");
 
 	w->sso.account = dialect_sso(c, s, "sso_account_id");
 	w->sso.role = dialect_sso(c, s, "sso_role_name");
-	if (named)
-		return take_session(w, s, named);
+	if (name)
+		return take_session(w, s, name);
 	w->sso.start_url = dialect_sso(c, s, "sso_start_url");
 	w->sso.region = dialect_sso(c, s, "sso_region");
 	w->sso.scopes = dialect_sso(c, s, "sso_registration_scopes");
@@ -345,7 +366,8 @@ walk(struct walk *w)
 		}
 		if (!(e = get(w, s, "credential_process")))
 			return refuse_without_sso(w, s);
-		if (!dialect_process(c, e, &other, &w->sso, &w->why))
+		if (!dialect_process(
+			c, e, w->sso.guard, &other, &w->sso, &w->why))
 			return w->why.n ? false : refuse_process(w, s, e);
 		if (!other) {
 			w->process = e;
@@ -436,21 +458,26 @@ set_chain(struct walk *w, struct profile *p)
 	return true;
 }
 
-/* A key of ours: of the profile, of what it rests on, or of all. */
+/* A key of ours: of the profile, of what it rests on, or of all; but first of
+ * those that are enforced. */
 static const struct entry *
 get_ours(const struct walk *w, const char *key)
 {
-	const struct section *all = config_section(
-	    &w->table->config, SECTION_AWSENV, view_str("awsenv"));
-	const struct entry *e = get(w, w->asked, key);
+	const struct config *c = &w->table->config;
+	const struct section *places[] = {w->asked, w->base, w->sso.session,
+	    config_section(c, SECTION_AWSENV, view_str("awsenv"))};
+	const struct entry *e, *first = NULL;
+	size_t i;
 
-	if (!e)
-		e = get(w, w->base, key);
-	if (!e && w->sso.session)
-		e = get(w, w->sso.session, key);
-	if (!e && all)
-		e = get(w, all, key);
-	return e;
+	for (i = 0; i < sizeof(places) / sizeof(*places); i++) {
+		if (!places[i] || !(e = get(w, places[i], key)))
+			continue;
+		if (config_enforced(c, places[i]))
+			return e;
+		if (!first)
+			first = e;
+	}
+	return first;
 }
 
 static bool
@@ -481,7 +508,9 @@ static bool
 fill(struct walk *w, struct profile *p)
 {
 	struct table *t = w->table;
-	struct reach reach = {&t->config, w->asked, t->env, {0}};
+	struct reach reach = {
+	    .config = &t->config, .profile = w->asked, .env = t->env};
+	struct reach sts = reach;
 	AUTOBUF struct buf settings = {0};
 	struct session_row *row;
 	const struct entry *region = get(w, w->asked, "region");
@@ -498,9 +527,13 @@ fill(struct walk *w, struct profile *p)
 	p->role = w->sso.role->value;
 	if (region)
 		p->region = region->value;
+	if (w->sso.guard) {
+		sts.profile = w->sso.guard;
+		sts.enforced = true;
+	}
 	if (!endpoint_sts(
-		&reach, w->sso.region->value, &p->sts, &p->sts_region)) {
-		w->why = reach.why;
+		&sts, w->sso.region->value, &p->sts, &p->sts_region)) {
+		w->why = sts.why;
 		return false;
 	}
 	if (!set_chain(w, p) || !set_ours(w, p))

@@ -114,8 +114,9 @@ settings_list(struct reach *r, struct buf *list)
 	for (i = 0; i < sizeof(settings) / sizeof(*settings); i++)
 		put(list, view_str(settings[i].variable),
 		    config_value(r->config, r->profile, settings[i].key));
-	services = config_section(r->config, SECTION_SERVICES,
-	    config_value(r->config, r->profile, "services"));
+	services = config_named(r->config, SECTION_SERVICES,
+	    config_value(r->config, r->profile, "services"),
+	    config_enforced(r->config, r->profile));
 	/* A URL for all services in the environment goes before those in the
 	 * file, but as variables these would go before it. */
 	if (view_find(r->env, "AWS_ENDPOINT_URL", &path) && path.n)

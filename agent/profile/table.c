@@ -47,6 +47,29 @@ tell_entry(struct config *c, const struct entry *e)
 		    view_is(e->key, "awsenv_enforce") ? "true" : "false");
 }
 
+/* In [awsenv] there is nothing but ours: one key without the prefix, too. */
+static void
+tell_agent_entry(struct config *c, const struct entry *e)
+{
+	struct file *f = e->file;
+	bool yes;
+
+	if (text_starts(e->key, "awsenv_"))
+		tell_entry(c, e);
+	else if (!view_is(e->key, "enabled"))
+		config_problem(c, f, e->line,
+		    "%.*s is no key of [awsenv]: see awsenv-config(5)",
+		    NAME_ARG(e->key));
+	else if (!f->admin)
+		config_problem(c, f, e->line,
+		    "enabled counts in the administrator's files alone: "
+		    "remove it");
+	else if (!check_bool(e->value, &yes))
+		config_problem(c, f, e->line,
+		    "enabled is neither true nor false, and counts as false: "
+		    "write one of them");
+}
+
 static void
 tell_entries(struct config *c)
 {
@@ -54,8 +77,12 @@ tell_entries(struct config *c)
 	const struct entry *e;
 
 	for (s = c->first; s; s = s->next) {
-		for (e = s->first; e && s->kind != SECTION_NONE; e = e->next)
-			tell_entry(c, e);
+		for (e = s->first; e && s->kind != SECTION_NONE; e = e->next) {
+			if (s->kind == SECTION_AWSENV)
+				tell_agent_entry(c, e);
+			else
+				tell_entry(c, e);
+		}
 	}
 }
 
@@ -101,6 +128,7 @@ table_read(struct table *t, const char *admin, const struct read_req *req,
     const char *home)
 {
 	const struct section *s;
+	const struct entry *off;
 	struct view path;
 	enum aw_err r;
 
@@ -114,6 +142,13 @@ table_read(struct table *t, const char *admin, const struct read_req *req,
 		return AW_SYSTEM;
 	}
 	tell_entries(&t->config);
+	if ((off = config_off(&t->config))) {
+		t->off = text_make(&t->config.arena,
+		    "awsenv is switched off on this machine (enabled = %.*s at "
+		    "%.*s:%u); ask its administrator",
+		    NAME_ARG(off->value), AT(off));
+		return AW_OK;
+	}
 	login_bare(t);
 	for (s = t->config.first; s; s = s->next) {
 		if (s->kind == SECTION_PROFILE && config_is_top(&t->config, s))
@@ -125,7 +160,8 @@ table_read(struct table *t, const char *admin, const struct read_req *req,
 enum aw_err
 table_send(const struct table *t, table_sink *sink, void *arg)
 {
-	const struct table_end end = {t->stamp, t->profiles, t->sessions};
+	const struct table_end end = {
+	    t->stamp, t->profiles, t->sessions, t->off};
 	const struct session_row *s;
 	const struct profile_row *p;
 	const struct problem *b;

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+import etc
 import hangfs
 import reader
 import wire
@@ -24,6 +25,7 @@ ONE = f"[profile one]\n{SSO}"
 ORDINARY = 1540     # a uid that nobody has
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+needs_etc = pytest.mark.skipif(bool(etc.missing()), reason=etc.missing())
 
 
 def sanitized():
@@ -89,13 +91,13 @@ def test_without_a_path_it_is_the_homes(tmp_path):
 def test_a_file_that_is_not_there_is_an_empty_table_with_stamp_zero(tmp_path):
     table = reader.read(tmp_path / "none")
     assert table.order == ["MSG_TABLE_END"]
-    assert set(table.end.values()) == {0}
+    assert not any(table.end.values())
 
 
 @pytest.mark.quick
 def test_a_home_that_is_not_there_is_told(tmp_path):
     table = reader.read(home="")
-    assert set(table.end.values()) == {0}
+    assert not any(table.end.values())
     assert b"no home" in table.problems[0].text
 
 
@@ -178,25 +180,16 @@ def test_a_file_rewritten_while_it_is_read_has_the_older_stamp(config):
 
 def with_etc(tmp_path, files, user, **more):
     """Read with /etc/awsenv replaced, in a mount namespace of its own."""
-    etc = tmp_path / "etc-awsenv"
+    folder = tmp_path / "etc-awsenv"
     for name, text in files.items():
-        (etc / name).parent.mkdir(parents=True, exist_ok=True)
-        (etc / name).write_text(text)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
     config = tmp_path / "config"
     config.write_text(user)
-    made = not os.path.isdir("/etc/awsenv")
-    if made:
-        os.mkdir("/etc/awsenv")
-    try:
-        return reader.read(config, prefix=[
-            "unshare", "-m", "sh", "-c",
-            'mount --bind "$0" /etc/awsenv && exec "$@"', etc], **more)
-    finally:
-        if made:
-            os.rmdir("/etc/awsenv")
+    return reader.read(config, prefix=etc.prefix(folder), **more)
 
 
-@needs_root
+@needs_etc
 def test_the_administrators_files_are_defaults_below_the_users(tmp_path):
     table = with_etc(tmp_path, {
         "config": "[sso-session corp]\nsso_region = eu-west-1\n"
@@ -221,7 +214,7 @@ def test_the_administrators_files_are_defaults_below_the_users(tmp_path):
     assert not table.problems
 
 
-@needs_root
+@needs_etc
 @pytest.mark.parametrize("word", ["true", "TRUE", "yes"])
 def test_what_is_enforced_is_the_only_truth(tmp_path, word):
     table = with_etc(tmp_path, {
@@ -241,7 +234,7 @@ def test_what_is_enforced_is_the_only_truth(tmp_path, word):
     assert b"counts for nothing" in told[3]
 
 
-@needs_root
+@needs_etc
 def test_the_administrators_file_that_cannot_be_read_is_not_left_out(tmp_path):
     (tmp_path / "etc-awsenv" / "config.d" / "b.conf").mkdir(parents=True)
     table = with_etc(tmp_path, {"config.d/a.conf": "junk\n",

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: ISC
 """Each tests/data/profile/CASE.config is read and told as CASE.expect.
 
-A new case is two text files. Lines "# env: NAME=value" in the config are the
+A new case is two text files, and a third, CASE.admin, where the administrator's
+/etc/awsenv/config has a part in it. Lines "# env: NAME=value" in the config are the
 client's variables; the home folder is tests/data/profile/home. To see what a
 new case gives:
 
@@ -11,9 +12,11 @@ new case gives:
 import pathlib
 import re
 import sys
+import tempfile
 
 import pytest
 
+import etc
 import reader
 import wire
 
@@ -64,21 +67,31 @@ def show(table, path):
         out += session_lines(s)
     for p in table.profiles.values():
         out += profile_lines(p)
-    out += [f"problem in line {p.line}: {p.text.decode()}"
-            for p in table.problems]
+    for p in table.problems:
+        admin = "/etc/awsenv/config " if p.file.startswith(b"/etc/") else ""
+        out.append(f"problem in {admin}line {p.line}: {p.text.decode()}")
+    if table.end and table.end.off:
+        out.append(f"off {table.end.off.decode()}")
     text = "\n".join(out) + "\n"
     return text.replace(str(path), "CONFIG").replace(str(HOME), "HOME")
 
 
-def read(path):
+def read(path, folder):
     env = re.findall(rb"^# env: (\w+)=(.*)$", path.read_bytes(), re.M)
-    return reader.read(path, [(k.decode(), v.decode()) for k, v in env], HOME)
+    env = [(k.decode(), v.decode()) for k, v in env]
+    admin = path.with_suffix(".admin")
+    if not admin.exists():
+        return reader.read(path, env, HOME)
+    (pathlib.Path(folder) / "config").write_bytes(admin.read_bytes())
+    return reader.read(path, env, HOME, prefix=etc.prefix(folder))
 
 
 @pytest.mark.quick
 @pytest.mark.parametrize("path", CASES, ids=[p.stem for p in CASES])
-def test_case(path):
-    table = read(path)
+def test_case(path, tmp_path):
+    if path.with_suffix(".admin").exists() and etc.missing():
+        pytest.skip(etc.missing())
+    table = read(path, tmp_path)
     assert show(table, path) == path.with_suffix(".expect").read_text()
     check_promises(table)
 
@@ -118,5 +131,6 @@ def check_promises(table):
 
 if __name__ == "__main__":
     for name in sys.argv[1:]:
-        sys.stdout.write(show(read(pathlib.Path(name).resolve()),
-                              pathlib.Path(name).resolve()))
+        case = pathlib.Path(name).resolve()
+        with tempfile.TemporaryDirectory() as empty:
+            sys.stdout.write(show(read(case, empty), case))

@@ -208,7 +208,7 @@ class Stack:
             f"{options}\n{kind} required pam_deny.so\n" for kind in TYPES)
 
     def call(self, account, *calls, user=None, as_user=False, env=None,
-             putenv=(), preload=(), **order):
+             putenv=(), preload=(), enter=None, **order):
         confdir = account.dir / "pam.d"
         confdir.mkdir(exist_ok=True)
         (confdir / self.service).write_text(self.text(account))
@@ -227,7 +227,7 @@ class Stack:
         done = subprocess.run(
             [PYTHON, str(HERE / "driver.py")], input=json.dumps(order),
             capture_output=True, text=True, timeout=60,
-            preexec_fn=account.become if as_user else None,
+            preexec_fn=account.become if as_user else enter,
             env={"PATH": "/usr/bin:/bin", "PAM_LOG": str(log),
                  "LD_PRELOAD": ":".join([*asan, *preload, shim()]),
                  "ASAN_OPTIONS": "detect_leaks=0", **(env or {})})

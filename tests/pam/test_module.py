@@ -20,6 +20,7 @@ import pytest
 from stack import (AGENT, BUILD, DEBUG, DELETE, ERR, IGNORE, MODULE,
                    PERM_DENIED, PYTHON, REFRESH, REINITIALIZE, SERVICE_ERR,
                    SILENT, SUCCESS, TEXT_INFO, WARNING, HERE, Account, Stack)
+import etc
 import wire
 
 ROOT = os.geteuid() == 0
@@ -338,6 +339,28 @@ def below_run(uid):
 
 
 @root_only
+@pytest.mark.skipif(not ROOT or bool(etc.missing()),
+                    reason="needs root, and a mount namespace")
+def test_switched_off_it_does_nothing_and_lets_everybody_in(ann, tmp_path):
+    (tmp_path / "config").write_text("[awsenv]\nenabled = false\n")
+    with etc.World(tmp_path) as world, fake(ann, data=pending()) as requests:
+        done = Stack("debug").call(ann, "open", ("setcred", REFRESH), "close",
+                                   enter=world.enter)
+        assert done.codes == [SUCCESS, IGNORE, SUCCESS]
+        assert done.env.keys().isdisjoint({"AWSENV_SOCK"}) and not done.text
+        assert not requests() and "switched off" in done.logged(DEBUG)[0]
+        # Alone and required, it must not be what keeps people out.
+        alone = [line for kind in ("auth", "account", "password")
+                 for line in [f"{kind} required pam_permit.so"]]
+        done = Stack(lines=[*alone, "session required MODULE"]).call(
+            ann, "open", enter=world.enter)
+        assert done.codes == [SUCCESS]
+        (tmp_path / "config").write_text("[awsenv]\nenabled = true\n")
+        assert "AWSENV_SOCK" in Stack().call(ann, "open",
+                                             enter=world.enter).env
+        assert len(requests()) == 1
+
+
 def test_root_only_where_root_is_named():
     with Account() as ann, below_run(0):
         for options, acts in (("", False), ("minimum_uid=0", False),

@@ -84,7 +84,8 @@ ten_thousand_profiles_are_found(void **state)
 		struct session s = {
 		    .name = view_str("corp"), .login = fake_login_id()};
 		struct profile row = {.account = view_str("1")};
-		struct table_end end = {fake_stamp(1), N, 1};
+		struct table_end end = {
+		    .stamp = fake_stamp(1), .profiles = N, .sessions = 1};
 
 		fake_facts(&facts);
 		s.facts = view_of(&facts);
@@ -165,7 +166,7 @@ the_last_good_table_outlives_a_reader_that_fails(void **state)
 	static const char *const names[] = {"default", NULL};
 	struct table *t = read_names("/a", names);
 	struct ask ask = asking("/a", 2);
-	struct table_end end = {fake_stamp(2), 7, 0};
+	struct table_end end = {.stamp = fake_stamp(2), .profiles = 7};
 	struct profile p;
 	int fd;
 
@@ -227,7 +228,8 @@ two_sessions(void)
 	    .region = view_str("eu-west-1"),
 	    .sts = view_str("https://sts"),
 	};
-	struct table_end end = {fake_stamp(1), 2, 3};
+	struct table_end end = {
+	    .stamp = fake_stamp(1), .profiles = 2, .sessions = 3};
 	int fd;
 
 	table_read(t, &ask);
