@@ -62,7 +62,7 @@ LINKSAN := -fsanitize=$(SAN)
 endif
 
 CPPFLAGS += -Iinclude -I. -D_GNU_SOURCE -DAWSENV_VERSION='"$(VERSION)"' \
-	-DAWSENV_LIBEXECDIR='"$(LIBEXECDIR)"'
+	-DAWSENV_LIBEXECDIR='"$(LIBEXECDIR)"' -DAWSENV_BINDIR='"$(BINDIR)"'
 COMPILE   = -std=gnu11 $(WARN) $(HARDEN) $(CPPFLAGS) $(CFLAGS) -MMD -MP
 RELRO    := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 
@@ -78,16 +78,20 @@ RELRO    := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 # Each room is an archive of everything in its folder but main.c ...
 objects = $(patsubst %.c,$2/%.o,$(filter-out %/main.c,$(wildcard $1/*.c)))
 COMMON := $B/agent/common.a
-ROOMS  := $(patsubst %,$B/agent/%.a,broker fetch profile supervisor cli common)
+ROOMS  := $(patsubst %,$B/agent/%.a,broker fetch profile supervisor cli cli/ctl \
+	common)
 
 # ... and this is who may use whom.
 AGENT   := $B/awsenv-agent
 HELPERS := $B/awsenv-broker $B/awsenv-profile $B/awsenv-fetch
+CTL     := $B/awsenv-ctl
 
 $B/awsenv-agent:   $B/agent/supervisor/main.o $B/agent/supervisor.a $(COMMON)
 $B/awsenv-broker:  $B/agent/broker/main.o     $B/agent/broker.a     $(COMMON)
 $B/awsenv-profile: $B/agent/profile/main.o    $B/agent/profile.a    $(COMMON)
 $B/awsenv-fetch:   $B/agent/fetch/main.o      $B/agent/fetch.a      $(COMMON)
+$B/awsenv-ctl:     $B/agent/cli/ctl/main.o    $B/agent/cli/ctl.a    \
+	$B/agent/cli.a $(COMMON)
 
 FETCHLIBS = $(call once,FETCHLIBS,$(shell $(PKG_CONFIG) --libs \
 	libcurl libcjson libcrypto libqrencode))
@@ -110,10 +114,8 @@ endif
 MODULE := $B/pam_awsenv.so
 $(MODULE): $(patsubst %.c,$B/%.o,$(wildcard pam_module/*.c)) $(COMMON)
 $(MODULE): LDLIBS = -lpam
-$B/pam_module/%.o $B/fuzz/pam_module/%.o: CPPFLAGS += \
-	-DAWSENV_BINDIR='"$(BINDIR)"'
 
-all: $B/awsenv $(AGENT) $(HELPERS) $(MODULE)
+all: $B/awsenv $(CTL) $(AGENT) $(HELPERS) $(MODULE)
 
 # ---- rules -----------------------------------------------------------------
 
@@ -126,8 +128,9 @@ endef
 archives = -Wl,--start-group $(filter %.a,$^) -Wl,--end-group
 
 # Changed flags rebuild everything, a file that came or went the archives.
-$B/.flags: NOW = $(CC) $(COMPILE) $(MUSL_FLAGS) $(LDFLAGS) $(WRAPPER) $(BINDIR)
-$B/.files: NOW = $(sort $(wildcard agent/*/*.c pam_module/*.c tests/*/*.c))
+$B/.flags: NOW = $(CC) $(COMPILE) $(MUSL_FLAGS) $(LDFLAGS) $(WRAPPER)
+$B/.files: NOW = $(sort $(wildcard agent/*/*.c agent/*/*/*.c pam_module/*.c \
+	tests/*/*.c))
 $B/.flags $B/.files: FORCE | $B
 	$(file >$@.new,$(NOW))
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
@@ -142,7 +145,7 @@ $B/%.o: %.c $B/.flags
 $(ROOMS): $B/%.a: $$(call objects,$$*,$B) $B/.files
 	$(archive)
 
-$(AGENT) $(HELPERS):
+$(AGENT) $(HELPERS) $(CTL):
 	$(call run,LD)$(CC) $(CFLAGS) $(LINKSAN) $(RELRO) $(LDFLAGS) -o $@ \
 		$(filter %.o,$^) $(archives) $(LDLIBS)
 
@@ -197,7 +200,7 @@ endif
 # stand in tests/unit/test_X.ld.
 TESTLIBS = -lcmocka -lkeyutils -lpthread $(FETCHLIBS)
 included = $(sort $(patsubst %/,$2/%.a,$(dir $(shell \
-	grep -ohE 'agent/[a-z]+/[a-z_]+\.h' $1.d)))) $2/agent/common.a
+	grep -ohE 'agent/[a-z/]+/[a-z_]+\.h' $1.d)))) $2/agent/common.a
 group    = -Wl,--start-group $1 -Wl,--end-group $(TESTLIBS)
 UNIT    := $(patsubst %.c,$B/%,$(wildcard tests/unit/test_*.c))
 REPLAY  := $(patsubst tests/fuzz/fuzz_%.c,$B/tests/fuzz/replay_%,$(wildcard \
@@ -317,6 +320,7 @@ install: all
 	install $(OWNER) $(STRIP) -m 0755 $B/awsenv $(DESTDIR)$(BINDIR)
 	install $(OWNER) $(STRIP) -m 0711 $(AGENT) $(DESTDIR)$(BINDIR)
 	install $(OWNER) $(STRIP) -m 0711 $(HELPERS) $(DESTDIR)$(LIBEXECDIR)
+	install $(OWNER) $(STRIP) -m 0755 $(CTL) $(DESTDIR)$(LIBEXECDIR)
 	install $(OWNER) $(STRIP) -D -m 0644 -t $(DESTDIR)$(PAMDIR) $(MODULE)
 	$(foreach c,$(COPIES),install $(OWNER) -D -m 0644 $(call source,$c) \
 		$(call target,$c) &&) true
@@ -325,7 +329,7 @@ install: all
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(BINDIR)/,awsenv $(notdir $(AGENT)))
-	rm -f $(addprefix $(DESTDIR)$(LIBEXECDIR)/,$(notdir $(HELPERS)))
+	rm -f $(addprefix $(DESTDIR)$(LIBEXECDIR)/,$(notdir $(HELPERS) $(CTL)))
 	-rmdir $(DESTDIR)$(LIBEXECDIR)
 	rm -f $(DESTDIR)$(PAMDIR)/$(notdir $(MODULE))
 	rm -f $(foreach c,$(COPIES),$(call target,$c))

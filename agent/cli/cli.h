@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -62,13 +63,14 @@ enum option_bit {
 	OPT_PENDING = 1 << 22,
 };
 
+/* awsenv-ctl has more of them, 1 << 32 and on. */
 #define OPT_WHO \
 	(OPT_PROFILE | OPT_ACCOUNT | OPT_ROLE | OPT_SESSION | OPT_REGION)
 #define OPT_WAITING (OPT_WAIT | OPT_NO_WAIT | OPT_NO_BROWSER)
 #define OPT_RUN (OPT_WHO | OPT_WAITING | OPT_ENV | OPT_CORE)
 
 struct options {
-	unsigned int given; /* option_bit */
+	uint64_t given; /* option_bit */
 	const char *profile;
 	const char *account;
 	const char *role;
@@ -79,39 +81,70 @@ struct options {
 	uint32_t check; /* seconds */
 };
 
+enum shape { FLAG, TEXT, SECONDS, DURATION, ABSENT };
+
+struct option_row {
+	char name[19];
+	char letter;
+	uint8_t shape;
+	uint16_t offset;
+	uint64_t bit;
+	const char *text; /* "VALUE\0help": one relocation, not two */
+};
+
+/* Those of awsenv-ctl, which sets them as it starts. */
+extern const struct option_row *options_more;
+extern size_t options_nmore;
+
 /*
  * Take options from the front of *argv, until a word that is none, or "--",
  * which is taken and reported. False: told the person what is wrong.
  */
 bool options_take(struct options *, char ***argv, bool *dashes);
 /* That what was given goes with `allowed` and with itself. */
-bool options_fit(
-    const struct options *, unsigned int allowed, const char *verb);
+bool options_fit(const struct options *, uint64_t allowed, const char *verb);
 /* The lines of --help on these options. */
-void options_help(unsigned int allowed, struct buf *);
+void options_help(uint64_t allowed, struct buf *);
 /* "90s", "15m", "2h", "90": seconds. */
 bool duration_parse(const char *, uint32_t *seconds);
 /* The most like the word of `count` names, each `step` bytes on, or NULL. */
 const char *nearest(
     const char *word, const char *first, size_t count, size_t step);
 
-/* verbs.c: the table of verbs. */
+/* verb.c */
 
 struct verb {
-	char name[8];
-	unsigned int options;
+	char name[10];
+	uint64_t options;
 	/* operands: argv ends with NULL; returns the exit status */
 	int (*run)(const struct options *, char **argv);
 	const char *text; /* "usage\0help": one relocation, not two */
 };
 
-const struct verb *verb_find(const char *name); /* NULL: none, a command */
-/* Told, if the word is one that a later version may have as a verb. */
-bool verb_reserved(const char *name);
+/* Take the options that follow the verb, and do it. */
+int verb_run(const struct verb *, struct options *, char **argv);
 int verb_help(const struct verb *);
 /* EXIT_GOOD, or the usage error of a verb that takes no operands. */
 int verb_alone(const char *name, char **argv);
+
+/* verbs.c: the table of verbs. */
+
+const struct verb *verb_find(const char *name); /* NULL: none, a command */
+/* Is it one of awsenv-ctl? */
+bool verb_apart(const char *name);
+/* Told, if the word is one that a later version may have as a verb. */
+bool verb_reserved(const char *name);
 int usage(void);
+
+/* program.c: the other programs of ours. */
+
+/* What this one was called with. */
+extern char *const *program_argv;
+
+/* Beside this one, else where it was installed. Returns if it is not there. */
+void program_exec(const char *name, char *const *argv, char *const *env);
+/* Have awsenv-ctl do it all; returns the exit status where it cannot. */
+int ctl_exec(void);
 
 /* format.c: enough of a printf. */
 
@@ -254,11 +287,10 @@ struct talk {
 enum aw_err talk_begin(struct talk *, const struct options *, enum agent_start);
 void talk_end(struct talk *);
 
-/* daemon.c: starting and stopping the agent. */
+/* daemon.c */
 
-/* Start one and connect to it. */
+/* Start an agent and connect to it. */
 enum aw_err daemon_start(struct agent *);
-int agent_verb(const struct options *, char **argv);
 
 /* creds.c */
 
@@ -342,12 +374,12 @@ void screen_open(struct screen *);
 bool screen_login(
     const struct screen *, const struct login_rep *, struct buf *);
 
-/* browser.c */
-
-/* Open the URL if this is a desktop. `again`: even if another awsenv did. */
+/* Have awsenv-ctl open the URL if this is a desktop. `again`: even if another
+ * awsenv did. */
 void browser_open(const struct login_rep *, bool again);
 
-/* status.c asks; report.c writes it for people, report_json.c for programs. */
+/* status.c asks; report.c writes it for people, awsenv-ctl's report_json.c for
+ * programs. */
 
 struct status {
 	struct status_rep rep;
@@ -362,7 +394,8 @@ struct status {
 
 int status_verb(const struct options *, char **argv);
 void report_text(const struct status *, struct buf *out);
-void report_json(const struct status *, struct buf *out);
+/* NULL where only awsenv-ctl has it. */
+extern void (*report_json)(const struct status *, struct buf *out);
 
 /* export.c, process.c, whoami.c, logout.c */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Starting and stopping the agent. Any number of us may start one at a time:
- * the agent takes a lock, and the one that came too late ends well.
+ * Starting the agent. Any number of us may start one at a time: the agent takes
+ * a lock, and the one that came too late ends well.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,6 @@
 #include "agent/cli/cli.h"
 
 #define START_MS 5000
-#define STOP_MS 5000
 
 extern char **environ;
 
@@ -45,36 +44,10 @@ env_build(char **out)
 	*out = NULL;
 }
 
-/* Beside this program (a build tree, or both in BINDIR), else where it was
- * installed. */
-static void
-program_exec(char *const *env)
-{
-	static char name[] = "awsenv-agent";
-	char *const argv[] = {name, NULL};
-	char path[PATH_MAX];
-	ssize_t n =
-	    readlink("/proc/self/exe", path, sizeof(path) - sizeof(name));
-	char *slash;
-
-	if (n > 0) {
-		path[n] = '\0';
-		if ((slash = strrchr(path, '/'))) {
-			memcpy(slash + 1, name, sizeof(name));
-			execve(path, argv, env);
-		}
-	}
-#ifdef AWSENV_BINDIR
-	execve(AWSENV_BINDIR "/awsenv-agent", argv, env);
-#endif
-	execve(AWSENV_LIBEXECDIR "/awsenv-agent", argv, env);
-	warn("cannot start awsenv-agent: %s", errno_text());
-	_exit(EXIT_NOTFOUND);
-}
-
 static void
 child_run(void)
 {
+	static char name[] = "awsenv-agent";
 	char *env[PASSED_MOST];
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -84,7 +57,9 @@ child_run(void)
 		_exit(EXIT_OTHER);
 	signal(SIGPIPE, SIG_DFL);
 	env_build(env);
-	program_exec(env);
+	program_exec(name, (char *[]){name, NULL}, env);
+	warn("cannot start awsenv-agent: %s", errno_text());
+	_exit(EXIT_NOTFOUND);
 }
 
 /* Until the agent has gone into the background, or another one runs. */
@@ -133,56 +108,4 @@ daemon_start(struct agent *a)
 		warn("an agent was started, but cannot be reached: %s",
 		    r == AW_SYSTEM ? errno_text() : aw_strerror(r));
 	return r;
-}
-
-static int
-start(void)
-{
-	struct agent a;
-	enum aw_err r = agent_open(&a, AGENT_START_HERE);
-
-	if (r == AW_OK)
-		say("agent on %s\n", shown_str(a.path));
-	agent_close(&a);
-	return exit_of(r);
-}
-
-static int
-stop(void)
-{
-	AUTOBUF struct buf frame = {0};
-	struct done_rep rep;
-	struct agent a;
-	enum aw_err r;
-	char byte;
-
-	if ((r = agent_open(&a, AGENT_AS_IS)) != AW_OK)
-		return exit_of(r);
-	r = agent_ask(&a, "stop@awsenv", MSG_EMPTY, NULL, MSG_DONE_REP, &rep,
-	    &frame, STOP_MS);
-	if (r == AW_OK && rep.error != AW_OK)
-		r = complain(NULL, rep.error, rep.text);
-	/* When the connection ends, so has every key. */
-	if (r == AW_OK &&
-	    io_read(a.fd, &byte, 1, io_deadline(STOP_MS)) == AW_TIMEOUT) {
-		warn("the agent was told to stop, but still runs");
-		r = AW_TIMEOUT;
-	}
-	agent_close(&a);
-	return exit_of(r);
-}
-
-int
-agent_verb(const struct options *o, char **argv)
-{
-	const char *word = *argv && !argv[1] ? *argv : "";
-
-	if (!strcmp(word, "start"))
-		return start();
-	if (!strcmp(word, "stop"))
-		return stop();
-	if (!strcmp(word, "status"))
-		return status_verb(o, argv + 1);
-	warn("awsenv agent takes one of: start, stop, status");
-	return EXIT_USAGE;
 }

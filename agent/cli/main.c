@@ -12,21 +12,6 @@
 
 #include "agent/cli/cli.h"
 
-static int
-run_verb(const struct verb *v, struct options *o, char **argv)
-{
-	bool dashes = false;
-
-	if (!options_take(o, &argv, &dashes))
-		return EXIT_USAGE;
-	if (o->given & OPT_HELP)
-		return verb_help(v);
-	if (!options_fit(o, v->options, v->name))
-		return EXIT_USAGE;
-	/* exec tells its PROFILE from its COMMAND by the dashes. */
-	return v->run(o, dashes ? argv - 1 : argv);
-}
-
 int
 main(int argc, char **argv)
 {
@@ -41,6 +26,7 @@ main(int argc, char **argv)
 	 * an ordinary one again. */
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	sigpipe_ignore();
+	program_argv = argv;
 	if (*argv)
 		argv++;
 	if (!*argv)
@@ -49,7 +35,9 @@ main(int argc, char **argv)
 		return EXIT_USAGE;
 	if (!dashes && *argv) {
 		if ((v = verb_find(*argv)))
-			return run_verb(v, &o, argv + 1);
+			return verb_run(v, &o, argv + 1);
+		if (verb_apart(*argv))
+			return ctl_exec();
 		if (verb_reserved(*argv))
 			return EXIT_USAGE;
 	}

@@ -8,21 +8,10 @@
 
 #include "agent/cli/cli.h"
 
-enum shape { FLAG, TEXT, SECONDS, DURATION, ABSENT };
-
-struct row {
-	char name[13];
-	char letter;
-	uint8_t shape;
-	uint16_t offset;
-	unsigned int bit;
-	const char *text; /* "VALUE\0help": one relocation, not two */
-};
-
 #define AT(member) offsetof(struct options, member)
 
 /* clang-format off */
-static const struct row rows[] = {
+static const struct option_row rows[] = {
 	{"profile", 'p', TEXT, AT(profile), OPT_PROFILE,
 	    "PROFILE\0of ~/.aws/config; else AWS_PROFILE, ..."},
 	{"account", 0, TEXT, AT(account), OPT_ACCOUNT,
@@ -72,6 +61,19 @@ static const struct row rows[] = {
 
 #define NROWS (sizeof(rows) / sizeof(rows[0]))
 #define MOST_SECONDS 604800
+
+const struct option_row *options_more;
+size_t options_nmore;
+
+/* awsenv-ctl's own come first, so they may say more of one that both have. */
+static const struct option_row *
+row_at(size_t i)
+{
+	if (i < options_nmore)
+		return &options_more[i];
+	i -= options_nmore;
+	return i < NROWS ? &rows[i] : NULL;
+}
 
 /* Digits and nothing else, at most MOST_SECONDS; p ends up behind them. */
 static bool
@@ -166,20 +168,23 @@ nearest(const char *word, const char *first, size_t count, size_t step)
 static void
 unknown(const char *word)
 {
+	char plain[WORD + 1] = "";
 	const char *near = NULL;
-	char plain[WORD + 1];
 
 	if (word[1] == '-' &&
 	    format(plain, sizeof(plain), "%.*s",
 		(int)(strchrnul(word, '=') - word - 2), word + 2))
 		near = nearest(plain, rows[0].name, NROWS, sizeof(rows[0]));
+	if (!near && options_more)
+		near = nearest(plain, options_more[0].name, options_nmore,
+		    sizeof(rows[0]));
 	warn("unknown option %s%s%s%s", shown_str(word),
 	    near ? "; did you mean --" : "; see awsenv --help",
 	    near ? near : "", near ? "?" : "");
 }
 
 static bool
-row_set(const struct row *r, struct options *o, const char *value)
+row_set(const struct option_row *r, struct options *o, const char *value)
 {
 	void *at = (char *)o + r->offset;
 	uint32_t n;
@@ -221,15 +226,14 @@ row_set(const struct row *r, struct options *o, const char *value)
 }
 
 /* The row of an option word, and its value if it stands in the same word. */
-static const struct row *
+static const struct option_row *
 row_find(const char *word, const char **value)
 {
 	size_t i, n = (size_t)(strchrnul(word, '=') - word);
+	const struct option_row *r;
 
 	*value = NULL;
-	for (i = 0; i < NROWS; i++) {
-		const struct row *r = &rows[i];
-
+	for (i = 0; (r = row_at(i)); i++) {
 		if (r->letter && word[1] == r->letter) {
 			*value = word[2] ? word + 2 : NULL;
 			return r->shape == FLAG && word[2] ? NULL : r;
@@ -246,7 +250,7 @@ row_find(const char *word, const char **value)
 bool
 options_take(struct options *o, char ***argv, bool *dashes)
 {
-	const struct row *r;
+	const struct option_row *r;
 	const char *value;
 	char *word;
 
@@ -280,21 +284,22 @@ options_take(struct options *o, char ***argv, bool *dashes)
 }
 
 bool
-options_fit(const struct options *o, unsigned int allowed, const char *verb)
+options_fit(const struct options *o, uint64_t allowed, const char *verb)
 {
 	unsigned int account = OPT_ACCOUNT | OPT_ROLE;
+	const struct option_row *r;
 	size_t i;
 
-	for (i = 0; i < NROWS; i++) {
-		if (!(o->given & rows[i].bit & ~allowed))
+	for (i = 0; (r = row_at(i)); i++) {
+		if (!(o->given & r->bit & ~allowed))
 			continue;
 		if (verb)
 			warn("--%s does not go with %s; see awsenv %s --help",
-			    rows[i].name, verb, verb);
+			    r->name, verb, verb);
 		else
 			warn(
 			    "--%s does not go with a command; see awsenv --help",
-			    rows[i].name);
+			    r->name);
 		return false;
 	}
 	if ((o->given & account) && (o->given & account) != account) {
@@ -317,15 +322,14 @@ options_fit(const struct options *o, unsigned int allowed, const char *verb)
 }
 
 void
-options_help(unsigned int allowed, struct buf *out)
+options_help(uint64_t allowed, struct buf *out)
 {
+	const struct option_row *r;
 	const char *help;
-	char left[40];
+	char left[48];
 	size_t i;
 
-	for (i = 0; i < NROWS; i++) {
-		const struct row *r = &rows[i];
-
+	for (i = 0; (r = row_at(i)); i++) {
 		help = r->text + strlen(r->text) + 1;
 		if (!(allowed & r->bit) || !*help)
 			continue;

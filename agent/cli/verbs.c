@@ -27,12 +27,13 @@ static const struct verb verbs[] = {
 	    "\0print credentials as variables, for eval"},
 	{"process", OPT_WHO | OPT_WAIT | OPT_NO_WAIT, process_verb,
 	    "\0print credentials as a credential_process does"},
-	{"agent", 0, agent_verb, "start | stop | status\0"
-	    "start or stop the agent"},
 	{"help", 0, help_verb, "[VERB]\0this text, or a verb's"},
 	{"version", 0, version_verb, "\0print the version"},
 };
 /* clang-format on */
+
+/* Those of awsenv-ctl, which the first word after options is enough to find. */
+static const char apart[] = "agent\0start or stop the agent\0";
 
 /* Kept, so that no script comes to rely on a program of that name without
  * "--". */
@@ -54,12 +55,30 @@ verb_find(const char *name)
 	return NULL;
 }
 
+static const char *
+word_after(const char *word)
+{
+	return word + strlen(word) + 1;
+}
+
+bool
+verb_apart(const char *name)
+{
+	const char *a;
+
+	for (a = apart; *a; a = word_after(word_after(a))) {
+		if (!strcmp(a, name))
+			return true;
+	}
+	return false;
+}
+
 bool
 verb_reserved(const char *name)
 {
 	const char *r;
 
-	for (r = reserved; *r; r += strlen(r) + 1) {
+	for (r = reserved; *r; r = word_after(r)) {
 		if (!strcmp(r, name)) {
 			warn("%s is not in this version; for a command of that "
 			     "name: awsenv -- %s",
@@ -68,16 +87,6 @@ verb_reserved(const char *name)
 		}
 	}
 	return false;
-}
-
-int
-verb_alone(const char *name, char **argv)
-{
-	if (!*argv)
-		return EXIT_GOOD;
-	warn("%s takes no operand, and got %s; a profile is given by -p", name,
-	    shown_str(*argv));
-	return EXIT_USAGE;
 }
 
 static const char run_usage[] =
@@ -91,28 +100,17 @@ usage(void)
 	return EXIT_USAGE;
 }
 
-static const char *
-help_of(const struct verb *v)
+static void
+help_line(struct buf *out, const char *name, const char *text)
 {
-	return v->text + strlen(v->text) + 1;
-}
-
-int
-verb_help(const struct verb *v)
-{
-	AUTOBUF struct buf out = {0};
-
-	text_add(&out, "usage: awsenv %s%s%s%s\n%s\n%s", v->name,
-	    v->options ? " [OPTION...]" : "", *v->text ? " " : "", v->text,
-	    help_of(v), v->options ? "\n" : "");
-	options_help(v->options, &out);
-	return text_print(&out) ? EXIT_GOOD : EXIT_OTHER;
+	text_add(out, "  %-10s %s\n", name, text);
 }
 
 static int
 help_all(void)
 {
 	AUTOBUF struct buf out = {0};
+	const char *a;
 	size_t i;
 
 	text_add(&out,
@@ -121,8 +119,10 @@ help_all(void)
 	options_help(OPT_RUN | OPT_HELP | OPT_VERSION, &out);
 	text_add(&out, "\nusage: awsenv VERB [OPTION...]\n\n");
 	for (i = 0; i < NVERBS; i++)
-		text_add(
-		    &out, "  %-10s %s\n", verbs[i].name, help_of(&verbs[i]));
+		help_line(&out, verbs[i].name,
+		    verbs[i].text + strlen(verbs[i].text) + 1);
+	for (a = apart; *a; a = word_after(word_after(a)))
+		help_line(&out, a, word_after(a));
 	text_add(
 	    &out, "\nawsenv help VERB tells more, awsenv(1) everything.\n");
 	return text_print(&out) ? EXIT_GOOD : EXIT_OTHER;
@@ -149,6 +149,8 @@ help_verb(const struct options *o, char **argv)
 		return help_all();
 	if ((v = verb_find(*argv)))
 		return verb_help(v);
+	if (verb_apart(*argv))
+		return ctl_exec();
 	if (!verb_reserved(*argv))
 		unknown(*argv);
 	return EXIT_USAGE;

@@ -16,7 +16,6 @@
 #include "awsenv/msg.h"
 #include "awsenv/sound.h"
 
-#define AWSENV_BINDIR "/usr/bin"
 #include "pam_module/options.c" /* NOLINT: its statics are looked at */
 #include "pam_module/text.c"	/* NOLINT */
 

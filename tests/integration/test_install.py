@@ -15,7 +15,8 @@ from agent import BUILD, TOP
 
 ROOT = os.geteuid() == 0
 SANITIZED = b"__asan_init" in (BUILD / "awsenv-broker").read_bytes()
-DYNAMIC = ["awsenv-agent", "awsenv-broker", "awsenv-profile", "awsenv-fetch"]
+DYNAMIC = ["awsenv-agent", "awsenv-broker", "awsenv-profile", "awsenv-fetch",
+           "awsenv-ctl"]
 plain = pytest.mark.skipif(SANITIZED, reason="built with sanitizers")
 needs_make = pytest.mark.skipif(
     not shutil.which("make") or not (TOP / "Makefile").exists(),
@@ -67,6 +68,7 @@ def test_install_and_uninstall(tmp_path):
         "usr/libexec/awsenv/awsenv-broker": 0o711,
         "usr/libexec/awsenv/awsenv-profile": 0o711,
         "usr/libexec/awsenv/awsenv-fetch": 0o711,
+        "usr/libexec/awsenv/awsenv-ctl": 0o755,
     }
     pages = {p: m for p, m in found.items() if "/man/" in p}
     assert {os.path.basename(p) for p in pages} == {
@@ -134,6 +136,41 @@ def test_systemd_understands_what_is_installed(tmp_path):
     assert stat.S_IMODE((root / "run/awsenv").stat().st_mode) == 0o755
 
 
+def awsenv(folder, *words):
+    return subprocess.run([folder / "awsenv", *words], text=True, timeout=30,
+                          env={"PATH": "/usr/bin:/bin"}, capture_output=True)
+
+
+@pytest.mark.quick
+def test_the_other_verbs_are_those_of_the_program_beside(tmp_path):
+    shutil.copy(BUILD / "awsenv", tmp_path)
+    alone = awsenv(tmp_path, "agent", "--help")
+    assert alone.returncode in (0, 127)     # it may be installed
+    if alone.returncode:
+        assert "awsenv-ctl, which is not here: no such file" in alone.stderr
+        assert alone.stdout == ""
+    assert "agent      start or stop" in awsenv(tmp_path, "help").stdout
+    shutil.copy(BUILD / "awsenv-ctl", tmp_path)
+    for words in (["agent", "--help"], ["help", "agent"], ["-h", "agent"],
+                  ["agent", "-h", "start"]):
+        done = awsenv(tmp_path, *words)
+        assert done.returncode == 0, words
+        assert done.stdout.startswith("usage: awsenv agent start | stop")
+    done = awsenv(tmp_path, "agent", "--no-such")
+    assert done.returncode == 2 and "awsenv: unknown option" in done.stderr
+
+
+@pytest.mark.quick
+def test_what_the_other_program_can_do_alone_is_little(tmp_path):
+    for words in ([], ["login"], ["--help"]):
+        done = subprocess.run([BUILD / "awsenv-ctl", *words], text=True,
+                              stdin=subprocess.DEVNULL, capture_output=True)
+        assert done.returncode == 2 and "awsenv runs it" in done.stderr
+    done = subprocess.run([BUILD / "awsenv-ctl", "browser"], text=True,
+                          input="https://example.com", capture_output=True)
+    assert done.returncode == 2 and "is for awsenv" in done.stderr
+
+
 # ---- the binaries
 
 @plain
@@ -173,6 +210,7 @@ def test_the_wrapper_is_static_and_small(tmp_path):
     ("awsenv-profile", {"libc", "libcrypto"}),
     ("awsenv-fetch", {"libc", "libcjson", "libcrypto", "libcurl",
                       "libqrencode"}),
+    ("awsenv-ctl", {"libc"}),
 ])
 def test_a_program_needs_what_the_design_says(program, libraries):
     assert set(needed(program)) - {"libpthread", "ld-linux-x86-64"} == libraries
@@ -186,9 +224,10 @@ NETWORK = {"getaddrinfo", "gethostbyname"}
 @plain
 def test_who_may_do_what():
     says = {p: imports(p) for p in DYNAMIC}
-    for program in ("awsenv-profile", "awsenv-fetch"):
+    for program in ("awsenv-profile", "awsenv-fetch", "awsenv-ctl"):
         assert not any(KEYS.match(s) for s in says[program])
-    for program in ("awsenv-agent", "awsenv-broker", "awsenv-profile"):
+    for program in ("awsenv-agent", "awsenv-broker", "awsenv-profile",
+                    "awsenv-ctl"):
         assert not says[program] & NETWORK
     # What possesses the ring and talks to clients starts no program, and
     # opens no file (open itself stands in harden_stdio, before the sandbox).
@@ -214,7 +253,7 @@ def test_only_the_store_says_keyctl():
     assert objects_that(KEYS, "broker") == {"key"}
     assert objects_that(re.compile("open$"), "broker") == set()
     assert objects_that(KEYS, "supervisor") <= {"ring", "state"}
-    for room in ("common", "profile", "fetch", "cli"):
+    for room in ("common", "profile", "fetch", "cli", "cli/ctl"):
         assert objects_that(KEYS, room) == set()
 
 
@@ -235,11 +274,13 @@ INCLUDE = re.compile(r'#include "([^"]+)"')
 @pytest.mark.quick
 def test_rooms_use_agent_common_and_never_each_other():
     wrong = []
-    for path in (TOP / "agent").glob("*/*.[ch]"):
-        room = path.parent.name
+    for path in (TOP / "agent").rglob("*.[ch]"):
+        room = path.relative_to(TOP / "agent").parts[0]
         for name in INCLUDE.findall(path.read_text()):
             mine = (name.startswith(("awsenv/", f"agent/{room}/")) or
                     "/" not in name and (path.parent / name).exists())
-            if not mine:
+            # What awsenv-ctl has, awsenv cannot link.
+            apart = "/ctl/" in name and path.parent.name != "ctl"
+            if not mine or apart:
                 wrong.append(f"{path.relative_to(TOP)}: {name}")
     assert not wrong

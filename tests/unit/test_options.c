@@ -168,7 +168,7 @@ static void
 every_help_fits_a_terminal(void **state)
 {
 	static const char *const words[] = {"exec", "login", "logout", "status",
-	    "whoami", "export", "process", "agent", "help", "version"};
+	    "whoami", "export", "process", "help", "version"};
 	size_t i, j, col;
 
 	(void)state;
@@ -199,6 +199,12 @@ verbs_are_a_closed_list(void **state)
 		assert_null(verb_find(kept[i]));
 		assert_true(verb_reserved(kept[i]));
 	}
+	assert_null(verb_find("agent"));
+	assert_true(verb_apart("agent"));
+	assert_false(verb_reserved("agent"));
+	/* Its help is no verb. */
+	assert_false(verb_apart("start or stop the agent"));
+	assert_false(verb_apart(""));
 	assert_null(verb_find("aws"));
 	assert_null(verb_find(""));
 	assert_false(verb_reserved("aws"));

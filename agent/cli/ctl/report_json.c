@@ -2,7 +2,7 @@
 /* The agent's status for programs. awsenv(1) lists the members: they stay. */
 #include <stddef.h>
 
-#include "agent/cli/cli.h"
+#include "agent/cli/ctl/ctl.h"
 
 #define M(name, form, msg, member)                              \
 	{                                                       \
@@ -127,7 +127,7 @@ profile_error(struct buf *out, const struct status_rep *r)
 }
 
 void
-report_json(const struct status *s, struct buf *out)
+ctl_report_json(const struct status *s, struct buf *out)
 {
 	text_add(out, "{\"socket\": ");
 	json_string(out, view_str(s->socket));

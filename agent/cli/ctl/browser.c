@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Opening the sign-in page on a desktop. Whether that works is nobody's
+ * business here: the URL stands on the screen.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+
+#include "awsenv/io.h"
+#include "awsenv/own.h"
+
+#include "agent/cli/ctl/ctl.h"
+
+#define WORDS 16
+
+extern char **environ;
+
+static const char *
+setting(const char *name)
+{
+	const char *v = getenv(name);
+
+	return v && *v ? v : NULL;
+}
+
+static bool
+is_desktop(void)
+{
+	return (setting("DISPLAY") || setting("WAYLAND_DISPLAY")) &&
+	    !setting("SSH_CONNECTION") && isatty(STDERR_FILENO);
+}
+
+/*
+ * Forty commands that find the same login missing open one page, not forty: the
+ * ticket of the last one that was opened stands in a file beside the socket.
+ */
+static bool
+is_first(uint64_t ticket)
+{
+	char dir[CLIENT_PATH], path[CLIENT_PATH + sizeof("/browser")];
+	AUTOCLOSE int fd = -1;
+	uint64_t last = 0;
+
+	if (client_dir(dir, false) != AW_OK ||
+	    !format(path, sizeof(path), "%s/browser", dir))
+		return true;
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 || flock(fd, LOCK_EX) != 0)
+		return true;
+	if (pread(fd, &last, sizeof(last), 0) == sizeof(last) && last == ticket)
+		return false;
+	return pwrite(fd, &ticket, sizeof(ticket), 0) == sizeof(ticket);
+}
+
+/* The word with the URL in the place of %s, in `out`. */
+static bool
+word_fill(const char *word, const char *url, char *out, size_t size)
+{
+	const char *mark = find(word, "%s");
+
+	if (!mark)
+		return format(out, size, "%s", word);
+	return format(
+	    out, size, "%.*s%s%s", (int)(mark - word), word, url, mark + 2);
+}
+
+/* The next word of a text that is cut up by it; NULL at the end. */
+static char *
+word_next(char **text, const char *between)
+{
+	char *word = *text;
+
+	while (*word && strchr(between, *word))
+		word++;
+	if (!*word)
+		return NULL;
+	for (*text = word; **text; (*text)++) {
+		if (strchr(between, **text)) {
+			*(*text)++ = '\0';
+			break;
+		}
+	}
+	return word;
+}
+
+/* One command of BROWSER, split at blanks as a person would read it; no shell
+ * ever sees the URL. Returns if there is no such program. */
+static void
+browser_try(char *command, char *url)
+{
+	char filled[4096 + 512], *argv[WORDS + 2], *word;
+	bool placed = false;
+	size_t n = 0;
+
+	while (n < WORDS && (word = word_next(&command, " \t"))) {
+		argv[n++] = word;
+		if (placed || !find(word, "%s"))
+			continue;
+		if (!word_fill(word, url, filled, sizeof(filled)))
+			return;
+		argv[n - 1] = filled;
+		placed = true;
+	}
+	if (!n)
+		return;
+	if (!placed)
+		argv[n++] = url;
+	argv[n] = NULL;
+	exec_search(argv, environ);
+}
+
+/* What was said to awsenv is all it tries; BROWSER may name what is not here. */
+static void
+browsers_try(const char *configured, char *url)
+{
+	static char xdg[] = "xdg-open";
+	const char *list = setting("AWSENV_BROWSER");
+	bool ours = list || *configured;
+	AUTOFREE char *copy = NULL;
+	char *rest, *command;
+
+	if (!list)
+		list = *configured ? configured : setting("BROWSER");
+	if (list && (copy = strdup(list))) {
+		rest = copy;
+		while ((command = word_next(&rest, ":")))
+			browser_try(command, url);
+	}
+	if (!ours)
+		exec_search((char *[]){xdg, url, NULL}, environ);
+}
+
+/* A grandchild in a session of its own, that no job control of ours reaches. */
+static void
+detach(const char *configured, char *url)
+{
+	int null;
+
+	if (setsid() < 0 || child_fork(SIGCHLD) != 0)
+		_exit(EXIT_GOOD);
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
+	    dup2(null, STDOUT_FILENO) < 0 || dup2(null, STDERR_FILENO) < 0)
+		_exit(EXIT_OTHER);
+	sigpipe_restore();
+	browsers_try(configured, url);
+	_exit(EXIT_NOTFOUND);
+}
+
+static void
+page_open(const struct login_rep *l, bool again)
+{
+	AUTOFREE char *url = NULL, *configured = NULL;
+	pid_t pid;
+
+	if (!is_desktop() || !url_is_sound(l->url))
+		return;
+	if (!is_first(l->ticket) && !again)
+		return;
+	if (!(url = view_dup(l->url)) || !(configured = view_dup(l->browser)))
+		return;
+	if ((pid = child_fork(SIGCHLD)) == 0)
+		detach(configured, url);
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+int
+browser_verb(const struct options *o, char **argv)
+{
+	AUTOBUF struct buf message = {0};
+	struct login_rep l;
+	uint8_t byte;
+
+	(void)argv;
+	while (io_read(STDIN_FILENO, &byte, 1, -1) == AW_OK)
+		buf_u8(&message, byte);
+	if (!msg_decode(MSG_LOGIN_REP, view_of(&message), &l)) {
+		warn("browser is for awsenv, which says what to open");
+		return EXIT_USAGE;
+	}
+	page_open(&l, (o->given & OPT_AGAIN) != 0);
+	return EXIT_GOOD;
+}

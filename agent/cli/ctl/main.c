@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: ISC */
+/* awsenv-ctl: awsenv's other verbs. */
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "awsenv/harden.h"
+
+#include "agent/cli/ctl/ctl.h"
+
+static int help_verb(const struct options *, char **argv);
+
+/* A verb that people type stands in the list of agent/cli/verbs.c too. */
+/* clang-format off */
+static const struct verb verbs[] = {
+	{"agent", 0, agent_verb, "start | stop | status\0"
+	    "start or stop the agent"},
+	{"status", OPT_WHO | OPT_JSON | OPT_KEYRING | OPT_CHECK, status_verb,
+	    "\0the agent, its logins, and for how long"},
+	{"browser", OPT_AGAIN, browser_verb, "\0open a sign-in page"},
+	{"help", 0, help_verb, "VERB\0a verb's help"},
+};
+/* clang-format on */
+
+static const struct verb *
+find_verb(const char *name)
+{
+	size_t i;
+
+	for (i = 0; name && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (!strcmp(verbs[i].name, name))
+			return &verbs[i];
+	}
+	warn("awsenv-ctl has no verb %s; awsenv runs it, and has to be of the "
+	     "same version",
+	    name ? shown_str(name) : "of no name");
+	return NULL;
+}
+
+static int
+help_verb(const struct options *o, char **argv)
+{
+	const struct verb *v = find_verb(*argv);
+
+	(void)o;
+	return v ? verb_help(v) : EXIT_USAGE;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options o = {.wait = -1};
+	const struct verb *v;
+	bool dashes = false;
+
+	(void)argc;
+	if (harden_stdio() != 0)
+		return EXIT_OTHER;
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	sigpipe_ignore();
+	program_argv = argv;
+	report_json = ctl_report_json;
+	ctl_options();
+	if (*argv)
+		argv++;
+	if (!options_take(&o, &argv, &dashes))
+		return EXIT_USAGE;
+	v = find_verb(*argv);
+	return v ? verb_run(v, &o, argv + 1) : EXIT_USAGE;
+}

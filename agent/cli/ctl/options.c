@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The options that only awsenv-ctl has. One that awsenv has too, but that means
+ * something else here, gets a bit of its own, and is found here first.
+ */
+#include <stddef.h>
+
+#include "agent/cli/ctl/ctl.h"
+
+/* clang-format off */
+static const struct option_row rows[] = {
+	{"again", 0, FLAG, 0, OPT_AGAIN,
+	    "\0even if it was opened before"},
+};
+/* clang-format on */
+
+void
+ctl_options(void)
+{
+	options_more = rows;
+	options_nmore = sizeof(rows) / sizeof(rows[0]);
+}

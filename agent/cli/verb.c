@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: ISC */
+/* What every verb does alike. */
+#include <string.h>
+
+#include "awsenv/own.h"
+
+#include "agent/cli/cli.h"
+
+int
+verb_run(const struct verb *v, struct options *o, char **argv)
+{
+	bool dashes = false;
+
+	if (!options_take(o, &argv, &dashes))
+		return EXIT_USAGE;
+	if (o->given & OPT_HELP)
+		return verb_help(v);
+	if (!options_fit(o, v->options, v->name))
+		return EXIT_USAGE;
+	/* exec tells its PROFILE from its COMMAND by the dashes. */
+	return v->run(o, dashes ? argv - 1 : argv);
+}
+
+int
+verb_help(const struct verb *v)
+{
+	const char *help = v->text + strlen(v->text) + 1;
+	AUTOBUF struct buf out = {0};
+
+	text_add(&out, "usage: awsenv %s%s%s%s\n%s\n%s", v->name,
+	    v->options ? " [OPTION...]" : "", *v->text ? " " : "", v->text,
+	    help, v->options ? "\n" : "");
+	options_help(v->options, &out);
+	return text_print(&out) ? EXIT_GOOD : EXIT_OTHER;
+}
+
+int
+verb_alone(const char *name, char **argv)
+{
+	if (!*argv)
+		return EXIT_GOOD;
+	warn("%s takes no operand, and got %s; a profile is given by -p", name,
+	    shown_str(*argv));
+	return EXIT_USAGE;
+}
