@@ -12,6 +12,7 @@
 #   make install         PREFIX=/usr/local BINDIR LIBEXECDIR MANDIR PAMDIR
 #                        SYSCONFDIR USERUNITDIR ... DESTDIR; switches nothing on
 #   make uninstall       take away what install put there
+#   make deb             Debian packages, into build/deb/
 #   make clean           remove the output folder
 #   make help            this text
 #
@@ -73,7 +74,7 @@ RELRO    := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all deps demo check check-quick tests lint fuzz cov bench install \
-	uninstall clean help FORCE
+	uninstall deb clean help FORCE
 
 # Each room is an archive of everything in its folder but main.c ...
 objects = $(patsubst %.c,$2/%.o,$(filter-out %/main.c,$(wildcard $1/*.c)))
@@ -282,10 +283,13 @@ DEPS_CHECK := libcmocka-dev python3-boto3 python3-pytest procps acl strace \
 	binutils
 DEPS_WANT  := awscli python3-pyfuse3 fuse3 tmux curl busybox zsh fish systemd \
 	openssh-server libpam-wrapper libnss-wrapper pamtester rsync sudo cron
+DEPS_DEB   := dpkg-dev debhelper lintian
 DEPS_LINT  := clang clang-tidy clang-format libclang-rt-dev|libclang-rt-*-dev \
 	cppcheck shellcheck mandoc git
-deps: NEED = $(DEPS_BUILD) $(DEPS_DEMO) $(if $(filter-out demo,$(MAKECMDGOALS)),\
-	$(DEPS_CHECK) -- $(DEPS_WANT)) $(if $(filter deps,$(MAKECMDGOALS)),$(DEPS_LINT))
+deps: NEED = $(DEPS_BUILD) $(if $(filter deps deb,$(MAKECMDGOALS)),$(DEPS_DEB)) \
+	$(if $(filter-out deb,$(MAKECMDGOALS)),$(DEPS_DEMO)) \
+	$(if $(filter-out demo deb,$(MAKECMDGOALS)),$(DEPS_CHECK) -- $(DEPS_WANT)) \
+	$(if $(filter deps,$(MAKECMDGOALS)),$(DEPS_LINT))
 deps:
 	@tests/deps $(patsubst %,'%',$(NEED))
 
@@ -334,10 +338,31 @@ uninstall:
 	rm -f $(DESTDIR)$(PAMDIR)/$(notdir $(MODULE))
 	rm -f $(foreach c,$(COPIES),$(call target,$c))
 
+# In a tree of its own, where debian/ may stand at the top. What this make was
+# told is not for the one in there.
+DEB  := $B/deb
+DATE  = $(shell date -R -u -r CHANGELOG.md)
+deb: deps
+	rm -rf $(DEB)
+	mkdir -p $(DEB)/awsenv
+	cp -a Makefile *.md LICENSE agent include pam_module examples $(DEB)/awsenv
+	cp -a examples/debian $(DEB)/awsenv
+	printf 'awsenv (%s) unstable; urgency=medium\n\n  * %s\n\n -- %s  %s\n' \
+		$(VERSION) 'What is new: CHANGELOG.md.' \
+		"$$(sed -n 's/^Maintainer: //p' examples/debian/control)" \
+		'$(DATE)' >$(DEB)/awsenv/debian/changelog
+	cd $(DEB)/awsenv && env -u MAKEFLAGS -u MAKELEVEL -u B \
+		dpkg-buildpackage -b -us -uc >../build.log 2>&1 || \
+		{ tail -n 30 ../build.log; exit 1; }
+	lintian --allow-root --fail-on error,warning $(DEB)/*.changes
+	@rm -r $(DEB)/awsenv
+	@ls $(DEB)/*.deb
+
 clean:
 	rm -rf $B
 
 help:
 	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile
 
--include $(shell find $B -name '*.d' 2>/dev/null)
+-include $(shell find $B -path $B/deb -prune -o -path $B/system -prune -o \
+	-name '*.d' -print 2>/dev/null)
