@@ -378,25 +378,6 @@ bool screen_login(
  * awsenv did. */
 void browser_open(const struct login_rep *, bool again);
 
-/* status.c asks; report.c writes it for people, awsenv-ctl's report_json.c for
- * programs. */
-
-struct status {
-	struct status_rep rep;
-	const char *socket;
-	struct buf logins; /* lists of messages, as list@awsenv has them */
-	struct buf roles;
-	struct buf keys;
-	struct buf problems;
-	bool keyring; /* keys was asked for */
-	bool profile; /* one was named */
-};
-
-int status_verb(const struct options *, char **argv);
-void report_text(const struct status *, struct buf *out);
-/* NULL where only awsenv-ctl has it. */
-extern void (*report_json)(const struct status *, struct buf *out);
-
 /* export.c, process.c, whoami.c, logout.c */
 
 int export_verb(const struct options *, char **argv);

@@ -19,8 +19,6 @@ static const struct verb verbs[] = {
 	    "\0show URL and code, wait until a person has approved"},
 	{"logout", OPT_WHO | OPT_ALL | OPT_CREDENTIALS, logout_verb,
 	    "\0end a login, here and at AWS"},
-	{"status", OPT_WHO | OPT_JSON | OPT_KEYRING | OPT_CHECK, status_verb,
-	    "\0the agent, its logins, and for how long"},
 	{"whoami", OPT_WHO | OPT_WAITING | OPT_JSON, whoami_verb,
 	    "\0as whom a command would run"},
 	{"export", OPT_WHO | OPT_WAITING | OPT_FORMAT | OPT_UNSET, export_verb,
@@ -33,7 +31,8 @@ static const struct verb verbs[] = {
 /* clang-format on */
 
 /* Those of awsenv-ctl, which the first word after options is enough to find. */
-static const char apart[] = "agent\0start or stop the agent\0";
+static const char apart[] = "agent\0start or stop the agent\0"
+			    "status\0the agent, its logins, and for how long\0";
 
 /* Kept, so that no script comes to rely on a program of that name without
  * "--". */

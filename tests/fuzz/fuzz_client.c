@@ -5,7 +5,7 @@
  * status of its page, what a terminal is sent is printable, JSON is JSON, and
  * what a shell will evaluate says what it should and no more.
  */
-#include "agent/cli/cli.h"
+#include "agent/cli/ctl/ctl.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -23,8 +23,21 @@ int agent_verb(const struct options *, char **argv);
 /* For awsenv, not for people: the login to show comes on standard input. */
 int browser_verb(const struct options *, char **argv);
 
-/* report_json.c */
+/* status.c asks; report.c writes it for people, report_json.c for programs. */
 
-void ctl_report_json(const struct status *, struct buf *out);
+struct status {
+	struct status_rep rep;
+	const char *socket;
+	struct buf logins; /* lists of messages, as list@awsenv has them */
+	struct buf roles;
+	struct buf keys;
+	struct buf problems;
+	bool keyring; /* keys was asked for */
+	bool profile; /* one was named */
+};
+
+int status_verb(const struct options *, char **argv);
+void report_text(const struct status *, struct buf *out);
+void report_json(const struct status *, struct buf *out);
 
 #endif

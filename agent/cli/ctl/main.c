@@ -58,7 +58,6 @@ main(int argc, char **argv)
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	sigpipe_ignore();
 	program_argv = argv;
-	report_json = ctl_report_json;
 	ctl_options();
 	if (*argv)
 		argv++;

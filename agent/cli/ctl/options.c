@@ -9,6 +9,10 @@
 
 /* clang-format off */
 static const struct option_row rows[] = {
+	{"keyring", 0, FLAG, 0, OPT_KEYRING,
+	    "\0the kernel's keys: serials, sizes, timeouts"},
+	{"check", 0, DURATION, offsetof(struct options, check), OPT_CHECK,
+	    "DURATION\0is the login good for 90s, 15m, 2h? else exit 3"},
 	{"again", 0, FLAG, 0, OPT_AGAIN,
 	    "\0even if it was opened before"},
 };

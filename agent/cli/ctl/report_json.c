@@ -127,7 +127,7 @@ profile_error(struct buf *out, const struct status_rep *r)
 }
 
 void
-ctl_report_json(const struct status *s, struct buf *out)
+report_json(const struct status *s, struct buf *out)
 {
 	text_add(out, "{\"socket\": ");
 	json_string(out, view_str(s->socket));

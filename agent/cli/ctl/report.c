@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The agent's status for people, on 80 columns. */
-#include "agent/cli/cli.h"
+#include "agent/cli/ctl/ctl.h"
 
 static const char *
 plural(uint32_t n)

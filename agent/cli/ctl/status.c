@@ -2,11 +2,9 @@
 /* What the agent knows, asked for; report.c writes it. */
 #include "awsenv/own.h"
 
-#include "agent/cli/cli.h"
+#include "agent/cli/ctl/ctl.h"
 
 #define STATUS_MS 10000
-
-void (*report_json)(const struct status *, struct buf *out);
 
 static enum aw_err
 lists_get(struct agent *a, struct status *s)
@@ -108,8 +106,6 @@ status_verb(const struct options *o, char **argv)
 
 	if (status != EXIT_GOOD)
 		return status;
-	if ((o->given & OPT_JSON) && !report_json)
-		return ctl_exec();
 	if ((r = talk_begin(&t, o, AGENT_AS_IS)) != AW_OK)
 		return exit_of(r);
 	s.socket = t.agent.path;
