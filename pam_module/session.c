@@ -145,6 +145,7 @@ greet(pam_handle_t *pamh, const struct options *o, const struct person *who,
 	struct answer_text a = {0};
 	AUTOCLOSE int fd = -1;
 	enum aw_err r;
+	bool shown;
 
 	r = reach(pamh, o, who, p, &fd);
 	if (r == AW_OK) {
@@ -159,10 +160,12 @@ greet(pam_handle_t *pamh, const struct options *o, const struct person *who,
 	if (o->debug)
 		pam_syslog(pamh, LOG_DEBUG, "%s: %s, login %u", p->path,
 		    aw_strerror(r), r == AW_OK ? a.rep.state : 0U);
-	/* A shell's profile need not show again what stands above it. */
-	if (r == AW_OK && !o->quiet && !(flags & PAM_SILENT) &&
-	    text_show(pamh, who, &a.rep, wait > 0) && wait > 0)
-		pam_putenv(pamh, "AWSENV_SHOWN=1");
+	shown = r == AW_OK && !o->quiet && !(flags & PAM_SILENT) &&
+	    text_show(pamh, who, &a.rep, wait > 0);
+	/* A shell's profile need not show again what stands above it, nor
+	 * wait for what was waited for in vain. */
+	if (wait > 0)
+		pam_putenv(pamh, shown ? "AWSENV_SHOWN=1" : "AWSENV_SHOWN=0");
 	buf_free(&a.frame);
 }
 

@@ -5,7 +5,6 @@
  * else there is, or is not, it is silent and a success.
  */
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "awsenv/io.h"
@@ -30,7 +29,6 @@ on_skip(int sig)
 static void
 show(const struct login_rep *l)
 {
-	bool ssh = getenv("SSH_CONNECTION") != NULL;
 	AUTOBUF struct buf out = {0};
 	char until[CLOCK_TIME];
 	struct screen screen;
@@ -39,8 +37,7 @@ show(const struct login_rep *l)
 	if (!screen_login(&screen, l, &out))
 		return;
 	clock_time(until, l->until);
-	text_add(&out, "  Valid until %s. Later: awsenv login\n%s", until,
-	    ssh ? "  Root of this host will hold the login.\n" : "");
+	text_add(&out, "  Valid until %s. Later: awsenv login\n", until);
 	io_write(STDERR_FILENO, view_of(&out), -1);
 }
 

@@ -173,6 +173,9 @@ screen_login(const struct screen *s, const struct login_rep *l, struct buf *out)
 	    "  Open this page in a browser, on any machine:\n\n%.*s\n\n"
 	    "  and allow it only if it shows this code:  %s%.*s%s\n\n",
 	    VIEW_ARG(l->url), bold, VIEW_ARG(l->code), calm);
+	if (l->host.n && getenv("SSH_CONNECTION"))
+		text_add(out, "  Root of %s will hold the login.\n\n",
+		    shown(l->host));
 	qr_add(s, l, out);
 	return true;
 }

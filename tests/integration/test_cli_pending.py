@@ -44,7 +44,7 @@ def test_a_login_that_waits_is_shown_whole(agent):
 
 def test_in_an_ssh_session_it_says_who_will_hold_it(agent):
     done = run(agent.env(SSH_CONNECTION="1 2 3 4"))
-    assert "Root of this host will hold the login" in done.stderr
+    assert "Root of desk will hold the login" in done.stderr
 
 
 def test_a_terminal_shows_a_qr_code(agent):
@@ -105,21 +105,22 @@ SHELLS = {
     "bash": (["bash", "--norc", "--noprofile", "-i"], ". {}/awsenv.sh"),
     "dash": (["dash", "-i"], ". {}/awsenv.sh"),
     "busybox": (["busybox", "sh", "-i"], ". {}/awsenv.sh"),
-    "zsh": (["zsh", "-f", "-i"], ". {}/awsenv.sh"),
+    "zsh": (["zsh", "-f", "-i"], ". {}/awsenv.zsh"),
+    "zsh too": (["zsh", "-f", "-i"], ". {}/awsenv.sh"),
     "fish": (["fish", "--no-config", "-l", "-i"], "source {}/awsenv.fish"),
 }
 
 
 @pytest.fixture(params=sorted(SHELLS))
 def shell(request, agent, tmp_path):
-    if not shutil.which(request.param):
-        pytest.skip(f"{request.param} is not installed")
     argv, line = SHELLS[request.param]
+    if not shutil.which(argv[0]):
+        pytest.skip(f"{argv[0]} is not installed")
     env = agent.env(LANG="C.UTF-8", PS1="$ ", TERM="dumb")
     env["PATH"] = f"{BUILD}:/usr/bin:/bin"
     with Terminal(argv, env, rows=60) as t:
         t.line = (line.format(SNIPPETS) + "; echo re''ady\n").encode()
-        t.agent = agent
+        t.agent, t.fish = agent, argv[0] == "fish"
         time.sleep(0.5)
         yield t
 
@@ -131,12 +132,24 @@ def test_a_shell_at_a_terminal_shows_it(shell):
     assert shell.agent.seen("nudge@awsenv")[0].ms == 3000
 
 
+@pytest.mark.parametrize("shown, asked", [("1", []), ("0", [0])])
+def test_a_shell_repeats_nothing_and_waits_once(shell, shown, asked):
+    """What login(1) has shown, or waited for."""
+    name = b"set -gx AWSENV_SHOWN " if shell.fish else b"export AWSENV_SHOWN="
+    shell.press(name + shown.encode() + b"; " + shell.line)
+    text = shell.until("\nready")
+    assert text.count("ABCD-EFGH") == len(asked)
+    assert [r.ms for r in shell.agent.seen("nudge@awsenv")] == asked
+    shell.press(b"env | grep -c AWSENV_SHOWN | sed s/^/left=/\n")
+    shell.until("left=0")
+
+
 def test_in_a_shell_ctrl_c_skips_it_and_the_profile_goes_on(shell):
     shell.agent.on("nudge@awsenv", SILENCE)
     shell.press(shell.line)
     until(lambda: shell.read(0.05) and shell.agent.seen("nudge@awsenv"))
     shell.press(b"\x03")
-    if shell.line.endswith(b"fish; echo re''ady\n"):
+    if shell.fish:
         # It forgets the rest of a line, as it always does.
         shell.until("\n", 5)
         time.sleep(0.5)
@@ -147,16 +160,17 @@ def test_in_a_shell_ctrl_c_skips_it_and_the_profile_goes_on(shell):
 @pytest.mark.parametrize("name", sorted(set(SHELLS) - {"fish"}))
 @pytest.mark.parametrize("why", ["script", "pipe", "shown", "nowhere"])
 def test_others_see_nothing_of_it(agent, name, why):
-    if not shutil.which(name):
-        pytest.skip(f"{name} is not installed")
+    argv, line = SHELLS[name]
+    if not shutil.which(argv[0]):
+        pytest.skip(f"{argv[0]} is not installed")
     env = agent.env(PATH=f"{BUILD}:/usr/bin:/bin")
-    argv = [w for w in SHELLS[name][0] if w != "-i" or why != "script"]
+    argv = [w for w in argv if w != "-i" or why != "script"]
     if why == "shown":
         env["AWSENV_SHOWN"] = "1"
     if why == "nowhere":
         del env["AWSENV_SOCK"]
     done = subprocess.run(
-        [*argv, "-c", f". {SNIPPETS}/awsenv.sh; echo \"<$AWSENV_SHOWN>\""],
+        [*argv, "-c", f"{line.format(SNIPPETS)}; echo \"<$AWSENV_SHOWN>\""],
         env=env, capture_output=True, text=True, timeout=30,
         stdin=subprocess.DEVNULL, start_new_session=True)
     assert done.stdout.endswith("<>\n")

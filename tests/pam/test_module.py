@@ -635,20 +635,33 @@ def test_a_known_login_is_one_line_with_its_code(ann):
 
 
 def test_with_wait_it_is_all_there_and_not_said_again(ann):
-    with fake(ann, data=pending(notice="NOT AWS: endpoint https://x")) as got:
+    with fake(ann, data=pending(
+            notice="NOT AWS: endpoint https://x; CA bundle /ca")) as got:
         done = Stack("wait=2").call(ann, "open")
         assert [r.ms for r in got()] == [2000]
     (style, text), = done.messages
     assert f"\n{URL}\n" in text and "ABCD-EFGH" in text and "corp" in text
-    assert "*** NOT AWS: endpoint https://x ***" in text
+    assert "\n  *** NOT AWS: endpoint https://x ***\n  CA bundle /ca\n" in text
     assert done.env["AWSENV_SHOWN"] == "1"
 
 
+@pytest.mark.parametrize("rhost, said", [(None, False), ("", False),
+                                         ("10.0.0.1", True)])
+@pytest.mark.parametrize("options", ["", "wait=1"])
+def test_who_comes_from_elsewhere_is_told_who_will_hold_it(
+        ann, options, rhost, said):
+    with fake(ann, data=pending()):
+        done = Stack(options).call(ann, "open", items={} if rhost is None else
+                                   {"rhost": rhost})
+    assert ("root of box will hold it" in done.text) == said
+
+
 def test_a_proxy_is_said_and_not_shouted(ann):
-    with fake(ann, data=pending(notice="through proxy p.example")):
+    with fake(ann, data=pending(notice="through proxy p.example; CA bundle /ca")):
         done = Stack("wait=2").call(ann, "open")
     (_, text), = done.messages
-    assert "\n  through proxy p.example\n" in text and "***" not in text
+    assert "\n  through proxy p.example\n  CA bundle /ca\n" in text
+    assert "***" not in text
 
 
 def test_login_waits_three_seconds_and_others_do_not(ann):

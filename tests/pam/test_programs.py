@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import socket
 import statistics
 import subprocess
 import time
@@ -58,11 +59,11 @@ def starts(sim):
 @pytest.mark.parametrize("method", ["publickey", "password",
                                     "keyboard-interactive"])
 def test_a_login_by_ssh_brings_aws_into_its_shell(world, sim, method):
-    with world.ssh_terminal(method) as t:
+    with world.ssh_terminal(method=method) as t:
         text = t.until("Later: awsenv login")
         code = sim.pending()[-1]["user_code"]
         assert code in text and sim.pending()[-1]["url_complete"] in text
-        assert "Root of this host will hold the login" in text
+        assert f"Root of {socket.gethostname()} will hold the login" in text
         assert starts(sim) == 1
         sim.approve(code)
         t.press(b"awsenv -p marketing aws sts get-caller-identity; "

@@ -6,13 +6,15 @@
         world.ssh("true")
 
 There /etc/pam.d is a copy of the machine's with our line behind the session
-lines of sshd and login, /etc/profile.d has our snippet and one that makes the
+lines of sshd and login, and what the machine says of itself (motd, mail, last
+login) is one line; /etc/profile.d has our snippet and one that makes the
 programs of the build and an aws that finds the simulator come first in PATH,
-and /run/user has a directory for the user, as logind would make it. The
+and /run is empty but for a directory of the user, as logind would make it. The
 machine itself is left alone.
 """
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -24,6 +26,8 @@ from stack import AGENT, BUILD, MODULE, TOP, users_locked
 from terminal import Terminal
 
 PASSWORD = "correct horse"
+MOTD = "The message of the day."
+TALK = re.compile(r"^session\s.*pam_(?:motd|mail|lastlog)\.so.*\n", re.M)
 
 
 def free_port():
@@ -49,10 +53,14 @@ class World:
     def _stacks(self):
         folder = self.dir / "pam.d"
         shutil.copytree("/etc/pam.d", folder)
+        (self.dir / "motd").write_text(MOTD + "\n")
         for name in self.services:
-            with open(folder / name, "a") as f:
-                f.write(f"\nsession optional {MODULE} agent={AGENT} "
-                        f"{self.options}\n")
+            text = TALK.sub("", (folder / name).read_text())
+            if name in ("sshd", "login"):
+                text += f"\nsession optional pam_motd.so motd={self.dir}/motd"
+            (folder / name).write_text(
+                f"{text}\nsession optional {MODULE} agent={AGENT} "
+                f"{self.options}\n")
         return folder
 
     def _profiles(self):
@@ -76,9 +84,9 @@ class World:
                            text=True, check=True, capture_output=True)
         hold = (f"mount --bind {self._stacks()} /etc/pam.d && "
                 f"mount --bind {self._profiles()} /etc/profile.d && "
-                "mkdir -p /run/user /run/sshd && mount -t tmpfs none /run/user"
-                f" && mkdir -m 0700 {self.runtime} && "
-                f"chown {a.uid}:{a.gid} {self.runtime} && echo ready && "
+                "mount -t tmpfs none /run && touch /run/utmp && "
+                f"mkdir -p /run/user /run/sshd && mkdir -m 0700 {self.runtime} "
+                f"&& chown {a.uid}:{a.gid} {self.runtime} && echo ready && "
                 "exec sleep 1000")
         self.holder = subprocess.Popen(
             ["unshare", "-m", "--propagation", "private", "sh", "-c", hold],
@@ -119,6 +127,26 @@ class World:
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8",
             "HOME": "/root", **env}, rows=60)
 
+    # Its agent, asked by the user himself
+
+    def awsenv(self, *words):
+        a = self.account
+        return subprocess.run(
+            self.inside("setpriv", f"--reuid={a.uid}", f"--regid={a.gid}",
+                        "--clear-groups", BUILD / "awsenv", *words),
+            env={"HOME": str(a.home), "AWSENV_SOCK": str(self.sock),
+                 "PATH": "/usr/bin:/bin"}, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=60)
+
+    def awsenv_is_logged_in(self):
+        self.sim.until(lambda: self.awsenv(
+            "-p", "marketing", "whoami").returncode == 0, 30,
+                       "a good token")
+
+    def until_no_login_waits(self):
+        self.sim.until(lambda: self.awsenv("login", "--show-pending").stderr
+                       == "", 30, "end of the login that waits")
+
     # sshd
 
     def sshd(self, *lines):
@@ -135,7 +163,7 @@ class World:
         conf.write_text("\n".join([
             f"Port {self.port}", "ListenAddress 127.0.0.1", f"HostKey {key}",
             "UsePAM yes", "StrictModes no", "PidFile none", "LogLevel DEBUG1",
-            "MaxStartups 100", "PrintLastLog no",
+            "MaxStartups 100", "PrintLastLog no", "PrintMotd no",
             "Subsystem sftp internal-sftp", *lines]) + "\n")
         self.children.append(subprocess.Popen(
             self.inside("/usr/sbin/sshd", "-D", "-f", conf, "-E",
@@ -170,12 +198,16 @@ class World:
             env=self.client_env(), capture_output=True, timeout=timeout,
             stdin=subprocess.DEVNULL if stdin is None else stdin)
 
-    def ssh_terminal(self, method="publickey"):
+    def ssh_terminal(self, *words, method="publickey", typed=False, options=()):
+        """typed: the password is asked for at the terminal."""
+        env = self.client_env()
+        if typed:
+            del env["SSH_ASKPASS"], env["SSH_ASKPASS_REQUIRE"]
         return Terminal(
             [str(w) for w in (
-                "ssh", "-tt", *self.options_of(method), "-p", self.port,
-                f"{self.account.name}@127.0.0.1")],
-            self.client_env(), rows=60)
+                "ssh", "-tt", *self.options_of(method), *options, "-p",
+                self.port, f"{self.account.name}@127.0.0.1", *words)],
+            env, rows=60)
 
     def scp(self, source, target, *options):
         return subprocess.run(
