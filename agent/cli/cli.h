@@ -61,6 +61,7 @@ enum option_bit {
 	OPT_SERVE = 1 << 20,
 	OPT_FOR = 1 << 21,
 	OPT_PENDING = 1 << 22,
+	OPT_ALL_USERS = 1 << 23,
 };
 
 /* awsenv-ctl has more of them, 1 << 32 and on. */
@@ -68,6 +69,9 @@ enum option_bit {
 	(OPT_PROFILE | OPT_ACCOUNT | OPT_ROLE | OPT_SESSION | OPT_REGION)
 #define OPT_WAITING (OPT_WAIT | OPT_NO_WAIT | OPT_NO_BROWSER)
 #define OPT_RUN (OPT_WHO | OPT_WAITING | OPT_ENV | OPT_CORE)
+
+#define OPT_LOGOUT \
+	(OPT_WHO | OPT_ALL | OPT_CREDENTIALS | OPT_ALL_USERS | OPT_JSON)
 
 struct options {
 	uint64_t given; /* option_bit */

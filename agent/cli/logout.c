@@ -58,6 +58,8 @@ logout_verb(const struct options *o, char **argv)
 
 	if (usage != EXIT_GOOD)
 		return usage;
+	if (o->given & (OPT_ALL_USERS | OPT_JSON))
+		return ctl_exec();
 	if ((o->given & OPT_ALL) && (o->given & OPT_CREDENTIALS)) {
 		warn("either --all, or --credentials, which keeps the logins");
 		return EXIT_USAGE;

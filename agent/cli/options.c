@@ -38,6 +38,8 @@ static const struct option_row rows[] = {
 	    "\0only show a login that waits already"},
 	{"all", 0, FLAG, 0, OPT_ALL,
 	    "\0all logins"},
+	{"all-users", 0, FLAG, 0, OPT_ALL_USERS,
+	    "\0as root: of everybody on this machine"},
 	{"credentials", 0, FLAG, 0, OPT_CREDENTIALS,
 	    "\0role credentials only; logins stay"},
 	{"json", 0, FLAG, 0, OPT_JSON,

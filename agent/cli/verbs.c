@@ -17,7 +17,7 @@ static const struct verb verbs[] = {
 	    "run a command, or a shell, with credentials"},
 	{"login", OPT_WHO | OPT_WAITING | OPT_HERE | OPT_PENDING, login_verb,
 	    "\0show URL and code, wait until a person has approved"},
-	{"logout", OPT_WHO | OPT_ALL | OPT_CREDENTIALS, logout_verb,
+	{"logout", OPT_LOGOUT, logout_verb,
 	    "\0end a login, here and at AWS"},
 	{"whoami", OPT_WHO | OPT_WAITING | OPT_JSON, whoami_verb,
 	    "\0as whom a command would run"},

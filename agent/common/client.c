@@ -110,7 +110,7 @@ connect_until(int fd, const struct sockaddr_un *addr, int64_t deadline)
 }
 
 enum aw_err
-client_connect(const char *path, int *fd, int64_t deadline)
+client_connect_to(const char *path, uid_t owner, int *fd, int64_t deadline)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	AUTOCLOSE int s = -1;
@@ -127,10 +127,16 @@ client_connect(const char *path, int *fd, int64_t deadline)
 		return r;
 	if (getsockopt(s, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
 		return AW_SYSTEM;
-	if (peer.uid != geteuid() && peer.uid != 0)
+	if (peer.uid != owner && (peer.uid != 0 || owner != geteuid()))
 		return AW_DENIED;
 	*fd = STEAL_FD(s);
 	return AW_OK;
+}
+
+enum aw_err
+client_connect(const char *path, int *fd, int64_t deadline)
+{
+	return client_connect_to(path, geteuid(), fd, deadline);
 }
 
 enum aw_err

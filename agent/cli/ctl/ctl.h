@@ -23,6 +23,11 @@ int agent_verb(const struct options *, char **argv);
 /* For awsenv, not for people: the login to show comes on standard input. */
 int browser_verb(const struct options *, char **argv);
 
+/* users.c: status and logout of every user's agent, for root */
+
+int users_status(const struct options *);
+int users_logout_verb(const struct options *, char **argv);
+
 /* status.c asks; report.c writes it for people, report_json.c for programs. */
 
 struct status {

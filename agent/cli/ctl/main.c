@@ -14,8 +14,12 @@ static int help_verb(const struct options *, char **argv);
 static const struct verb verbs[] = {
 	{"agent", 0, agent_verb, "start | stop | status\0"
 	    "start or stop the agent"},
-	{"status", OPT_WHO | OPT_JSON | OPT_KEYRING | OPT_CHECK, status_verb,
+	{"status",
+	    OPT_WHO | OPT_JSON | OPT_KEYRING | OPT_CHECK | OPT_ALL_USERS,
+	    status_verb,
 	    "\0the agent, its logins, and for how long"},
+	{"logout", OPT_LOGOUT, users_logout_verb,
+	    "\0end a login, here and at AWS"},
 	{"browser", OPT_AGAIN, browser_verb, "\0open a sign-in page"},
 	{"help", 0, help_verb, "VERB\0a verb's help"},
 };

@@ -106,6 +106,8 @@ status_verb(const struct options *o, char **argv)
 
 	if (status != EXIT_GOOD)
 		return status;
+	if (o->given & OPT_ALL_USERS)
+		return users_status(o);
 	if ((r = talk_begin(&t, o, AGENT_AS_IS)) != AW_OK)
 		return exit_of(r);
 	s.socket = t.agent.path;
