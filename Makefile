@@ -280,7 +280,7 @@ DEPS_BUILD := gcc libc6-dev make pkg-config musl-tools libcurl4-openssl-dev \
 	libcjson-dev libssl-dev libkeyutils-dev libqrencode-dev libpam0g-dev
 DEPS_DEMO  := python3 python3-botocore python3-cryptography keyutils
 DEPS_CHECK := libcmocka-dev python3-boto3 python3-pytest procps acl strace \
-	binutils
+	binutils iproute2
 DEPS_WANT  := awscli python3-pyfuse3 fuse3 tmux curl busybox zsh fish systemd \
 	openssh-server libpam-wrapper libnss-wrapper pamtester rsync sudo cron
 DEPS_DEB   := dpkg-dev debhelper lintian
