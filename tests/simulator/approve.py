@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: ISC
 """The page on which a person approves: http, readable in any browser, and
-by curl: POST /approve with user_code (or handle), action, user."""
+by curl: POST /approve with user_code (or handle), action, user. A browser on
+the program's own machine is sent to /authorize, see authorize.py."""
 
 import math
 from html import escape
 
-from .message import Answer
+from . import authorize
+from .pages import form, page
 
-STYLE = ("body{font:17px/1.5 sans-serif;max-width:34em;margin:4em auto;"
-         "padding:0 1em;color:#16191f}h1{font-size:1.4em}.code{font:bold 2em "
-         "monospace;letter-spacing:.1em}button{font-size:1em;padding:.5em "
-         "1.4em;margin-right:1em}.simulated{color:#687078;font-size:.85em}")
 COUNTDOWN = ("var s=document.getElementById('left'),n=%d;setInterval("
              "function(){if(n>0)s.textContent=--n},1000)")
 
@@ -26,20 +24,24 @@ class Page:
     def _answer(self, request):
         if request.method == "POST" and request.path == "/approve":
             return self._decide(request.form())
+        if request.method == "POST" and request.path == "/authorize":
+            return authorize.decide(self._state, request.form())
         if request.method not in ("GET", "HEAD"):
-            return _page(405, "Method not allowed", "")
+            return page(405, "Method not allowed", "")
         asked = request.arguments()
+        if request.path == "/authorize":
+            return authorize.show(self._state, asked.get("handle"))
         if request.path.startswith("/platform/"):
             return self._show(self._state.device_of(
                 handle=asked.get("workflowStateHandle")))
         if request.path.rstrip("/") in ("", "/start"):
             if "user_code" in asked:
                 return self._show(self._state.device_of(asked["user_code"]))
-            return _page(200, "Authorize request", _form(
+            return page(200, "Authorize request", form(
                 '<p><label>Enter the code shown by the program: '
                 '<input name="user_code" autofocus autocomplete="off">'
                 '</label></p>', self._state.organisation.users))
-        return _page(404, "Not found", "<p>There is no such page.</p>")
+        return page(404, "Not found", "<p>There is no such page.</p>")
 
     def _show(self, device):
         """The code to be compared with the program's, and the buttons."""
@@ -62,22 +64,22 @@ class Page:
                  f'<p class="code">{device.user_code}</p>{waits}'
                  f'<input type="hidden" name="user_code" '
                  f'value="{device.user_code}">')
-        return _page(200, "Authorize request",
-                     _form(inner, state.organisation.users), head)
+        return page(200, "Authorize request",
+                     form(inner, state.organisation.users), head)
 
     def _over(self, device):
         """The page of a code that cannot be answered any more."""
         if device is None:
-            return _page(404, "Invalid code",
+            return page(404, "Invalid code",
                          "<p>The code is not valid. Check it.</p>")
         if device.user is not None:
-            return _page(200, "Request approved", "<p>You may close this "
+            return page(200, "Request approved", "<p>You may close this "
                          "window and go back to the program.</p>")
         if device.denied:
-            return _page(200, "Request denied", "<p>You may close this "
+            return page(200, "Request denied", "<p>You may close this "
                          "window.</p>")
         if device.expires <= self._state.now():
-            return _page(400, "Code expired", "<p>Start again in the "
+            return page(400, "Code expired", "<p>Start again in the "
                          "program.</p>")
         return None
 
@@ -88,7 +90,7 @@ class Page:
                                form.get("action") == "deny")
         if status == 200:
             return self._over(device)
-        return _page(status, title, "<p>Nothing was approved.</p>")
+        return page(status, title, "<p>Nothing was approved.</p>")
 
 
 def decide(state, device, user, deny):
@@ -110,22 +112,3 @@ def decide(state, device, user, deny):
         return 400, "invalid_grant: Invalid grant provided"
     device.user = user
     return 200, "Request approved"
-
-
-def _form(inner, users):
-    choice = "".join(f"<option>{escape(user)}</option>" for user in users)
-    return (f'<form method="post" action="/approve">{inner}<p><label>Sign in '
-            f'as <select name="user">{choice}</select></label></p><p>'
-            '<button name="action" value="approve">Allow access</button>'
-            '<button name="action" value="deny">Deny</button></p></form>')
-
-
-def _page(status, title, body, head=""):
-    text = ("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-            "<meta name=\"viewport\" content=\"width=device-width\">"
-            f"<title>{escape(title)}</title><style>{STYLE}</style>{head}"
-            f"</head><body><h1>{escape(title)}</h1>{body}"
-            '<p class="simulated">This is the simulator of awsenv\'s tests, '
-            "not AWS.</p></body></html>\n")
-    return Answer(status, {"Content-Type": "text/html; charset=utf-8",
-                           "Cache-Control": "no-store"}, text.encode())

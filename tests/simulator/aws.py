@@ -4,7 +4,7 @@
 import json
 import traceback
 
-from . import faults, judge, models, oidc, portal, sigv4, sts, wire
+from . import authorize, faults, judge, models, oidc, portal, sigv4, sts, wire
 from .message import Answer, Refusal
 
 ROUTES = {
@@ -42,8 +42,12 @@ class Aws:
         self.urls = {}
 
     def serve(self, request, link):
-        service, operation, refused = self._route(request)
         request.region = request.host_region() or request.region
+        if request.path == "/authorize":    # a browser's, and no operation
+            with self.state.lock:
+                link.answer(authorize.begin(self.state, request))
+            return
+        service, operation, refused = self._route(request)
         row = self.ledger.begin(operation, request)
         try:
             self.ledger.wait(operation, "before")

@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: ISC
 """sso-oidc: RegisterClient, StartDeviceAuthorization, CreateToken."""
 
+import base64
+import hashlib
 import re
 import secrets
 import time
 import urllib.parse
 
+from .authorize import LOOPBACK
 from .message import Refusal
 from .state import SignIn
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
-GRANTS = {DEVICE_GRANT, "refresh_token", "authorization_code"}
+CODE_GRANT = "authorization_code"
+GRANTS = {DEVICE_GRANT, "refresh_token", CODE_GRANT}
+VERIFIER = r"[A-Za-z0-9._~-]{43,128}"    # RFC 7636, 4.1
 ACCOUNT_SCOPE = "sso:account:access"
 MOST_SCOPES = 25
 
@@ -30,15 +35,29 @@ def register_client(state, request, values):
     if grants is not None:
         if not set(grants) <= GRANTS:
             raise Refusal("UnsupportedGrantTypeException")
-        if {DEVICE_GRANT, "authorization_code"} <= set(grants):
+        if {DEVICE_GRANT, CODE_GRANT} <= set(grants):
             # Seen with the real service; one registration per grant.
             raise Refusal("InternalServerException")
+        if CODE_GRANT in grants:
+            _check_redirects(state, values)
     client = state.make_client(values["clientName"], request.region, scopes,
-                               grants)
+                               grants, values.get("redirectUris") or ())
     issued = client.expires - int(state.options.registration_life)
     return {"clientId": client.id, "clientSecret": client.secret,
             "clientIdIssuedAt": issued,
             "clientSecretExpiresAt": client.expires}
+
+
+def _check_redirects(state, values):
+    """Where a browser may be sent back to, and whose people it is for."""
+    uris = values.get("redirectUris")
+    if not uris or not state.organisation.knows_url(
+            values.get("issuerUrl", "")):
+        raise Refusal("InvalidRequestException", "")
+    for uri in map(urllib.parse.urlsplit, uris):
+        if uri.scheme != "https" and not (uri.scheme == "http" and
+                                          uri.hostname in LOOPBACK):
+            raise Refusal("InvalidRedirectUriException")
 
 
 def start_device_authorization(state, request, values):
@@ -82,12 +101,14 @@ def _long_url(state, device):
 def create_token(state, request, values):
     client = _client(state, request, values)
     grant = values["grantType"]
-    if grant not in (DEVICE_GRANT, "refresh_token"):
+    if grant not in GRANTS:
         raise Refusal("UnsupportedGrantTypeException")
     if client.grants is not None and grant not in client.grants:
         raise Refusal("UnauthorizedClientException")
     if grant == DEVICE_GRANT:
         return _device_grant(state, client, values)
+    if grant == CODE_GRANT:
+        return _code_grant(state, client, values)
     return _refresh_grant(state, client, values)
 
 
@@ -115,6 +136,24 @@ def _device_grant(state, client, values):
         raise Refusal("AuthorizationPendingException")
     device.used = True
     sign_in = SignIn(device.user, state.now() + state.options.session_life)
+    return _tokens(state, client, sign_in, None)
+
+
+def _code_grant(state, client, values):
+    if not {"code", "codeVerifier", "redirectUri"} <= values.keys():
+        raise Refusal("InvalidRequestException")
+    given = state.codes.get(values["code"])
+    if given is None or given.client is not client or given.used:
+        raise Refusal("InvalidGrantException")
+    # One try is all there is, whatever becomes of it.
+    given.used = True
+    verifier = values["codeVerifier"]
+    proof = base64.urlsafe_b64encode(hashlib.sha256(
+        verifier.encode()).digest()).decode().rstrip("=")
+    if (given.expires <= state.now() or given.back != values["redirectUri"] or
+            not re.fullmatch(VERIFIER, verifier) or proof != given.challenge):
+        raise Refusal("InvalidGrantException")
+    sign_in = SignIn(given.user, state.now() + state.options.session_life)
     return _tokens(state, client, sign_in, None)
 
 

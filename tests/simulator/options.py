@@ -10,6 +10,7 @@ SETTINGS = [
     ("role_life", float, None, "role credentials (default: permission set's)"),
     ("registration_life", float, 7776000, "client registration"),
     ("device_life", float, 600, "device code"),
+    ("code_life", float, 60, "authorization code"),
     ("interval", int, 1, "polling interval told to clients"),
     ("tell_interval", int, 1, "0: leave `interval` out of the answer"),
     ("enforce_interval", int, 1, "0: never slow_down for polling too fast"),

@@ -20,6 +20,7 @@ class Client:
     scopes: list
     grants: list            # None: whatever a public client may
     expires: float
+    redirects: list = ()
 
 
 @dataclasses.dataclass
@@ -42,6 +43,20 @@ class Device:
     @property
     def decided(self):
         return self.user is not None or self.denied or self.used
+
+
+@dataclasses.dataclass
+class Authorization:
+    """A browser on its way; with a code once the person has allowed it."""
+    handle: str
+    client: Client
+    back: str               # with the port
+    state: str
+    challenge: str
+    expires: float
+    decided: bool = False
+    user: str = None
+    used: bool = False
 
 
 @dataclasses.dataclass
@@ -86,6 +101,8 @@ class State:
         with self.lock:
             self.clients = {}
             self.devices = {}       # by device code
+            self.authorizations = {}    # by handle
+            self.codes = {}
             self.access = {}
             self.refresh = {}
             self.keys = {}
@@ -102,7 +119,7 @@ class State:
 
     # Making
 
-    def make_client(self, name, region, scopes, grants):
+    def make_client(self, name, region, scopes, grants, redirects=()):
         now = self.now()
         # Whole seconds are told, so they are what counts.
         expires = int(now + self.options.registration_life)
@@ -112,7 +129,7 @@ class State:
             self._secret("clientSecret",
                          _client_secret(number, name, scopes, now, expires),
                          "RegisterClient"),
-            name, region, scopes, grants, expires)
+            name, region, scopes, grants, expires, redirects)
         self.clients[client.id] = client
         return client
 
@@ -133,6 +150,21 @@ class State:
             code = f"{text[:4]}-{text[4:]}"
             if all(d.user_code != code for d in self.devices.values()):
                 return code
+
+    def make_authorization(self, client, back, state, challenge):
+        authorization = Authorization(
+            str(uuid.uuid4()), client, back, state, challenge,
+            self.now() + self.options.device_life)
+        self.authorizations[authorization.handle] = authorization
+        return authorization
+
+    def make_code(self, authorization, user):
+        code = self._secret("code", _b64url(secrets.token_bytes(96)),
+                            "authorize")
+        authorization.user = user
+        authorization.expires = self.now() + self.options.code_life
+        self.codes[code] = authorization
+        return code
 
     def make_access(self, sign_in, client, life):
         value = "aoa" + _token_text()

@@ -1,5 +1,12 @@
 # SPDX-License-Identifier: ISC
-"""A login made by boto3, for tests that need tokens and no awsenv."""
+"""A login made by boto3, for tests that need tokens and no awsenv; and what a
+person does in a browser."""
+
+import re
+import ssl
+import urllib.error
+import urllib.parse
+import urllib.request
 
 import boto3
 import botocore.config
@@ -73,3 +80,28 @@ class Visitor:
 
     def sts(self, **config):
         return client(self.sim, "sts", key=self.credentials(), **config)
+
+
+def browse(url, ca, data=None):
+    """(where it led, status, page), through all redirects."""
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}),
+        urllib.request.HTTPSHandler(
+            context=ssl.create_default_context(cafile=ca)))
+    try:
+        answer = opener.open(url, data, timeout=60)
+    except urllib.error.HTTPError as error:
+        answer = error
+    with answer:
+        return answer.url, answer.status, answer.read().decode()
+
+
+def allow(url, ca, user="ann@example.com", deny=False):
+    """Open the address, sign in, press the button; see browse()."""
+    where, status, page = browse(url, ca)
+    assert status == 200, (status, page)
+    handle = re.search(r'name="handle" value="([^"]+)"', page)[1]
+    form = {"handle": handle, "user": user,
+            "action": "deny" if deny else "approve"}
+    return browse(urllib.parse.urljoin(where, "/authorize"), ca,
+                  urllib.parse.urlencode(form).encode())
