@@ -305,6 +305,7 @@ struct login {
 	char *role;
 	unsigned int polls; /* fetchers that died while polling */
 	uint64_t change;    /* counts them, over all logins */
+	bool desktop;	    /* by a browser of this machine, without a code */
 	int64_t nudged;	    /* loop_now() when nudge.c began it; 0: approved */
 	bool watched;
 	enum aw_err told;   /* did AWS hear of the logout */
@@ -338,8 +339,9 @@ enum login_state login_state(const struct login *);
 enum aw_err login_token(struct view id, struct buf *, struct record *);
 /* A new token without a person. NULL: impossible. */
 struct job *login_refresh(struct view id);
-/* With a person. */
-void login_begin(struct login *, const struct target *, struct view name);
+/* With a person; by a browser on this machine, if that is to be. */
+void login_begin(
+    struct login *, const struct target *, struct view name, bool desktop);
 /* Somebody looks at the code now. */
 void login_watch(struct login *);
 /* The portal refused the token that expires then. */

@@ -349,7 +349,8 @@ fail(struct login *l, enum aw_err error, const char *text)
 }
 
 void
-login_begin(struct login *l, const struct target *t, struct view session)
+login_begin(
+    struct login *l, const struct target *t, struct view session, bool desktop)
 {
 	AUTOBUF struct buf b = {0}, name = {0};
 	struct fetch_tag tag = {.id = login_id(l), .facts = t->session.facts};
@@ -361,6 +362,7 @@ login_begin(struct login *l, const struct target *t, struct view session)
 	    .sts = t->sts,
 	    .sts_region = t->sts_region,
 	    .waiting = 1,
+	    .desktop = desktop,
 	};
 	struct record rec;
 
@@ -383,6 +385,7 @@ login_begin(struct login *l, const struct target *t, struct view session)
 	l->account = text_dup(t->account);
 	l->role = text_dup(t->role);
 	l->state = LOGIN_STARTING;
+	l->desktop = desktop;
 	l->watched = true;
 	if (!fetch_start(&f, &tag, 3))
 		fail(l, AW_CONFIG, "this profile's settings are too long");
@@ -422,8 +425,9 @@ poll_login(void *arg)
 		fail(l, AW_CONFIG, "this profile's settings are too long");
 }
 
+/* Whoever goes on polling finds it there, whatever becomes of this broker. */
 static void
-on_device(struct login *l, const struct answer *a, const struct fetch_tag *t)
+keep_device(struct login *l, const struct answer *a, const struct fetch_tag *t)
 {
 	AUTOBUF struct buf role = {0};
 	struct facts facts = {0};
@@ -443,14 +447,27 @@ on_device(struct login *l, const struct answer *a, const struct fetch_tag *t)
 	if (msg_decode(MSG_FACTS, t->facts, &facts))
 		rec.label = facts.session;
 	put(KEY_DEV, &rec);
+	l->polls = 0;
+}
+
+static void
+on_offer(struct login *l, const struct answer *a)
+{
+	bool other = l->url && !view_is(a->url, l->url);
+
+	l->desktop = !a->dev.n;
 	text_set(&l->url, "%.*s", VIEW_ARG(a->url));
 	text_set(&l->code, "%.*s", VIEW_ARG(a->code));
 	l->until = a->dev_until;
 	l->qr_width = a->qr_width;
 	buf_reset(&l->qr);
 	buf_put(&l->qr, a->qr.p, a->qr.n);
-	l->polls = 0;
 	change(l, LOGIN_PENDING);
+	/* A fetcher that listened for a browser died, this is its heir's. */
+	if (other) {
+		hold_wake(&l->holds, AW_OK, NULL);
+		login_touch(l);
+	}
 }
 
 static void
@@ -557,7 +574,9 @@ login_packet(struct job *job, enum msg_kind kind, struct view body)
 	if (a.dev.n || a.tok.n)
 		job->tries = 0;
 	if (a.dev.n)
-		on_device(l, &a, &t);
+		keep_device(l, &a, &t);
+	if (a.url.n)
+		on_offer(l, &a);
 	if (a.tok.n)
 		on_tokens(l, &a, &t);
 	if (a.person.n)
@@ -593,13 +612,16 @@ static void
 login_ended(struct job *job, enum aw_err error, const char *text, bool early)
 {
 	struct login *l = login_find((struct view){job->tag + 1, LOGIN_ID});
+	AUTOBUF struct buf b = {0};
+	struct record rec;
 
 	if (!l)
 		return;
 	switch (job_what(job)) {
 	case FETCH_LOGIN:
 	case FETCH_POLL:
-		if (has(KEY_TOK, l) && !has(KEY_DEV, l)) {
+		if (login_token(login_id(l), &b, &rec) == AW_OK &&
+		    !has(KEY_DEV, l)) {
 			loop_cancel(&l->step);
 			change(l, LOGIN_DONE);
 		} else if (early && has(KEY_DEV, l)) {

@@ -154,7 +154,7 @@ begin(const struct table *t, struct ask ask, bool allowed)
 			under_way.fn = refreshed;
 			hold_on(&job->holds, &under_way);
 		} else if (allowed) {
-			login_begin(l, &target, round_session(&target));
+			login_begin(l, &target, round_session(&target), false);
 			l->nudged = loop_now();
 			login_watch(l);
 			log_info("a login is begun, since its person logged "
@@ -248,13 +248,16 @@ note(const struct nudge_req *req)
 	log_info("%.300s", line);
 }
 
-/* The one whose code is there, else one whose code comes. */
+/* The one whose code is there, else one whose code comes. What a browser on
+ * the desktop is about to finish is not for other screens. */
 static struct login *
 to_show(void)
 {
 	struct login *l, *found = NULL;
 
 	for (l = login_next(NULL); l; l = login_next(l)) {
+		if (l->desktop)
+			continue;
 		if (l->state == LOGIN_PENDING)
 			return l;
 		if (l->state == LOGIN_STARTING)

@@ -143,6 +143,7 @@ login_under_way(const struct login *l)
 static enum aw_err
 on_login(struct round *r)
 {
+	const struct login_req *req = &r->msg->login;
 	AUTOBUF struct buf b = {0};
 	struct target *t = &r->target;
 	struct record tok;
@@ -155,10 +156,10 @@ on_login(struct round *r)
 		round_say(r, "too many logins are under way");
 		return AW_BUSY;
 	}
-	if (!login_under_way(l)) {
+	if (!login_under_way(l) || (l->desktop && !req->desktop)) {
 		e = round_token(r, &b, &tok);
 		if (e == AW_LOGIN)
-			login_begin(l, t, round_session(t));
+			login_begin(l, t, round_session(t), req->desktop);
 		else if (e != AW_OK)
 			return e;
 	}

@@ -16,6 +16,22 @@
 
 extern char **environ;
 
+static const char *
+setting(const char *name)
+{
+	const char *v = getenv(name);
+
+	return v && *v ? v : NULL;
+}
+
+bool
+browser_there(const struct options *o)
+{
+	return !(o->given & OPT_NO_BROWSER) &&
+	    (setting("DISPLAY") || setting("WAYLAND_DISPLAY")) &&
+	    !setting("SSH_CONNECTION") && isatty(STDERR_FILENO);
+}
+
 void
 browser_open(const struct login_rep *l, bool again)
 {

@@ -62,12 +62,13 @@ enum option_bit {
 	OPT_FOR = 1 << 21,
 	OPT_PENDING = 1 << 22,
 	OPT_ALL_USERS = 1 << 23,
+	OPT_DEVICE_CODE = 1 << 24,
 };
 
 /* awsenv-ctl has more of them, 1 << 32 and on. */
 #define OPT_WHO \
 	(OPT_PROFILE | OPT_ACCOUNT | OPT_ROLE | OPT_SESSION | OPT_REGION)
-#define OPT_WAITING (OPT_WAIT | OPT_NO_WAIT | OPT_NO_BROWSER)
+#define OPT_WAITING (OPT_WAIT | OPT_NO_WAIT | OPT_NO_BROWSER | OPT_DEVICE_CODE)
 #define OPT_RUN (OPT_WHO | OPT_WAITING | OPT_ENV | OPT_CORE)
 
 #define OPT_LOGOUT \
@@ -378,8 +379,11 @@ void screen_open(struct screen *);
 bool screen_login(
     const struct screen *, const struct login_rep *, struct buf *);
 
-/* Have awsenv-ctl open the URL if this is a desktop. `again`: even if another
- * awsenv did. */
+/* browser.c */
+
+/* Is this a desktop, whose browser may be opened? */
+bool browser_there(const struct options *);
+/* Have awsenv-ctl open the URL there. `again`: even if another awsenv did. */
 void browser_open(const struct login_rep *, bool again);
 
 /* export.c, process.c, whoami.c, logout.c */

@@ -29,7 +29,8 @@ struct waiting {
 	bool always;		  /* the verb: show it whatever stderr is */
 	bool line;		  /* a line is there that is written over */
 	unsigned int anew;	  /* logins that ended under us */
-	char code[CODE_MOST + 1]; /* the one on the screen */
+	const char *url;	  /* the one on the screen, */
+	char code[CODE_MOST + 1]; /* and its code, if it has one */
 };
 
 /* What Ctrl-C leaves behind, ready for a signal handler. */
@@ -43,6 +44,13 @@ on_interrupt(int sig)
 	(void)n;
 	signal(sig, SIG_DFL);
 	kill(getpid(), sig);
+}
+
+/* What a person may still use. */
+static const char *
+offer(const struct login_rep *l)
+{
+	return l->code.n ? "code" : "page";
 }
 
 static void
@@ -59,9 +67,9 @@ farewell_set(const struct login_rep *l)
 	/* The handler may come at any time, so not while this is written. */
 	signal(SIGINT, SIG_DFL);
 	format(farewell, sizeof(farewell),
-	    "\nawsenv: the code stays valid until %s; awsenv login shows it "
+	    "\nawsenv: the %s stays valid until %s; awsenv login shows it "
 	    "again\n",
-	    until);
+	    offer(l), until);
 	signal(SIGINT, on_interrupt);
 }
 
@@ -113,13 +121,14 @@ show(struct waiting *w)
 	AUTOBUF struct buf out = {0};
 	struct login_rep *l = &w->rep;
 
-	if (w->code[0] && view_is(l->code, w->code)) {
+	if (w->url && view_is(l->url, w->url) && view_is(l->code, w->code)) {
 		line_show(w, false);
 		return AW_OK;
 	}
 	line_clear(w);
-	if (w->code[0])
-		say("awsenv: that code is no longer good; here is a new one\n\n");
+	if (w->url)
+		say("awsenv: that %s is no longer good; here is a new one\n\n",
+		    w->code[0] ? "code" : "page");
 	if (!screen_login(&w->screen, l, &out) || out.bad) {
 		warn("%s: the agent gave a sign-in URL or code that is not fit "
 		     "to be shown",
@@ -127,11 +136,12 @@ show(struct waiting *w)
 		return AW_PROTO;
 	}
 	io_write(STDERR_FILENO, view_of(&out), -1);
+	w->url = shown(l->url);
 	format(w->code, sizeof(w->code), "%.*s", VIEW_ARG(l->code));
 	line_show(w, true);
 	if (!(w->options->given & OPT_NO_WAIT))
 		farewell_set(l);
-	if (!(w->options->given & OPT_NO_BROWSER))
+	if (browser_there(w->options))
 		browser_open(l, w->always);
 	return AW_OK;
 }
@@ -147,7 +157,7 @@ done(struct waiting *w)
 
 	line_clear(w);
 	clock_time(until, l->expires);
-	if (w->code[0])
+	if (w->url)
 		say("awsenv: approved%s%s; logged in to %s until %s\n",
 		    *person ? " by " : "", person, shown(l->session), until);
 	else if (w->always)
@@ -156,15 +166,18 @@ done(struct waiting *w)
 	if (*person && *expected && strcasecmp(person, expected) != 0)
 		warn("WARNING: %s expects %s (awsenv_identity), not %s",
 		    question_name(w->question), expected, person);
-	else if (w->code[0] && *person && *before &&
-	    strcmp(person, before) != 0)
+	else if (w->url && *person && *before && strcmp(person, before) != 0)
 		warn("WARNING: the last time it was %s who approved", before);
 }
 
 static enum aw_err
 login_ask(struct waiting *w)
 {
-	struct login_req req = {.ask = w->question->ask};
+	struct login_req req = {
+	    .ask = w->question->ask,
+	    .desktop = browser_there(w->options) &&
+		!(w->options->given & OPT_DEVICE_CODE),
+	};
 
 	return agent_ask(w->agent, "login@awsenv", MSG_LOGIN_REQ, &req,
 	    MSG_LOGIN_REP, &w->rep, &w->frame, LOGIN_MS);
@@ -193,11 +206,12 @@ timed_out(struct waiting *w)
 
 	line_clear(w);
 	clock_time(until, w->rep.until);
-	if (w->code[0])
+	if (w->url)
 		warn(
-		    "%s: not approved within %d s; the code stays valid until %s, "
+		    "%s: not approved within %d s; the %s stays valid until %s, "
 		    "awsenv login shows it again",
-		    question_name(w->question), w->options->wait, until);
+		    question_name(w->question), w->options->wait,
+		    offer(&w->rep), until);
 	else
 		warn("%s: AWS gave no code within %d s",
 		    question_name(w->question), w->options->wait);

@@ -32,6 +32,8 @@ static const struct option_row rows[] = {
 	    "\0let the command write core files"},
 	{"no-browser", 0, FLAG, 0, OPT_NO_BROWSER,
 	    "\0do not open a browser"},
+	{"use-device-code", 0, FLAG, 0, OPT_DEVICE_CODE,
+	    "\0log in by a code, in a browser on any machine"},
 	{"here", 0, FLAG, 0, OPT_HERE,
 	    "\0log in on this host, where root will hold it"},
 	{"show-pending", 0, FLAG, 0, OPT_PENDING,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * How a login looks: what is not AWS first, then the URL exactly as AWS gave
- * it, the code, and a QR code where the terminal can show it whole.
+ * How a login looks: what is not AWS first, then the URL exactly as it was
+ * given, the code, if there is one, and a QR code where the terminal can show
+ * it whole.
  */
 #include <stddef.h>
 #include <stdlib.h>
@@ -162,13 +163,21 @@ screen_login(const struct screen *s, const struct login_rep *l, struct buf *out)
 	const char *bold = s->plain ? "" : "\033[1m";
 	const char *calm = s->plain ? "" : "\033[0m";
 
-	if (!url_is_sound(l->url) || !code_is_sound(l->code))
+	if (!url_is_sound(l->url) || (l->code.n && !code_is_sound(l->code)))
 		return false;
 	text_add(out, "awsenv: a login is needed: %s", shown(l->session));
 	if (l->host.n)
 		text_add(out, ", for the agent on %s", shown(l->host));
 	text_add(out, "\n\n");
 	notice_add(s, l->notice, out);
+	if (!l->code.n) {
+		text_add(out,
+		    "  Your browser opens this page, or open it yourself on this "
+		    "machine:\n\n%.*s\n\n"
+		    "  On another one: awsenv login --use-device-code\n\n",
+		    VIEW_ARG(l->url));
+		return true;
+	}
 	text_add(out,
 	    "  Open this page in a browser, on any machine:\n\n%.*s\n\n"
 	    "  and allow it only if it shows this code:  %s%.*s%s\n\n",

@@ -58,7 +58,11 @@ static const struct field creds_fields[] = {
     {END, 0},
 };
 
-static const struct field login_req_fields[] = {ASK(login_req), {END, 0}};
+static const struct field login_req_fields[] = {
+    ASK(login_req),
+    F(BOOL, login_req, desktop),
+    {END, 0},
+};
 
 static const struct field wait_req_fields[] = {
     F(U64, wait_req, ticket),
@@ -332,6 +336,7 @@ static const struct field fetch_fields[] = {
     F(VIEW, fetch, sts_region),
     F(VIEW, fetch, client_name),
     F(BOOL, fetch, waiting),
+    F(BOOL, fetch, desktop),
     {END, 0},
 };
 
@@ -383,6 +388,7 @@ static const struct field ref_fields[] = {
     F(VIEW, ref, client_id),
     F(VIEW, ref, client_secret),
     F(VIEW, ref, refresh_token),
+    F(BOOL, ref, desktop),
     {END, 0},
 };
 

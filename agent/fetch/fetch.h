@@ -4,7 +4,7 @@
  *
  *	main -> {login, role} -> {oidc, portal, sts} -> aws -> {http, json, xml}
  *
- * login and role know the order of steps, oidc, portal and sts one service
+ * login (with desktop) and role know the order of steps, oidc, portal and sts one service
  * each, aws what all services have in common; http, url and reply know no AWS,
  * json and xml no HTTP. Whatever holds a secret is a struct buf, or is
  * allocated by wipe.
@@ -49,6 +49,8 @@ bool text_is_word(struct view, size_t max);
 bool text_is_account(struct view); /* 12 digits */
 /* Percent-encode all but RFC 3986's unreserved characters. */
 void text_percent(struct buf *, struct view);
+/* The other way round; false if there is half a code in it. */
+bool text_unpercent(struct buf *, struct view);
 /* YYYY-MM-DDTHH:MM:SS, maybe a fraction, maybe Z or +00:00: since 1970. */
 bool text_time(struct view, int64_t *);
 
@@ -94,6 +96,9 @@ struct http_request {
 	const char *url;
 	const char *headers[HTTP_HEADERS]; /* "name: value", up to a NULL */
 	struct view body;		   /* of a POST */
+	/* on a connection of its own: over one that has ended meanwhile curl
+	 * sends it a second time */
+	bool fresh;
 };
 
 /* AW_OK; AW_STALE: the CA bundle is not the one that is named. */
@@ -241,12 +246,19 @@ struct token {
 };
 
 void token_free(struct token *);
-/* A new client: *ref is a MSG_REF without a refresh token. */
-enum aw_err oidc_register(struct talk *, struct buf *ref);
+/* A new client, of one grant: a browser on this machine, or the device code.
+ * *ref is a MSG_REF without a refresh token. */
+enum aw_err oidc_register(struct talk *, bool desktop, struct buf *ref);
 enum aw_err oidc_start(struct talk *, const struct ref *client, struct buf *dev,
     enum oidc_error *);
 enum aw_err oidc_redeem(
     struct talk *, const struct dev *, struct token *, enum oidc_error *);
+/* Where that browser is to go first, and to be sent back from. */
+enum aw_err oidc_page(struct talk *, struct view client_id, struct view back,
+    struct view state, struct view challenge, struct buf *url);
+enum aw_err oidc_redeem_code(struct talk *, const struct ref *client,
+    struct view code, struct view verifier, struct view back, struct token *,
+    enum oidc_error *);
 enum aw_err oidc_refresh(struct talk *, const struct ref *, struct token *);
 
 /* -------- portal.c: accounts, roles and role credentials of a token */
@@ -279,7 +291,36 @@ enum aw_err sts_identity(struct talk *, struct view url, struct view region,
 enum aw_err sts_assume(struct talk *, const struct step *, const struct creds *,
     const char *person, struct buf *out);
 
-/* -------- login.c: device authorization, and the refresh of its token
+/* -------- callback.c: where a browser on this machine comes back to */
+
+enum callback_event {
+	CALLBACK_TIME,
+	CALLBACK_HINT,
+	CALLBACK_GONE,	  /* nobody wants it any more */
+	CALLBACK_CODE,	  /* it is in *code */
+	CALLBACK_REFUSED, /* t->why is set */
+};
+
+struct callback;
+
+/* Listens from here on, and appends the address to come back to. The state is
+ * the caller's, who keeps it. NULL: this machine does not let us. */
+struct callback *callback_open(struct view state, struct buf *address);
+enum callback_event callback_wait(
+    struct callback *, struct talk *, int64_t deadline, struct buf *code);
+/* Tells the browser that brought the code what came of it. */
+void callback_close(struct callback *, bool good);
+
+/* -------- desktop.c */
+
+/* Somebody waits for the code, or for what a new token is good for. */
+#define HURRY_MS (48 * 1000)
+
+/* False: neither this machine nor AWS minds, but it cannot be done by a
+ * browser here. */
+bool desktop_login(struct talk *, struct token *, enum aw_err *);
+
+/* -------- login.c: how a person logs in, and the refresh of the token
  *
  * These answer by themselves; what is not AW_OK is for the caller to tell. */
 

@@ -246,6 +246,7 @@ set_request(struct http *h, const struct http_request *q,
 	curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, (long)q->fresh);
 #if LIBCURL_VERSION_NUM >= 0x075700
 	/* A resolver that hangs must not hold us past the timeout. */
 	curl_easy_setopt(c, CURLOPT_QUICK_EXIT, 1L);

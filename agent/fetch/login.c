@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Device authorization: register, start, show, poll, name who approved; and
- * the refresh of the token that came of it. Each thing that must outlive this
+ * How a person logs in: by a browser on this machine (see desktop.c), or by a
+ * device authorization: register, start, show, poll, name who approved; and the
+ * refresh of the token that came of it. Each thing that must outlive this
  * process is answered as soon as it is known, sealed, for the keyring.
  */
 #include "fetch.h"
@@ -16,8 +17,6 @@
 #define SLOW_DOWN 5 /* seconds more, for good: RFC 8628 */
 #define IDLE_INTERVAL 30
 #define IDLE_AFTER_MS (60 * 1000)
-/* Somebody waits for the code, or for what a new token is good for. */
-#define HURRY_MS (48 * 1000)
 
 /* -------- the answers of a login */
 
@@ -220,10 +219,11 @@ start(struct talk *t, struct buf *dev)
 	enum aw_err r;
 
 	cached = msg_decode(MSG_REF, t->fetch.ref, &client) &&
+	    !client.desktop &&
 	    client.client_expires > (uint64_t)time(NULL) + DAY;
 	for (;;) {
 		if (!cached &&
-		    ((r = oidc_register(t, &fresh)) != AW_OK ||
+		    ((r = oidc_register(t, false, &fresh)) != AW_OK ||
 			!msg_decode(MSG_REF, view_of(&fresh), &client)))
 			return r;
 		r = oidc_start(t, &client, dev, &error);
@@ -234,8 +234,8 @@ start(struct talk *t, struct buf *dev)
 	}
 }
 
-enum aw_err
-login_begin(struct talk *t)
+static enum aw_err
+device_login(struct talk *t)
 {
 	AUTOBUF struct buf sealed = {0};
 	struct token k = {0};
@@ -257,6 +257,24 @@ login_begin(struct talk *t)
 		r = finish(t, &k);
 	else if (r == AW_BUSY && (r = show(t, view_of(&sealed), &d)) == AW_OK)
 		r = poll_until_done(t, &p);
+	token_free(&k);
+	return r;
+}
+
+enum aw_err
+login_begin(struct talk *t)
+{
+	struct token k = {0};
+	enum aw_err r;
+
+	/* Where there are no scopes, the AWS CLI knows the device code only. */
+	if (!t->fetch.desktop || !t->facts.scopes.n)
+		return device_login(t);
+	t->deadline = io_deadline(HURRY_MS);
+	if (!desktop_login(t, &k, &r))
+		return device_login(t);
+	if (r == AW_OK)
+		r = finish(t, &k);
 	token_free(&k);
 	return r;
 }

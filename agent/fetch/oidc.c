@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * IAM Identity Center OIDC: registration, device authorization, tokens. All
- * three calls are POSTs of a JSON object, unsigned; the names of the members
+ * IAM Identity Center OIDC: registration, device authorization, tokens, and
+ * the page on which a browser begins. All three calls are POSTs of a JSON object, unsigned; the names of the members
  * are AWS's own and not RFC 6749's.
  */
 #include "fetch.h"
@@ -16,6 +16,9 @@
 #define CODE_MAX 64
 #define DAY (24 * 60 * 60)
 #define DEVICE_GRANT "urn:ietf:params:oauth:grant-type:device_code"
+#define CODE_GRANT "authorization_code"
+/* The one to come back to, with a port put in: RFC 8252, section 7.3. */
+#define REDIRECT "http://127.0.0.1/oauth/callback"
 
 void
 token_free(struct token *k)
@@ -66,6 +69,7 @@ call(struct talk *t, const char *path, const struct buf *body,
 	    .headers = {"Content-Type: application/json",
 		"Accept: application/json"},
 	    .body = view_of(body),
+	    .fresh = repeat == AWS_UNSENT,
 	};
 	enum aw_err r;
 
@@ -92,12 +96,12 @@ clamp(int64_t n, int64_t least, int64_t most, int64_t otherwise)
 /* -------- RegisterClient */
 
 enum aw_err
-oidc_register(struct talk *t, struct buf *ref)
+oidc_register(struct talk *t, bool desktop, struct buf *ref)
 {
 	AUTOBUF struct buf body = {0};
 	struct aws_answer a = {0};
 	enum oidc_error error;
-	struct ref client = {0};
+	struct ref client = {.desktop = desktop};
 	int64_t expires = 0;
 	enum aw_err r;
 
@@ -106,8 +110,14 @@ oidc_register(struct talk *t, struct buf *ref)
 	/* Without scopes there is no refresh token, but a longer-lived one. */
 	if (t->facts.scopes.n)
 		json_put_list(&body, "scopes", t->facts.scopes);
-	json_put_list(
-	    &body, "grantTypes", view_str(DEVICE_GRANT ",refresh_token"));
+	/* A client of both grants has been answered with HTTP 500. */
+	json_put_list(&body, "grantTypes",
+	    view_str(desktop ? CODE_GRANT ",refresh_token"
+			     : DEVICE_GRANT ",refresh_token"));
+	if (desktop) {
+		json_put_list(&body, "redirectUris", view_str(REDIRECT));
+		json_put(&body, "issuerUrl", t->facts.start_url);
+	}
 	json_end(&body);
 	r = call(t, "/client/register", &body, AWS_RETRY, &a, &error);
 	if (r == AW_OK &&
@@ -199,6 +209,43 @@ oidc_start(struct talk *t, const struct ref *client, struct buf *dev,
 	return r;
 }
 
+/* -------- the page of an authorization code, which is no call */
+
+static void
+put_argument(struct buf *url, const char *name, struct view value)
+{
+	buf_put(url, name, strlen(name));
+	text_percent(url, value);
+}
+
+enum aw_err
+oidc_page(struct talk *t, struct view client_id, struct view back,
+    struct view state, struct view challenge, struct buf *url)
+{
+	AUTOFREE char *base = aws_url(t->facts.oidc, "/authorize");
+	AUTOFREE char *scopes = view_dup(t->facts.scopes);
+	char *comma;
+
+	if (!base || !scopes)
+		return why_set(&t->why, AW_NOMEM, "out of memory");
+	for (comma = scopes; (comma = strchr(comma, ','));)
+		*comma = ' ';
+	put_argument(url, base, (struct view){0});
+	put_argument(url, "?response_type=code&client_id=", client_id);
+	put_argument(url, "&redirect_uri=", back);
+	put_argument(url, "&state=", state);
+	put_argument(
+	    url, "&code_challenge_method=S256&code_challenge=", challenge);
+	put_argument(url, "&scopes=", view_str(scopes));
+	if (url->bad || !text_is_word(view_of(url), URL_MAX) ||
+	    !url_may_visit(base))
+		return why_set(&t->why, AW_CONFIG,
+		    "the sign-in address is no https URL of at most %d "
+		    "characters",
+		    URL_MAX);
+	return AW_OK;
+}
+
 /* -------- CreateToken */
 
 /*
@@ -233,19 +280,29 @@ read_token(const struct json *j, const struct ref *client, struct token *k)
 	return !k->tok.bad && !k->ref.bad;
 }
 
+/* What it is asked for with; the rest of the members are empty. */
+struct grant {
+	const char *type;
+	struct {
+		const char *name;
+		struct view value;
+	} members[3];
+};
+
 static enum aw_err
-create_token(struct talk *t, const struct ref *client, const char *grant,
-    const char *member, struct view value, enum aws_repeat repeat,
-    struct token *k, enum oidc_error *error)
+create_token(struct talk *t, const struct ref *client, const struct grant *g,
+    enum aws_repeat repeat, struct token *k, enum oidc_error *error)
 {
 	AUTOBUF struct buf body = {0};
 	struct aws_answer a = {0};
 	enum aw_err r;
+	size_t i;
 
 	json_put(&body, "clientId", client->client_id);
 	json_put(&body, "clientSecret", client->client_secret);
-	json_put(&body, "grantType", view_str(grant));
-	json_put(&body, member, value);
+	json_put(&body, "grantType", view_str(g->type));
+	for (i = 0; i < 3 && g->members[i].name; i++)
+		json_put(&body, g->members[i].name, g->members[i].value);
 	json_end(&body);
 	r = call(t, "/token", &body, repeat, &a, error);
 	if (r == AW_OK && !read_token(a.json, client, k))
@@ -267,9 +324,24 @@ oidc_redeem(struct talk *t, const struct dev *d, struct token *k,
 	    .client_id = d->client_id,
 	    .client_secret = d->client_secret,
 	};
+	const struct grant grant = {
+	    DEVICE_GRANT, {{"deviceCode", d->device_code}}};
 
-	return create_token(t, &client, DEVICE_GRANT, "deviceCode",
-	    d->device_code, AWS_ONCE, k, error);
+	return create_token(t, &client, &grant, AWS_ONCE, k, error);
+}
+
+/* The code is good for one answer, which may be lost: only what AWS cannot
+ * have seen is sent again. */
+enum aw_err
+oidc_redeem_code(struct talk *t, const struct ref *client, struct view code,
+    struct view verifier, struct view back, struct token *k,
+    enum oidc_error *error)
+{
+	const struct grant grant = {CODE_GRANT,
+	    {{"code", code}, {"codeVerifier", verifier},
+		{"redirectUri", back}}};
+
+	return create_token(t, client, &grant, AWS_UNSENT, k, error);
 }
 
 /*
@@ -281,6 +353,8 @@ oidc_redeem(struct talk *t, const struct dev *d, struct token *k,
 enum aw_err
 oidc_refresh(struct talk *t, const struct ref *ref, struct token *k)
 {
+	const struct grant grant = {
+	    "refresh_token", {{"refreshToken", ref->refresh_token}}};
 	enum oidc_error error;
 	enum aw_err r;
 	int n;
@@ -290,8 +364,7 @@ oidc_refresh(struct talk *t, const struct ref *ref, struct token *k)
 		return why_set(&t->why, AW_GRANT,
 		    "the login cannot be renewed, its registration has ended");
 	for (n = 0;; n++) {
-		r = create_token(t, ref, "refresh_token", "refreshToken",
-		    ref->refresh_token, AWS_UNSENT, k, &error);
+		r = create_token(t, ref, &grant, AWS_UNSENT, k, &error);
 		if (error != OIDC_SLOW_DOWN || n == 2)
 			break;
 		if (!talk_sleep(t, 5000))

@@ -90,6 +90,35 @@ text_percent(struct buf *b, struct view v)
 	}
 }
 
+static int
+hex_digit(uint8_t c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool
+text_unpercent(struct buf *b, struct view v)
+{
+	int high, low;
+	uint32_t i;
+
+	for (i = 0; i < v.n; i++) {
+		if (v.p[i] != '%') {
+			buf_u8(b, v.p[i]);
+			continue;
+		}
+		if (v.n - i < 3 || (high = hex_digit(v.p[i + 1])) < 0 ||
+		    (low = hex_digit(v.p[i + 2])) < 0)
+			return false;
+		buf_u8(b, (uint8_t)(high << 4 | low));
+		i += 2;
+	}
+	return true;
+}
+
 bool
 text_time(struct view v, int64_t *out)
 {

@@ -125,6 +125,8 @@ struct creds {
 
 struct login_req {
 	struct ask ask;
+	/* BOOL: a browser on this machine can be opened: sign in by that */
+	uint8_t desktop;
 };
 
 struct wait_req {
@@ -150,7 +152,7 @@ struct login_rep {
 	/* sso-session, or the start URL of a legacy profile */
 	struct view session;
 	struct view url; /* verbatim, https or loopback http, printable ASCII */
-	struct view code;
+	struct view code;     /* empty: a browser on this machine needs none */
 	uint64_t until;	      /* URL and code are good until then */
 	uint64_t expires;     /* LOGIN_DONE: of the access token */
 	struct view person;   /* LOGIN_DONE: who approved; empty if unknown */
@@ -457,6 +459,7 @@ struct fetch {
 	struct view sts_region;
 	struct view client_name; /* "awsenv on HOST" */
 	uint8_t waiting;	 /* BOOL: somebody looks at the code now */
+	uint8_t desktop; /* BOOL: FETCH_LOGIN by a browser on this machine */
 };
 
 struct answer {
@@ -469,7 +472,8 @@ struct answer {
 	struct view text;
 	uint32_t skew; /* seconds, two's complement: AWS's clock minus ours */
 	uint8_t skew_known;
-	/* a device authorization */
+	/* a device authorization; or, without dev and code, a page for a
+	 * browser on this machine */
 	struct view dev;
 	uint64_t dev_until;
 	struct view url;
@@ -513,6 +517,7 @@ struct ref {
 	struct view client_id;
 	struct view client_secret;
 	struct view refresh_token; /* empty: none, registration only */
+	uint8_t desktop; /* BOOL: registered for the authorization code */
 };
 
 struct dev {

@@ -112,7 +112,7 @@ static enum aw_err
 try_register(struct talk *t)
 {
 	AUTOBUF struct buf b = {0};
-	enum aw_err r = oidc_register(t, &b);
+	enum aw_err r = oidc_register(t, false, &b);
 
 	if (r == AW_OK)
 		must_open(MSG_REF, &b);

@@ -130,3 +130,19 @@ def test_a_person_denies_by_a_click(browser, sim):
         browser.until("denied")
         _, err = child.communicate(timeout=60)
         assert child.returncode == 5 and "the login was refused" in err
+
+
+@pytest.mark.parametrize("button, words, status", [
+    ("approve", "awsenv has its login", 0), ("deny", "Not signed in", 5)])
+def test_a_browser_on_this_machine_comes_back_with_the_code(
+        browser, sim, button, words, status):
+    with Person(sim) as ann:
+        # chromium does not know the CA of the tests.
+        ann.env.update(sim.env(listener="http"))
+        with ann.terminal("awsenv", "login", "-p", "marketing", cols=200,
+                          DISPLAY=":0", AWSENV_BROWSER="true") as t:
+            browser.open(t.until(r"(?m)^(http\S+/authorize\S+)$")[1])
+            assert "awsenv on " in browser.text()
+            browser.click(f"button[value={button}]")
+            browser.until(words)
+            assert t.exit_status() == status

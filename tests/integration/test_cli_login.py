@@ -219,7 +219,7 @@ def test_an_unexpected_person_is_warned_of(agent, fields, warning):
 @pytest.mark.parametrize("fields", [
     {"url": "javascript:alert(1)"}, {"url": "http://evil.example/"},
     {"url": "https://x/\x1b[2J"}, {"url": "https://" + "x" * 2050},
-    {"url": ""}, {"code": ""}, {"code": "AB\nCD"}, {"code": "x" * 65}])
+    {"url": ""}, {"code": "AB\nCD"}, {"code": "x" * 65}])
 def test_addresses_and_codes_that_must_not_be_shown_are_not(agent, fields):
     agent.on("login@awsenv", agent.login(**fields))
     done = run(agent, "login", env={"DISPLAY": ":0", "BROWSER": "touch"})

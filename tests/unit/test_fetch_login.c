@@ -86,13 +86,14 @@ talk_answer(struct talk *t, struct answer *a)
 /* -------- AWS */
 
 enum aw_err
-oidc_register(struct talk *t, struct buf *ref)
+oidc_register(struct talk *t, bool desktop, struct buf *ref)
 {
 	const struct ref r = {.client_expires = EPOCH + 7776000,
 	    .client_id = view_str("id"),
 	    .client_secret = view_str("s")};
 
 	(void)t;
+	assert_false(desktop);
 	msg_encode(MSG_REF, &r, ref);
 	return AW_OK;
 }
@@ -168,6 +169,20 @@ http_ca_digest(const struct http *h)
 {
 	(void)h;
 	return view_str("digest");
+}
+
+static bool offered; /* is a browser on this machine any good? */
+static unsigned int desktops;
+static enum aw_err desktop_ends;
+
+bool
+desktop_login(struct talk *t, struct token *k, enum aw_err *r)
+{
+	(void)t;
+	(void)k;
+	desktops++;
+	*r = desktop_ends;
+	return offered;
 }
 
 /* -------- the tests */
@@ -465,6 +480,51 @@ a_clock_that_is_set_ends_no_code_and_prolongs_none(void **state)
 
 #define CASE(name) cmocka_unit_test_setup(name, reset)
 
+static enum aw_err
+login_at_desk(const char *scopes)
+{
+	struct talk t = {.waiting = true,
+	    .fetch = {.desktop = 1},
+	    .facts = {
+		.region = view_str("eu-west-1"), .scopes = view_str(scopes)}};
+
+	desktops = 0;
+	return login_begin(&t);
+}
+
+static void
+at_a_desk_there_is_no_code_unless_it_takes_one(void **state)
+{
+	(void)state;
+	offered = true;
+	desktop_ends = AW_OK;
+	assert_int_equal(login_at_desk("s"), AW_OK);
+	assert_int_equal(n_asked, 0);
+	assert_int_equal(n_answers, 2);
+	desktop_ends = AW_EXPIRED;
+	assert_int_equal(login_at_desk("s"), AW_EXPIRED);
+	assert_int_equal(n_asked, 0);
+	assert_int_equal(desktops, 1);
+}
+
+static void
+where_the_browser_is_no_good_or_there_are_no_scopes_it_takes_a_code(
+    void **state)
+{
+	offered = false;
+	desktop_ends = AW_AWS;
+	approved_at = 20;
+	assert_int_equal(login_at_desk("s"), AW_OK);
+	assert_int_equal(desktops, 1);
+	assert_int_equal(answers[0].code.n, 9);
+	reset(state);
+	approved_at = 20;
+	offered = true;
+	assert_int_equal(login_at_desk(""), AW_OK);
+	assert_int_equal(desktops, 0);
+	assert_int_equal(answers[0].code.n, 9);
+}
+
 int
 main(void)
 {
@@ -487,6 +547,9 @@ main(void)
 	    CASE(a_factor_shows_its_code_before_it_asks),
 	    CASE(a_factor_polls_fast_as_somebody_waits),
 	    CASE(a_factor_tells_a_refusal_from_a_failure),
+	    CASE(at_a_desk_there_is_no_code_unless_it_takes_one),
+	    CASE(
+		where_the_browser_is_no_good_or_there_are_no_scopes_it_takes_a_code),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,14 +33,21 @@ teardown(void **state)
 
 /* With the file read before. */
 static void
-login_again(void)
+login_from(bool desktop)
 {
 	struct login_req req = {
 	    .ask.stamp = fake_stamp(1),
 	    .ask.profile = view_str("marketing"),
+	    .desktop = desktop,
 	};
 
 	fake_send(client, "login@awsenv", MSG_LOGIN_REQ, &req);
+}
+
+static void
+login_again(void)
+{
+	login_from(false);
 }
 
 static void
@@ -564,6 +571,124 @@ a_token_is_enough_though_its_fetcher_dies(void **state)
 	assert_int_equal(rep.state, LOGIN_DONE);
 }
 
+/* ---- by a browser on this machine */
+
+static void
+give_page(int fd, const struct fetch *f, const char *url)
+{
+	struct answer a = {
+	    .dev_until = fake_seconds + 600,
+	    .url = view_str(url),
+	};
+
+	fake_answer(fd, f, &a);
+}
+
+/* A fetcher that has shown the page. */
+static int
+at_desk(struct fetch *f)
+{
+	int fd;
+
+	login_from(true);
+	fake_profiles(1, names);
+	assert_true(told());
+	fd = fake_fetcher(f, &order);
+	assert_int_equal(f->what, FETCH_LOGIN);
+	assert_true(f->desktop);
+	wait_for(LOGIN_STARTING, 30);
+	give_page(fd, f, "https://oidc.example/authorize?1");
+	assert_true(waited());
+	assert_int_equal(rep.state, LOGIN_PENDING);
+	assert_int_equal(rep.code.n, 0);
+	return fd;
+}
+
+static void
+a_browser_here_needs_no_code_and_leaves_no_key(void **state)
+{
+	struct record rec;
+	struct fetch f;
+	int fd;
+
+	(void)state;
+	fd = at_desk(&f);
+	assert_false(stored(KEY_DEV, &rec));
+	wait_for(LOGIN_PENDING, 30);
+	give_token(fd, &f);
+	give_person(fd, &f, "ann");
+	assert_true(waited());
+	assert_int_equal(rep.state, LOGIN_DONE);
+	assert_true(stored(KEY_TOK, &rec));
+	close(fd);
+}
+
+static void
+who_has_a_browser_too_joins_and_who_has_none_takes_over(void **state)
+{
+	struct fetch f, other;
+	int fd, second;
+
+	(void)state;
+	fd = at_desk(&f);
+	login_from(true);
+	assert_true(told());
+	assert_true(view_is(rep.url, "https://oidc.example/authorize?1"));
+	login_from(false);
+	assert_true(told());
+	assert_int_equal(rep.state, LOGIN_STARTING);
+	second = fake_fetcher(&other, &order);
+	assert_false(other.desktop);
+	wait_for(LOGIN_STARTING, 30);
+	give_device(second, &other);
+	assert_true(waited());
+	assert_true(view_is(rep.code, "ABCD-EFGH"));
+	login_from(true);
+	assert_true(told());
+	assert_true(view_is(rep.code, "ABCD-EFGH"));
+	close(fd);
+	close(second);
+}
+
+static void
+a_listener_that_dies_is_begun_anew_and_told(void **state)
+{
+	struct fetch f;
+	int fd;
+
+	(void)state;
+	fd = at_desk(&f);
+	wait_for(LOGIN_PENDING, 30);
+	close(fd);
+	settle();
+	pass(1);
+	fd = fake_fetcher(&f, &order);
+	assert_true(fd >= 0 && f.desktop);
+	give_page(fd, &f, "https://oidc.example/authorize?2");
+	assert_true(waited());
+	assert_int_equal(rep.state, LOGIN_PENDING);
+	assert_true(view_is(rep.url, "https://oidc.example/authorize?2"));
+	close(fd);
+}
+
+static void
+what_a_failed_one_leaves_is_no_token(void **state)
+{
+	struct fetch f;
+	int fd;
+
+	(void)state;
+	fake_token(3600, false);
+	pass(3570); /* no good any more, but there */
+	fd = at_desk(&f);
+	fake_failed(fd, &f, AW_AWS, "refused");
+	wait_for(LOGIN_PENDING, 0);
+	assert_true(waited());
+	assert_int_equal(rep.state, LOGIN_FAILED);
+	assert_int_equal(rep.error, AW_AWS);
+	close(fd);
+}
+
 int
 main(void)
 {
@@ -588,6 +713,10 @@ main(void)
 	    T(dropped_with_its_login_it_is_not),
 	    T(a_login_anew_is_not_ended_by_the_one_before),
 	    T(a_token_is_enough_though_its_fetcher_dies),
+	    T(a_browser_here_needs_no_code_and_leaves_no_key),
+	    T(who_has_a_browser_too_joins_and_who_has_none_takes_over),
+	    T(a_listener_that_dies_is_begun_anew_and_told),
+	    T(what_a_failed_one_leaves_is_no_token),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,7 +46,7 @@ registration_asks_for_scopes_and_grants(void **state)
 	net_answer(200, "",
 	    "{\"clientId\":\"i\",\"clientSecret\":\"s\","
 	    "\"clientSecretExpiresAt\":2000000000,\"tokenEndpoint\":null}");
-	assert_int_equal(oidc_register(&t, &sealed), AW_OK);
+	assert_int_equal(oidc_register(&t, false, &sealed), AW_OK);
 	assert_true(msg_decode(MSG_REF, view_of(&sealed), &r));
 	assert_true(view_is(r.client_id, "i") && view_is(r.client_secret, "s"));
 	assert_int_equal(r.client_expires, 2000000000 - 100);
@@ -59,6 +59,63 @@ registration_asks_for_scopes_and_grants(void **state)
 	    "\"grantTypes\":[\"" GRANT "\",\"refresh_token\"]}");
 	assert_non_null(
 	    strstr(net_asked[0].headers, "Content-Type: application/json\n"));
+}
+
+static void
+a_browser_here_has_a_registration_and_a_page_of_its_own(void **state)
+{
+	AUTOBUF struct buf sealed = {0}, url = {0};
+	struct talk t = net_talk();
+	struct ref r;
+
+	(void)state;
+	net_reset();
+	t.facts.scopes = view_str("sso:account:access,x:y");
+	net_answer(200, "",
+	    "{\"clientId\":\"i/d\",\"clientSecret\":\"s\","
+	    "\"clientSecretExpiresAt\":2000000000}");
+	assert_int_equal(oidc_register(&t, true, &sealed), AW_OK);
+	assert_true(msg_decode(MSG_REF, view_of(&sealed), &r) && r.desktop);
+	assert_non_null(strstr(net_asked[0].body,
+	    "\"grantTypes\":[\"authorization_code\",\"refresh_token\"],"
+	    "\"redirectUris\":[\"http://127.0.0.1/oauth/callback\"],"
+	    "\"issuerUrl\":\"https://"));
+	assert_int_equal(oidc_page(&t, r.client_id,
+			     view_str("http://127.0.0.1:4/oauth/callback"),
+			     view_str("s-t"), view_str("c_c"), &url),
+	    AW_OK);
+	assert_true(view_is(view_of(&url),
+	    "https://oidc.example/authorize?response_type=code&client_id=i%2Fd"
+	    "&redirect_uri=http%3A%2F%2F127.0.0.1%3A4%2Foauth%2Fcallback"
+	    "&state=s-t&code_challenge_method=S256&code_challenge=c_c"
+	    "&scopes=sso%3Aaccount%3Aaccess%20x%3Ay"));
+	buf_reset(&url);
+	t.facts.oidc = view_str("http://oidc.example");
+	assert_int_equal(oidc_page(&t, r.client_id, view_str("x"),
+			     view_str("s"), view_str("c"), &url),
+	    AW_CONFIG);
+}
+
+static void
+a_code_is_redeemed_with_its_proof_once(void **state)
+{
+	struct talk t = net_talk();
+	enum oidc_error error;
+	struct token k = {0};
+
+	(void)state;
+	net_reset();
+	net_answer(0, "", "");
+	assert_int_equal(
+	    oidc_redeem_code(&t, &client, view_str("c"), view_str("v"),
+		view_str("http://127.0.0.1:4/oauth/callback"), &k, &error),
+	    AW_NETWORK);
+	assert_int_equal(net_questions, 1);
+	assert_non_null(strstr(net_asked[0].body,
+	    "\"grantType\":\"authorization_code\",\"code\":\"c\","
+	    "\"codeVerifier\":\"v\","
+	    "\"redirectUri\":\"http://127.0.0.1:4/oauth/callback\"}"));
+	token_free(&k);
 }
 
 static void
@@ -78,7 +135,7 @@ a_registration_without_its_parts_is_not_aws(void **state)
 	for (i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
 		net_reset();
 		net_answer(200, "", bodies[i]);
-		assert_int_equal(oidc_register(&t, &sealed), AW_NETWORK);
+		assert_int_equal(oidc_register(&t, false, &sealed), AW_NETWORK);
 		assert_non_null(strstr(t.why.text, "oidc.example"));
 		assert_int_equal(sealed.len, 0);
 	}
@@ -333,6 +390,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(registration_asks_for_scopes_and_grants),
+	    cmocka_unit_test(
+		a_browser_here_has_a_registration_and_a_page_of_its_own),
+	    cmocka_unit_test(a_code_is_redeemed_with_its_proof_once),
 	    cmocka_unit_test(a_registration_without_its_parts_is_not_aws),
 	    cmocka_unit_test(
 		the_complete_url_is_preferred_and_numbers_are_clamped),

@@ -274,7 +274,7 @@ static void
 a_code_that_is_no_code_is_not_shown(void **state)
 {
 	static const char *const bad[] = {
-	    "", "A\nB", "\033[31m", "ABCD EFGH", "\xc3\xa9"};
+	    "A\nB", "\033[31m", "ABCD EFGH", "\xc3\xa9"};
 	const struct screen s = {.plain = true};
 	size_t i;
 
@@ -286,6 +286,24 @@ a_code_that_is_no_code_is_not_shown(void **state)
 		l.code = view_str(bad[i]);
 		assert_false(screen_login(&s, &l, &out));
 	}
+}
+
+static void
+a_page_for_a_browser_here_has_neither_code_nor_qr(void **state)
+{
+	const struct screen s = {
+	    .tty = true, .rows = 200, .cols = 200, .utf8 = true};
+	struct login_rep l = login(NULL);
+	AUTOBUF struct buf out = {0};
+
+	(void)state;
+	l.code = view_str("");
+	assert_true(screen_login(&s, &l, &out));
+	buf_u8(&out, 0);
+	assert_non_null(strstr((char *)out.data, "on this machine"));
+	assert_non_null(strstr((char *)out.data, "--use-device-code"));
+	assert_null(strstr((char *)out.data, "this code"));
+	assert_null(strstr((char *)out.data, "\u2588"));
 }
 
 static void
@@ -352,6 +370,7 @@ main(void)
 	    cmocka_unit_test(no_window_is_asked_for_that_nobody_has),
 	    cmocka_unit_test(bits_that_are_no_qr_code_are_not_drawn),
 	    cmocka_unit_test(a_code_that_is_no_code_is_not_shown),
+	    cmocka_unit_test(a_page_for_a_browser_here_has_neither_code_nor_qr),
 	    cmocka_unit_test(foreign_text_is_made_printable),
 	    cmocka_unit_test(json_strings_are_json),
 	};

@@ -28,13 +28,6 @@ setting(const char *name)
 	return v && *v ? v : NULL;
 }
 
-static bool
-is_desktop(void)
-{
-	return (setting("DISPLAY") || setting("WAYLAND_DISPLAY")) &&
-	    !setting("SSH_CONNECTION") && isatty(STDERR_FILENO);
-}
-
 /*
  * Forty commands that find the same login missing open one page, not forty: the
  * ticket of the last one that was opened stands in a file beside the socket.
@@ -158,7 +151,7 @@ page_open(const struct login_rep *l, bool again)
 	AUTOFREE char *url = NULL, *configured = NULL;
 	pid_t pid;
 
-	if (!is_desktop() || !url_is_sound(l->url))
+	if (!url_is_sound(l->url))
 		return;
 	if (!is_first(l->ticket) && !again)
 		return;

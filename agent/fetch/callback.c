@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Where a browser comes back to after its person signed in: one address on a
+ * port of 127.0.0.1, for as long as one login takes. Every user of the machine
+ * can knock there, and every page that any browser shows. What is not sent by
+ * this user's own browser, to this very address, with the state that nobody
+ * but AWS was told, is turned away and changes nothing.
+ */
+#include "fetch.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <openssl/crypto.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "awsenv/io.h"
+#include "awsenv/own.h"
+#include "awsenv/peer.h"
+
+#define PATH "/oauth/callback"
+#define VISITORS 16 /* browsers connect before they have to say something */
+#define VISIT_MS (10 * 1000)
+#define HEAD_MAX \
+	(64 * 1024) /* other servers' cookies for 127.0.0.1 come along */
+#define CODE_MAX (16 * 1024)
+
+struct visitor {
+	int fd; /* -1: there is none */
+	int64_t end;
+	struct buf head;
+};
+
+struct callback {
+	int fd;
+	char host[sizeof("127.0.0.1:65535")];
+	struct view state;
+	struct visitor visitors[VISITORS];
+	struct visitor *bearer; /* of the code; waits to hear how it ends */
+};
+
+/* -------- answers */
+
+static void
+leave(struct visitor *v)
+{
+	close(v->fd);
+	v->fd = -1;
+	buf_free(&v->head);
+}
+
+/* It fits into an empty socket; who does not take it does without. */
+static void
+answer(
+    struct visitor *v, const char *status, const char *title, const char *text)
+{
+	char page[1024];
+	int n = snprintf(page, sizeof(page),
+	    "HTTP/1.1 %s\r\n"
+	    "Content-Type: text/html; charset=utf-8\r\n"
+	    "Cache-Control: no-store\r\n"
+	    "Content-Security-Policy: default-src 'none'\r\n"
+	    "Referrer-Policy: no-referrer\r\n"
+	    "X-Content-Type-Options: nosniff\r\n"
+	    "Connection: close\r\n\r\n"
+	    "<!DOCTYPE html>\n<html lang=\"en\"><head><title>%s</title></head>"
+	    "<body><h1>%s</h1><p>%s</p></body></html>\n",
+	    status, title, title, text);
+
+	send(v->fd, page, (size_t)n, MSG_NOSIGNAL);
+	shutdown(v->fd, SHUT_WR);
+	leave(v);
+}
+
+static void
+turn_away(struct visitor *v, const char *status)
+{
+	answer(v, status, "Not for awsenv",
+	    "This is not the answer that awsenv waits for.");
+}
+
+/* -------- what a visitor says */
+
+struct visit {
+	struct view method;
+	struct view path;
+	struct view query;
+	bool ours;    /* it means this very address */
+	bool foreign; /* a page of somebody else's made it */
+};
+
+/* What stands before the mark, which is taken off with it. */
+static struct view
+take(struct view *v, const char *mark)
+{
+	size_t n = strlen(mark);
+	const uint8_t *at = v->n ? memmem(v->p, v->n, mark, n) : NULL;
+	struct view part = *v;
+
+	if (!at) {
+		*v = (struct view){v->p + v->n, 0};
+		return part;
+	}
+	part.n = (uint32_t)(at - v->p);
+	v->p = at + n;
+	v->n -= part.n + (uint32_t)n;
+	return part;
+}
+
+static bool
+named(struct view name, const char *is)
+{
+	return name.n == strlen(is) &&
+	    strncasecmp((const char *)name.p, is, name.n) == 0;
+}
+
+static struct view
+trimmed(struct view v)
+{
+	while (v.n && (v.p[0] == ' ' || v.p[0] == '\t')) {
+		v.p++;
+		v.n--;
+	}
+	while (v.n && (v.p[v.n - 1] == ' ' || v.p[v.n - 1] == '\t'))
+		v.n--;
+	return v;
+}
+
+static bool
+read_visit(struct view head, const char *host, struct visit *out)
+{
+	struct view line = take(&head, "\r\n"), target, name, value;
+	unsigned int hosts = 0;
+
+	*out = (struct visit){0};
+	out->method = take(&line, " ");
+	target = take(&line, " ");
+	if (!view_is(line, "HTTP/1.1") && !view_is(line, "HTTP/1.0"))
+		return false;
+	out->path = take(&target, "?");
+	out->query = target;
+	while (head.n) {
+		value = take(&head, "\r\n");
+		name = take(&value, ":");
+		value = trimmed(value);
+		if (named(name, "host") && hosts++ == 0)
+			out->ours = view_is(value, host);
+		else if (named(name, "host"))
+			out->ours = false;
+		else if (named(name, "origin"))
+			out->foreign = true;
+	}
+	return true;
+}
+
+/* False: it is not there, or is there twice, or cannot be read. */
+static bool
+argument(struct view query, const char *name, struct buf *out)
+{
+	struct view value;
+	bool found = false;
+
+	buf_reset(out);
+	while (query.n) {
+		value = take(&query, "&");
+		if (!view_is(take(&value, "="), name))
+			continue;
+		if (found || !text_unpercent(out, value))
+			return false;
+		found = true;
+	}
+	return found && !out->bad;
+}
+
+static bool
+is_state(const struct callback *c, const struct buf *b)
+{
+	return b->len == c->state.n &&
+	    CRYPTO_memcmp(b->data, c->state.p, b->len) == 0;
+}
+
+static enum callback_event
+refused(struct talk *t, struct visitor *v, struct view query)
+{
+	AUTOBUF struct buf error = {0}, words = {0};
+	char why[200], text[100];
+
+	argument(query, "error", &error);
+	argument(query, "error_description", &words);
+	text_clean(text, sizeof(text), view_of(&error));
+	text_clean(why, sizeof(why), view_of(&words));
+	why_set(&t->why, AW_AWS,
+	    "the login was refused in the browser (%s)%s%s", text,
+	    *why ? ": " : "", why);
+	answer(v, "200 OK", "Not signed in",
+	    "The sign-in was refused. You may close this page.");
+	return CALLBACK_REFUSED;
+}
+
+/* A whole request. CALLBACK_TIME: it was none of ours. */
+static enum callback_event
+judge(struct callback *c, struct talk *t, struct visitor *v, struct buf *code)
+{
+	AUTOBUF struct buf value = {0};
+	struct visit visit;
+
+	if (!read_visit(view_of(&v->head), c->host, &visit) || !visit.ours)
+		turn_away(v, "400 Bad Request");
+	else if (visit.foreign)
+		turn_away(v, "403 Forbidden");
+	else if (!view_is(visit.path, PATH))
+		turn_away(v, "404 Not Found");
+	else if (!view_is(visit.method, "GET"))
+		turn_away(v, "405 Method Not Allowed");
+	else if (!argument(visit.query, "state", &value) ||
+	    !is_state(c, &value))
+		turn_away(v, "403 Forbidden");
+	else if (argument(visit.query, "error", &value))
+		return refused(t, v, visit.query);
+	else if (!argument(visit.query, "code", code) ||
+	    !text_is_word(view_of(code), CODE_MAX))
+		turn_away(v, "400 Bad Request");
+	else {
+		c->bearer = v;
+		return CALLBACK_CODE;
+	}
+	return CALLBACK_TIME;
+}
+
+/* -------- who comes */
+
+static struct visitor *
+free_place(struct callback *c)
+{
+	size_t i;
+
+	for (i = 0; i < VISITORS; i++) {
+		if (c->visitors[i].fd < 0)
+			return &c->visitors[i];
+	}
+	return NULL;
+}
+
+static void
+admit(struct callback *c)
+{
+	struct visitor *v = free_place(c);
+	uid_t uid;
+	int fd;
+
+	fd = accept4(c->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (!v || !peer_uid(fd, &uid) || uid != getuid()) {
+		close(fd);
+		return;
+	}
+	v->fd = fd;
+	v->end = io_deadline(VISIT_MS);
+}
+
+static enum callback_event
+hear(struct callback *c, struct talk *t, struct visitor *v, struct buf *code)
+{
+	struct view head;
+	ssize_t n;
+
+	if (v->head.len >= HEAD_MAX || !buf_reserve(&v->head, 4096)) {
+		turn_away(v, "431 Request Header Fields Too Large");
+		return CALLBACK_TIME;
+	}
+	n = recv(v->fd, v->head.data + v->head.len, 4096, 0);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return CALLBACK_TIME;
+	if (n <= 0) {
+		leave(v);
+		return CALLBACK_TIME;
+	}
+	v->head.len += (size_t)n;
+	head = view_of(&v->head);
+	if (!memmem(head.p, head.n, "\r\n\r\n", 4))
+		return CALLBACK_TIME;
+	return judge(c, t, v, code);
+}
+
+/* Those who say nothing are shown out. The earliest time at which to look. */
+static int64_t
+show_out(struct callback *c, int64_t until)
+{
+	int64_t now = io_deadline(0);
+	size_t i;
+
+	for (i = 0; i < VISITORS; i++) {
+		struct visitor *v = &c->visitors[i];
+
+		if (v->fd >= 0 && v->end <= now)
+			leave(v);
+		else if (v->fd >= 0 && v->end < until)
+			until = v->end;
+	}
+	return until > now ? until - now : 0;
+}
+
+enum callback_event
+callback_wait(
+    struct callback *c, struct talk *t, int64_t deadline, struct buf *code)
+{
+	struct pollfd fds[VISITORS + 2];
+	enum callback_event e;
+	enum talk_event said;
+	int64_t ms;
+	size_t i;
+
+	while (io_deadline(0) < deadline) {
+		ms = show_out(c, deadline);
+		for (i = 0; i < VISITORS; i++)
+			fds[i] = (struct pollfd){c->visitors[i].fd, POLLIN, 0};
+		fds[VISITORS] =
+		    (struct pollfd){free_place(c) ? c->fd : -1, POLLIN, 0};
+		fds[VISITORS + 1] = (struct pollfd){t->fd, POLLIN, 0};
+		if (poll(fds, VISITORS + 2, (int)ms) < 0)
+			continue;
+		if (fds[VISITORS + 1].revents) {
+			said = talk_wait(t, io_deadline(0));
+			if (said != TALK_TIME)
+				return said == TALK_HINT ? CALLBACK_HINT
+							 : CALLBACK_GONE;
+		}
+		for (i = 0; i < VISITORS; i++) {
+			if (!fds[i].revents)
+				continue;
+			e = hear(c, t, &c->visitors[i], code);
+			if (e != CALLBACK_TIME)
+				return e;
+		}
+		if (fds[VISITORS].revents)
+			admit(c);
+	}
+	return CALLBACK_TIME;
+}
+
+/* -------- opening and closing */
+
+struct callback *
+callback_open(struct view state, struct buf *address)
+{
+	struct sockaddr_in a = {
+	    .sin_family = AF_INET,
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	AUTOCLOSE int fd =
+	    socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	socklen_t n = sizeof(a);
+	struct callback *c;
+	size_t i;
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) != 0 ||
+	    listen(fd, VISITORS) != 0 ||
+	    getsockname(fd, (struct sockaddr *)&a, &n) != 0 ||
+	    !(c = calloc(1, sizeof(*c))))
+		return NULL;
+	c->fd = STEAL_FD(fd);
+	c->state = state;
+	snprintf(c->host, sizeof(c->host), "127.0.0.1:%d", ntohs(a.sin_port));
+	for (i = 0; i < VISITORS; i++)
+		c->visitors[i].fd = -1;
+	buf_put(address, "http://", 7);
+	buf_put(address, c->host, strlen(c->host));
+	buf_put(address, PATH, strlen(PATH));
+	return c;
+}
+
+void
+callback_close(struct callback *c, bool good)
+{
+	size_t i;
+
+	if (!c)
+		return;
+	if (c->bearer && good)
+		answer(c->bearer, "200 OK", "Signed in",
+		    "awsenv has its login. You may close this page.");
+	else if (c->bearer)
+		answer(c->bearer, "200 OK", "Not signed in",
+		    "The login did not succeed; your terminal says why.");
+	for (i = 0; i < VISITORS; i++) {
+		if (c->visitors[i].fd >= 0)
+			leave(&c->visitors[i]);
+	}
+	close(c->fd);
+	free(c);
+}
