@@ -79,8 +79,8 @@ RELRO    := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 # Each room is an archive of everything in its folder but main.c ...
 objects = $(patsubst %.c,$2/%.o,$(filter-out %/main.c,$(wildcard $1/*.c)))
 COMMON := $B/agent/common.a
-ROOMS  := $(patsubst %,$B/agent/%.a,broker fetch profile supervisor cli cli/ctl \
-	common)
+ROOMS  := $(patsubst %,$B/%.a,$(addprefix agent/,broker fetch profile supervisor \
+	cli cli/ctl common) pam_module)
 
 # ... and this is who may use whom.
 AGENT   := $B/awsenv-agent
@@ -201,7 +201,8 @@ endif
 # stand in tests/unit/test_X.ld.
 TESTLIBS = -lcmocka -lkeyutils -lpthread $(FETCHLIBS)
 included = $(sort $(patsubst %/,$2/%.a,$(dir $(shell \
-	grep -ohE 'agent/[a-z/]+/[a-z_]+\.h' $1.d)))) $2/agent/common.a
+	grep -ohE '(agent/[a-z/]+|pam_module)/[a-z_]+\.h' $1.d)))) \
+	$2/agent/common.a
 group    = -Wl,--start-group $1 -Wl,--end-group $(TESTLIBS)
 UNIT    := $(patsubst %.c,$B/%,$(wildcard tests/unit/test_*.c))
 REPLAY  := $(patsubst tests/fuzz/fuzz_%.c,$B/tests/fuzz/replay_%,$(wildcard \
@@ -219,9 +220,10 @@ $(UNIT): $B/tests/unit/test_%: $B/tests/unit/test_%.o \
 
 # The fuzz targets with a main of ours, which replays their corpora ...
 $(REPLAY): $B/tests/fuzz/replay_%: $B/tests/fuzz/fuzz_%.o \
-		$B/tests/fuzz/replay.o $(ROOMS)
+		$B/tests/fuzz/replay.o $(ROOMS) $$(wildcard tests/fuzz/fuzz_$$*.ld)
 	$(call run,LD)$(CC) $(CFLAGS) $(LINKSAN) $(RELRO) $(LDFLAGS) -o $@ \
-		$(filter %.o,$^) $(call group,$(call included,$(<:.o=),$B))
+		$(patsubst %.ld,@%.ld,$(filter %.o %.ld,$^)) \
+		$(call group,$(call included,$(<:.o=),$B))
 
 # ... and with libFuzzer's.
 FUZZERS := $(patsubst tests/fuzz/%.c,$B/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -235,9 +237,11 @@ $B/fuzz/%.o: %.c $B/.flags
 $(FUZZROOMS): $B/fuzz/%.a: $$(call objects,$$*,$B/fuzz) $B/.files
 	$(archive)
 
-$(FUZZERS): $B/fuzz/fuzz_%: $B/fuzz/tests/fuzz/fuzz_%.o $(FUZZROOMS)
+$(FUZZERS): $B/fuzz/fuzz_%: $B/fuzz/tests/fuzz/fuzz_%.o $(FUZZROOMS) \
+		$$(wildcard tests/fuzz/fuzz_$$*.ld)
 	$(call run,LD)clang -fsanitize=fuzzer,address,undefined -o $@ \
-		$(filter %.o,$^) $(call group,$(call included,$(<:.o=),$B/fuzz))
+		$(patsubst %.ld,@%.ld,$(filter %.o %.ld,$^)) \
+		$(call group,$(call included,$(<:.o=),$B/fuzz))
 
 tests: all $(UNIT) $(REPLAY)
 
