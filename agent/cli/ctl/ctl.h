@@ -13,6 +13,7 @@
 /* options.c: options of these verbs, beside those that awsenv has. */
 
 #define OPT_AGAIN (1ull << 32)
+#define OPT_CONFIG (1ull << 33)
 
 /* Before any are taken. */
 void ctl_options(void);
@@ -22,6 +23,10 @@ void ctl_options(void);
 int agent_verb(const struct options *, char **argv);
 /* For awsenv, not for people: the login to show comes on standard input. */
 int browser_verb(const struct options *, char **argv);
+
+/* doctor.c, see doctor.h */
+
+int doctor_verb(const struct options *, char **argv);
 
 /* users.c: status and logout of every user's agent, for root */
 

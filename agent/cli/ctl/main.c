@@ -20,6 +20,8 @@ static const struct verb verbs[] = {
 	    "\0the agent, its logins, and for how long"},
 	{"logout", OPT_LOGOUT, users_logout_verb,
 	    "\0end a login, here and at AWS"},
+	{"doctor", OPT_WHO | OPT_JSON | OPT_CONFIG, doctor_verb,
+	    "\0what is wrong here, and the command that cures it"},
 	{"browser", OPT_AGAIN, browser_verb, "\0open a sign-in page"},
 	{"help", 0, help_verb, "VERB\0a verb's help"},
 };

@@ -13,6 +13,8 @@ static const struct option_row rows[] = {
 	    "\0the kernel's keys: serials, sizes, timeouts"},
 	{"check", 0, DURATION, offsetof(struct options, check), OPT_CHECK,
 	    "DURATION\0is the login good for 90s, 15m, 2h? else exit 3"},
+	{"config", 0, FLAG, 0, OPT_CONFIG,
+	    "\0check /etc/awsenv before it is rolled out"},
 	{"again", 0, FLAG, 0, OPT_AGAIN,
 	    "\0even if it was opened before"},
 };
