@@ -22,7 +22,7 @@ import subprocess
 import tempfile
 import time
 
-from stack import AGENT, BUILD, MODULE, TOP, users_locked
+from stack import AGENT, BUILD, MODULE, TOP, shim, users_locked
 from terminal import Terminal
 
 PASSWORD = "correct horse"
@@ -165,9 +165,13 @@ class World:
             "UsePAM yes", "StrictModes no", "PidFile none", "LogLevel DEBUG1",
             "MaxStartups 100", "PrintLastLog no", "PrintMotd no",
             "Subsystem sftp internal-sftp", *lines]) + "\n")
+        # What the module logs; sshd's own log is of its own.
+        (self.dir / "pam.log").touch()
         self.children.append(subprocess.Popen(
             self.inside("/usr/sbin/sshd", "-D", "-f", conf, "-E",
-                        self.dir / "sshd.log")))
+                        self.dir / "sshd.log"),
+            env={"PATH": "/usr/sbin:/usr/bin:/bin", "LD_PRELOAD": shim(),
+                 "PAM_LOG": str(self.dir / "pam.log")}))
         end = time.monotonic() + 10
         while True:
             with socket.socket() as s:
@@ -215,6 +219,11 @@ class World:
                               self.port, source,
                               f"{self.account.name}@127.0.0.1:{target}")],
             env=self.client_env(), capture_output=True, timeout=30)
+
+    def logged(self):
+        """Lines of the module, with their priority."""
+        return [line for line in (self.dir / "pam.log").read_text(
+            errors="replace").splitlines() if "pam_awsenv" in line]
 
     def log_of_sshd(self):
         return (self.dir / "sshd.log").read_text(errors="replace")
