@@ -2,6 +2,7 @@
 """sshd, login and su with the module in their stacks, as root, on loopback."""
 import os
 import re
+import shlex
 import shutil
 import socket
 import statistics
@@ -167,12 +168,136 @@ def test_a_killed_sshd_leaves_agent_and_login(world, sim):
     assert starts(sim) == 1
 
 
-def test_thirty_copies_without_a_token_are_one_login(world, sim, tmp_path):
+def test_sixty_copies_without_a_token_are_one_login(world, sim, tmp_path):
+    """The 300 are in the bench."""
     (tmp_path / "data").write_bytes(b"x" * 1000)
-    for _ in range(30):
-        assert world.scp(tmp_path / "data", "copy").returncode == 0
+    for _ in range(60):
+        done = world.scp(tmp_path / "data", "copy")
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     sim.wait_pending()
     assert starts(sim) <= 2
+
+
+def test_rsync_moves_every_byte_both_ways(world, sim, tmp_path):
+    if not shutil.which("rsync"):
+        pytest.skip("rsync is not installed")
+    ssh = shlex.join(["ssh", *map(str, world.options_of()), "-p",
+                      str(world.port)])
+    there = f"{world.account.name}@127.0.0.1:tree/"
+    (tmp_path / "tree/deep").mkdir(parents=True)
+    for name, size in (("a", 0), ("b", 1), ("deep/c", 300000)):
+        (tmp_path / "tree" / name).write_bytes(os.urandom(size))
+    for turn in range(2):       # nothing known yet; a login that waits
+        shutil.rmtree(world.account.home / "tree", ignore_errors=True)
+        for source, target in ((tmp_path / "tree/", there),
+                               (there, tmp_path / f"back{turn}/")):
+            done = subprocess.run(
+                ["rsync", "-rc", "-e", ssh, f"{source}/", f"{target}/"],
+                env=world.client_env(), capture_output=True, timeout=60)
+            assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+        for name in ("a", "b", "deep/c"):
+            assert (tmp_path / f"back{turn}" / name).read_bytes() == \
+                (tmp_path / "tree" / name).read_bytes()
+        sim.wait_pending()
+    assert starts(sim) == 1
+
+
+def forwarding(tmp_path):
+    """An ssh-agent of the client's, as `ssh -A` wants one."""
+    sock = tmp_path / "ssh-agent"
+    child = subprocess.Popen(["ssh-agent", "-D", "-a", str(sock)],
+                             stdout=subprocess.DEVNULL)
+    Simulator.until(sock.exists, 10, "ssh-agent")
+    return child, ["-A", "-o", f"IdentityAgent={sock}", "-o",
+                   f"ForwardAgent={sock}"]
+
+
+def test_onto_a_lazy_host_nothing_is_shown_or_begun(ann, sim, tmp_path):
+    """Before somebody there wants it; then it is said who will hold it."""
+    child, options = forwarding(tmp_path)
+    try:
+        with World(ann, sim, "login=lazy") as world:
+            world.sshd()
+            with world.ssh_terminal(options=options) as t:
+                t.press(b"test -S $SSH_AUTH_SOCK && echo for''warded; "
+                        b"echo sock''=$AWSENV_SOCK.\n")
+                text = t.until(f"sock={world.sock}.")
+                assert "\nforwarded\n" in text.replace("\r", "\n")
+                assert "awsenv:" not in text
+                assert not ann.processes("awsenv-agent")
+                assert sim.counts()["total"] == 0
+                t.press(b"awsenv login -p marketing --no-wait; echo do''ne\n")
+                text = t.until("\ndone")
+                assert sim.pending()[-1]["user_code"] in text
+                assert (f"Root of {socket.gethostname()} will hold the login"
+                        in text)
+                assert starts(sim) == 1
+                t.press(b"exit\n")
+    finally:
+        child.terminate()
+        child.wait()
+
+
+def test_a_connection_for_forwarding_alone_says_nothing(world, sim):
+    """ssh -N, and -T with what comes from a file."""
+    for words in (("-N",), ("-T",)):
+        child = subprocess.Popen(
+            ["ssh", *words, *map(str, world.options_of()), "-p",
+             str(world.port), f"{world.account.name}@127.0.0.1"],
+            env=world.client_env(), stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        if words == ("-N",):
+            sim.wait_pending()      # so the session is open
+            child.terminate()
+        out, err = child.communicate(b"echo only''this\n", timeout=30)
+        if words == ("-N",):
+            assert (out, err) == (b"", b"")
+        else:       # what PAM stored comes before the script's output
+            *first, last = out.decode().splitlines()
+            assert last == "onlythis" and err == b""
+            assert [line for line in first if "awsenv" in line] == [
+                line for line in first if "awsenv: an AWS login waits" in line]
+    assert starts(sim) == 1
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_job_of_cron(ann, sim, named):
+    """No conversation, nobody who could look; where it is named, the path."""
+    if not shutil.which("cron"):
+        pytest.skip("cron is not installed")
+    with World(ann, sim, "services=cron" if named else "",
+               ("cron",)) as world:
+        tabs = world.dir / "cron/crontabs"
+        tabs.mkdir(parents=True)
+        (tabs / ann.name).write_text(
+            "SHELL=/bin/sh\n@reboot env >$HOME/env.part && "
+            "mv $HOME/env.part $HOME/env\n")
+        os.chown(tabs / ann.name, ann.uid, ann.gid)
+        (tabs / ann.name).chmod(0o600)
+        assert world.run("mount", "--bind", tabs.parent,
+                         "/var/spool/cron").returncode == 0
+        cron = subprocess.Popen(world.inside("cron", "-f"),
+                                stderr=subprocess.PIPE)
+        try:
+            sim.until((ann.home / "env").exists, 30, "a job that ran")
+        finally:
+            cron.terminate()
+            _, told = cron.communicate(timeout=20)
+        env = (ann.home / "env").read_text()
+        assert (f"AWSENV_SOCK={world.sock}\n" in env) == named
+        assert ("AWSENV" in env) == named and told == b""
+        assert bool(ann.processes("awsenv-agent")) == named
+
+
+def test_the_user_managers_stack_is_left_alone(ann, sim):
+    """It runs inside the login, which waits for it."""
+    if not shutil.which("pamtester"):
+        pytest.skip("pamtester is not installed")
+    with World(ann, sim, "services=*", ("systemd-user", "sshd")) as world:
+        done = world.run("pamtester", "systemd-user", ann.name, "acct_mgmt",
+                         "setcred(0)", "open_session", "close_session")
+        assert done.returncode == 0, done
+        assert not ann.processes() and sim.counts()["total"] == 0
 
 
 def test_a_hushed_login_and_one_without_terminal(world, sim):
