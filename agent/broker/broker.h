@@ -375,6 +375,24 @@ enum aw_err role_identity(
     const struct target *, struct view access_key, struct role_identity *);
 struct job *role_identify(const struct target *, const struct record *);
 
+/* grants.c: what a login may use at AWS, page by page as it comes. */
+
+struct grants;
+
+void grants_open(void);
+/* The one of that number, else the latest that is under way or fresh. NULL:
+ * there is none. */
+struct grants *grants_find(struct view login, uint64_t number);
+struct grants *grants_start(
+    const struct target *, struct view tok, uint64_t tok_expires);
+void grants_drop(struct grants *);
+/* How it ended, or AW_BUSY; why, in *text. */
+enum aw_err grants_state(const struct grants *, const char **text);
+struct holds *grants_holds(struct grants *);
+/* From that page on, into a reply that has room. */
+void grants_tell(const struct grants *, const struct grants_req *,
+    struct grants_rep *, struct buf *items);
+
 /* conn.c: clients of the sockets. One request at a time: the next is not read
  * before its answer is on its way. */
 
@@ -396,7 +414,8 @@ enum stage {
 	STAGE_IDENTITY,
 	STAGE_LOGIN,
 	STAGE_LOGOUT,
-	STAGE_CHANGE
+	STAGE_CHANGE,
+	STAGE_GRANTS
 };
 
 /* How far a held request has come; all zero for a new one. */
@@ -470,6 +489,8 @@ union message {
 	struct whoami_req whoami;
 	struct nudge_req nudge;
 	struct watch_req watch;
+	struct profiles_req profiles;
+	struct grants_req grants;
 };
 
 /* All begin with error and text, so that refusing needs no kinds. */
@@ -482,6 +503,8 @@ union reply {
 	struct logout_rep logout;
 	struct whoami_rep whoami;
 	struct watch_rep watch;
+	struct profiles_rep profiles;
+	struct grants_rep grants;
 };
 
 /* One round of a request: what is asked and what becomes of it. */
@@ -502,7 +525,8 @@ void round_say(struct round *, const char *text);
 enum aw_err round_ended(struct round *, enum stage);
 /* REQUEST_HELD; an error, with its text, if there is no such job. */
 enum aw_err round_hold(struct round *, enum stage, struct job *, int64_t ms);
-/* These fill r->table and r->target. */
+/* These fill r->table, the second r->target too. */
+enum aw_err round_table(struct round *);
 enum aw_err round_target(struct round *, bool login);
 /* For people: the sso-session, or the start URL of one without a name. */
 struct view round_session(const struct target *);
@@ -530,6 +554,9 @@ void logout_free(struct logout *);
 void report_open(const struct link *hello, const char *sandbox);
 void report_agent(struct status_rep *);
 void report_list(const struct list_req *, struct list_rep *, struct buf *items);
+/* Profiles of a table, and what of each is held. */
+void report_profiles(const struct table *, uint32_t from, struct profiles_rep *,
+    struct buf *items);
 /* The ids of all logins that left a trace, one after the other. */
 void report_logins(struct buf *ids);
 

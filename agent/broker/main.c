@@ -43,6 +43,7 @@ on_hello(const struct link *l)
 	table_open();
 	login_open();
 	role_open();
+	grants_open();
 	conn_open();
 }
 

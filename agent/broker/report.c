@@ -251,3 +251,79 @@ report_list(const struct list_req *req, struct list_rep *rep, struct buf *items)
 	rep->next = p.next;
 	rep->items = view_of(items);
 }
+
+/* The ARN of the last step. */
+static struct view
+chain_end(struct view chain)
+{
+	struct step step = {0};
+
+	while (msg_each(MSG_STEP, &chain, &step))
+		continue;
+	return step.role_arn;
+}
+
+static void
+profile_login(const struct session *s, struct profile_item *item)
+{
+	AUTOBUF struct buf key = {0};
+	struct login *l = login_find(s->login);
+	struct facts facts;
+	struct record rec;
+
+	item->session = s->name;
+	if (msg_decode(MSG_FACTS, s->facts, &facts)) {
+		item->start_url = facts.start_url;
+		item->sso_region = facts.region;
+	}
+	if (l)
+		item->login_state = login_state(l);
+	if (store_get(KEY_TOK, s->login, &key, &rec) == AW_OK)
+		item->login_expires = rec.expires;
+	if (store_get(KEY_REF, s->login, &key, &rec) == AW_OK)
+		item->refreshable = rec.refreshable;
+}
+
+static void
+list_profile(struct page *page, const struct table *t, const struct profile *p)
+{
+	AUTOBUF struct buf id = {0}, key = {0};
+	struct profile_item item = {
+	    .name = p->name,
+	    .line = p->line,
+	    .error = p->error,
+	    .text = p->text,
+	};
+	struct session s = {0};
+	struct record rec;
+
+	if (p->error == AW_OK && table_session(t, p->session, &s)) {
+		item.error = s.error;
+		item.text = s.text;
+	}
+	if (item.error == AW_OK) {
+		profile_login(&s, &item);
+		item.account = p->account;
+		item.role = p->role;
+		item.chain = chain_end(p->chain);
+		item.region = p->region;
+		role_id(&id, s.login, p->account, p->role, p->chain_digest);
+		if (store_get(KEY_ROLE, view_of(&id), &key, &rec) == AW_OK)
+			item.expires = rec.expires;
+	}
+	page_add(page, MSG_PROFILE_ITEM, &item);
+}
+
+void
+report_profiles(const struct table *t, uint32_t from, struct profiles_rep *rep,
+    struct buf *items)
+{
+	struct page page = {.items = items, .from = from, .index = from};
+	struct profile p;
+	uint32_t i;
+
+	for (i = from; !page.next && table_profile_at(t, i, &p); i++)
+		list_profile(&page, t, &p);
+	rep->next = page.next;
+	rep->items = view_of(items);
+}

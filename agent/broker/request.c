@@ -29,6 +29,8 @@ static enum aw_err on_list(struct round *);
 static enum aw_err on_whoami(struct round *);
 static enum aw_err on_stop(struct round *);
 static enum aw_err on_watch(struct round *);
+static enum aw_err on_profiles(struct round *);
+static enum aw_err on_grants(struct round *);
 static void on_query(struct conn *, struct view body);
 static void on_bind(struct conn *, struct view body);
 
@@ -52,6 +54,8 @@ static const struct request {
 	{"stop@awsenv",    LOCAL,        MSG_EMPTY,      MSG_DONE_REP,   false,  0, on_stop},
 	{"nudge@awsenv",   LOCAL | ROOT, MSG_NUDGE_REQ,  MSG_LOGIN_REP,  false, 10, nudge_run},
 	{"watch@awsenv",   LOCAL,        MSG_WATCH_REQ,  MSG_WATCH_REP,  false, WATCH_MAX, on_watch},
+	{"profiles@awsenv", LOCAL,       MSG_PROFILES_REQ, MSG_PROFILES_REP, true, 30, on_profiles},
+	{"grants@awsenv",  LOCAL,        MSG_GRANTS_REQ, MSG_GRANTS_REP, true,  30, on_grants},
 };
 
 /* What ssh-agents understand; their answers have no form of ours. */
@@ -307,6 +311,58 @@ on_watch(struct round *r)
 	}
 	r->rep.watch = rep;
 	return AW_OK;
+}
+
+static enum aw_err
+on_profiles(struct round *r)
+{
+	enum aw_err e = round_table(r);
+
+	if (e == AW_OK)
+		report_profiles(r->table, r->msg->profiles.from,
+		    &r->rep.profiles, &r->keep[0]);
+	return e;
+}
+
+/* What is known behind `from` is told at once, what comes is waited for. */
+static enum aw_err
+on_grants(struct round *r)
+{
+	const struct grants_req *req = &r->msg->grants;
+	struct grants_rep *rep = &r->rep.grants;
+	struct progress *p = r->progress;
+	const char *text = NULL;
+	struct record tok;
+	struct grants *g;
+	enum aw_err e;
+
+	/* What was listed for a login that has ended since is not told. */
+	if ((e = round_target(r, true)) != AW_OK ||
+	    (e = round_token(r, &r->keep[1], &tok)) != AW_OK)
+		return e;
+	g = grants_find(r->target.session.login, req->listing);
+	if (g && grants_state(g, &text) == AW_TOKEN && p->refused++ < 2) {
+		grants_drop(g);
+		if ((e = round_token(r, &r->keep[1], &tok)) != AW_OK)
+			return e;
+		g = NULL;
+	}
+	if (!g)
+		g = grants_start(&r->target, tok.sealed, tok.expires);
+	if (!g)
+		return round_hold(r, STAGE_GRANTS, NULL, 0);
+	grants_tell(g, req, rep, &r->keep[0]);
+	e = grants_state(g, &text);
+	if (e == AW_BUSY && rep->listing == req->listing && !rep->items.n) {
+		e = conn_hold(
+		    r->conn, STAGE_GRANTS, grants_holds(g), INT64_MAX);
+		/* Nothing came in that time: the client asks on. */
+		return e == AW_TIMEOUT ? AW_OK : e;
+	}
+	if (e == AW_OK || e == AW_BUSY || !rep->complete)
+		return AW_OK;
+	round_say(r, text);
+	return e;
 }
 
 /* ---- the dispatcher */

@@ -103,7 +103,7 @@ find_table(struct round *r, const struct ask *ask)
 }
 
 enum aw_err
-round_target(struct round *r, bool login)
+round_table(struct round *r)
 {
 	enum aw_err e = find_table(r, &r->msg->ask);
 	struct view off;
@@ -114,6 +114,16 @@ round_target(struct round *r, bool login)
 		text_set(&r->text, "%.*s", VIEW_ARG(off));
 		return AW_DENIED;
 	}
+	return AW_OK;
+}
+
+enum aw_err
+round_target(struct round *r, bool login)
+{
+	enum aw_err e = round_table(r);
+
+	if (e != AW_OK)
+		return e;
 	return target_find(r->table, &r->msg->ask, login, &r->target, &r->text);
 }
 

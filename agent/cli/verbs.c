@@ -31,15 +31,19 @@ static const struct verb verbs[] = {
 /* clang-format on */
 
 /* Those of awsenv-ctl, which the first word after options is enough to find. */
-static const char apart[] = "agent\0start or stop the agent\0"
-			    "status\0the agent, its logins, and for how long\0"
-			    "doctor\0what is wrong here, and its cure\0";
+/* clang-format off */
+static const char apart[] =
+    "agent\0start or stop the agent\0"
+    "ls\0profiles, or all accounts and roles; which are live\0"
+    "status\0the agent, its logins, and for how long\0"
+    "doctor\0what is wrong here, and its cure\0";
+/* clang-format on */
 
 /* Kept, so that no script comes to rely on a program of that name without
  * "--". */
 static const char reserved[] =
     "completion\0configure\0confirm\0console\0forward\0lock\0log\0"
-    "ls\0prompt\0shell\0unlock\0";
+    "prompt\0shell\0unlock\0";
 
 #define NVERBS (sizeof(verbs) / sizeof(verbs[0]))
 

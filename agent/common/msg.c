@@ -244,6 +244,67 @@ static const struct field watch_rep_fields[] = {
     {END, 0},
 };
 
+static const struct field profiles_req_fields[] = {
+    ASK(profiles_req),
+    F(U32, profiles_req, from),
+    {END, 0},
+};
+
+static const struct field profiles_rep_fields[] = {
+    F(U32, profiles_rep, error),
+    F(VIEW, profiles_rep, text),
+    F(U32, profiles_rep, next),
+    F(VIEW, profiles_rep, items),
+    {END, 0},
+};
+
+static const struct field profile_item_fields[] = {
+    F(VIEW, profile_item, name),
+    F(U32, profile_item, line),
+    F(U32, profile_item, error),
+    F(VIEW, profile_item, text),
+    F(VIEW, profile_item, session),
+    F(VIEW, profile_item, start_url),
+    F(VIEW, profile_item, sso_region),
+    F(VIEW, profile_item, account),
+    F(VIEW, profile_item, role),
+    F(VIEW, profile_item, chain),
+    F(VIEW, profile_item, region),
+    F(U8, profile_item, login_state),
+    F(U64, profile_item, login_expires),
+    F(BOOL, profile_item, refreshable),
+    F(U64, profile_item, expires),
+    {END, 0},
+};
+
+static const struct field grants_req_fields[] = {
+    ASK(grants_req),
+    F(U64, grants_req, listing),
+    F(U32, grants_req, from),
+    {END, 0},
+};
+
+static const struct field grants_rep_fields[] = {
+    F(U32, grants_rep, error),
+    F(VIEW, grants_rep, text),
+    F(U64, grants_rep, listing),
+    F(U32, grants_rep, accounts),
+    F(U32, grants_rep, done),
+    F(BOOL, grants_rep, complete),
+    F(U32, grants_rep, next),
+    F(VIEW, grants_rep, items),
+    {END, 0},
+};
+
+static const struct field grant_item_fields[] = {
+    F(VIEW, grant_item, account),
+    F(VIEW, grant_item, name),
+    F(VIEW, grant_item, email),
+    F(VIEW, grant_item, role),
+    F(U64, grant_item, expires),
+    {END, 0},
+};
+
 static const struct field read_fields[] = {
     F(U32, read_req, version),
     F(VIEW, read_req, config),
@@ -368,6 +429,9 @@ static const struct field answer_fields[] = {
     F(VIEW, answer, user_id),
     F(VIEW, answer, person),
     F(VIEW, answer, facts),
+    F(VIEW, answer, grants),
+    F(U32, answer, accounts),
+    F(U32, answer, done),
     {END, 0},
 };
 
@@ -448,6 +512,12 @@ static const struct {
 #ifndef AWSENV_WRAPPER
     [MSG_WATCH_REQ] = {watch_req_fields, sizeof(struct watch_req)},
     [MSG_WATCH_REP] = {watch_rep_fields, sizeof(struct watch_rep)},
+    [MSG_PROFILES_REQ] = {profiles_req_fields, sizeof(struct profiles_req)},
+    [MSG_PROFILES_REP] = {profiles_rep_fields, sizeof(struct profiles_rep)},
+    [MSG_PROFILE_ITEM] = {profile_item_fields, sizeof(struct profile_item)},
+    [MSG_GRANTS_REQ] = {grants_req_fields, sizeof(struct grants_req)},
+    [MSG_GRANTS_REP] = {grants_rep_fields, sizeof(struct grants_rep)},
+    [MSG_GRANT_ITEM] = {grant_item_fields, sizeof(struct grant_item)},
     [MSG_READ] = {read_fields, sizeof(struct read_req)},
     [MSG_SESSION] = {session_fields, sizeof(struct session)},
     [MSG_PROFILE] = {profile_fields, sizeof(struct profile)},

@@ -184,6 +184,8 @@ enum talk_event { TALK_TIME, TALK_HINT, TALK_GONE };
 
 /* The order, within 2 s. */
 enum aw_err talk_receive(struct talk *, int fd);
+/* Its way to AWS: t->http, for http_close(). */
+enum aw_err talk_open(struct talk *);
 /* Version, kind, tag, text and skew are filled in. AW_GONE: nobody is there. */
 enum aw_err talk_answer(struct talk *, struct answer *);
 /* Until the time comes, a hint arrives, or nobody wants it any more. */
@@ -275,6 +277,14 @@ enum aw_err portal_account(struct talk *, struct view tok, struct view wanted,
 enum aw_err portal_any(struct talk *, struct view tok,
     char id[static ACCOUNT_SIZE], char role[static ROLE_SIZE]);
 enum aw_err portal_logout(struct talk *, struct view tok);
+/* One page of all accounts, or of the roles in one (account not NULL), asked
+ * for once. *token is the next page's, empty after the last. */
+enum aw_err portal_page(struct talk *, struct view tok, const char *account,
+    struct buf *token, struct aws_answer *);
+
+/* -------- grants.c: every account and role of a token */
+
+enum aw_err grants_fetch(struct talk *);
 
 /* -------- sts.c */
 

@@ -20,24 +20,18 @@ static enum aw_err (*const orders[])(struct talk *) = {
     [FETCH_IDENTITY] = role_identity,
     [FETCH_LOGOUT] = role_logout,
     [FETCH_FACTOR] = login_factor,
+    [FETCH_GRANTS] = grants_fetch,
 };
 
 static enum aw_err
 run(struct talk *t)
 {
-	const struct http_setup setup = {
-	    .ca_path = t->facts.ca_path,
-	    .ca_digest = t->facts.ca_digest,
-	    .ca_any = t->fetch.what == FETCH_FACTOR,
-	    .proxy = t->facts.proxy,
-	    .no_proxy = t->facts.no_proxy,
-	};
 	enum aw_err r;
 
 	if (t->fetch.what >= sizeof(orders) / sizeof(orders[0]) ||
 	    !orders[t->fetch.what])
 		return why_set(&t->why, AW_PROTO, "malformed order");
-	if ((r = http_open(&t->http, &setup, &t->why)) != AW_OK)
+	if ((r = talk_open(t)) != AW_OK)
 		return r;
 	return orders[t->fetch.what](t);
 }

@@ -12,6 +12,8 @@
 #include "awsenv/own.h"
 
 #define TOKEN_HEADER "x-amz-sso_bearer_token: "
+#define ACCOUNTS "/assignment/accounts"
+#define ROLES "/assignment/roles"
 #define PAGES_MAX 200
 #define NAMED_MAX 3 /* accounts that an error names */
 
@@ -40,7 +42,7 @@ query_add(struct query *q, const char *name, struct view value)
 
 static enum aw_err
 call(struct talk *t, const char *method, struct buf *path, struct view tok,
-    struct aws_answer *a)
+    enum aws_repeat repeat, struct aws_answer *a)
 {
 	AUTOBUF struct buf header = {0};
 	AUTOFREE char *url = NULL;
@@ -58,7 +60,7 @@ call(struct talk *t, const char *method, struct buf *path, struct view tok,
 	q.url = url;
 	q.headers[0] = (const char *)header.data;
 	q.headers[1] = "Accept: application/json";
-	return aws_call(t, &q, AWS_RETRY, a);
+	return aws_call(t, &q, repeat, a);
 }
 
 static enum aw_err
@@ -122,7 +124,7 @@ portal_creds(struct talk *t, struct view tok, const char *account,
 		query_begin(&q, "/federation/credentials");
 		query_add(&q, "role_name", role);
 		query_add(&q, "account_id", view_str(account));
-		r = call(t, "GET", &q.text, tok, &a);
+		r = call(t, "GET", &q.text, tok, AWS_RETRY, &a);
 		buf_free(&q.text);
 		/* A fresh assignment is refused now and then. */
 		if (r != AW_AWS || a.http.status != 403 || n == 1)
@@ -150,7 +152,8 @@ portal_creds(struct talk *t, struct view tok, const char *account,
 /* One page of a list; *token is what the next one is asked with, if any. */
 static enum aw_err
 list_page(struct talk *t, struct view tok, const char *path,
-    const char *account, struct buf *token, struct aws_answer *a)
+    const char *account, enum aws_repeat repeat, struct buf *token,
+    struct aws_answer *a)
 {
 	struct view next;
 	struct query q;
@@ -162,16 +165,27 @@ list_page(struct talk *t, struct view tok, const char *path,
 	query_add(&q, "max_result", view_str("100"));
 	if (token->len)
 		query_add(&q, "next_token", view_of(token));
-	r = call(t, "GET", &q.text, tok, a);
+	r = call(t, "GET", &q.text, tok, repeat, a);
 	buf_free(&q.text);
 	if (r == AW_AWS && a->http.status == 401)
 		return refused_token(t);
 	if (r == AW_OK && !a->json)
 		return aws_strange(t, t->facts.portal);
+	/* Asked for once more after a failure, it is the same page. */
+	if (r != AW_OK)
+		return r;
 	buf_reset(token);
-	if (r == AW_OK && json_string(a->json, "nextToken", &next))
+	if (json_string(a->json, "nextToken", &next))
 		buf_put(token, next.p, next.n);
 	return r;
+}
+
+enum aw_err
+portal_page(struct talk *t, struct view tok, const char *account,
+    struct buf *token, struct aws_answer *a)
+{
+	return list_page(
+	    t, tok, account ? ROLES : ACCOUNTS, account, AWS_ONCE, token, a);
 }
 
 /* What the pages of ListAccounts say about a name. */
@@ -263,7 +277,7 @@ portal_account(struct talk *t, struct view tok, struct view wanted,
 		return AW_OK;
 	}
 	do {
-		r = list_page(t, tok, "/assignment/accounts", NULL, &token, &a);
+		r = list_page(t, tok, ACCOUNTS, NULL, AWS_RETRY, &token, &a);
 		list = json_array(a.json, "accountList");
 		for (account = NULL; (account = json_each(list, account));)
 			search_account(&s, account);
@@ -283,7 +297,7 @@ first_of(struct talk *t, struct view tok, const char *path, const char *account,
 	struct view v;
 	enum aw_err r;
 
-	r = list_page(t, tok, path, account, &token, &a);
+	r = list_page(t, tok, path, account, AWS_RETRY, &token, &a);
 	if (r == AW_OK) {
 		item = json_each(json_array(a.json, list), NULL);
 		if (json_string(item, member, &v) && text_is_word(v, size - 1))
@@ -302,11 +316,11 @@ portal_any(struct talk *t, struct view tok, char id[static ACCOUNT_SIZE],
 	enum aw_err r = AW_OK;
 
 	if (!id[0])
-		r = first_of(t, tok, "/assignment/accounts", NULL,
-		    "accountList", "accountId", id, ACCOUNT_SIZE);
+		r = first_of(t, tok, ACCOUNTS, NULL, "accountList", "accountId",
+		    id, ACCOUNT_SIZE);
 	if (r == AW_OK)
-		r = first_of(t, tok, "/assignment/roles", id, "roleList",
-		    "roleName", role, ROLE_SIZE);
+		r = first_of(
+		    t, tok, ROLES, id, "roleList", "roleName", role, ROLE_SIZE);
 	return r;
 }
 
@@ -320,7 +334,7 @@ portal_logout(struct talk *t, struct view tok)
 	enum aw_err r;
 
 	buf_put(&path, "/logout", strlen("/logout"));
-	r = call(t, "POST", &path, tok, &a);
+	r = call(t, "POST", &path, tok, AWS_RETRY, &a);
 	/* A token that AWS does not know has nothing left to revoke. */
 	if (r == AW_TOKEN || (r == AW_AWS && a.http.status == 401))
 		r = AW_OK;

@@ -38,6 +38,20 @@ talk_receive(struct talk *t, int fd)
 }
 
 enum aw_err
+talk_open(struct talk *t)
+{
+	const struct http_setup setup = {
+	    .ca_path = t->facts.ca_path,
+	    .ca_digest = t->facts.ca_digest,
+	    .ca_any = t->fetch.what == FETCH_FACTOR,
+	    .proxy = t->facts.proxy,
+	    .no_proxy = t->facts.no_proxy,
+	};
+
+	return http_open(&t->http, &setup, &t->why);
+}
+
+enum aw_err
 talk_answer(struct talk *t, struct answer *a)
 {
 	int64_t deadline = io_deadline(SEND_MS);

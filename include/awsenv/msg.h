@@ -49,6 +49,12 @@ enum msg_kind {
 	MSG_NUDGE_REQ, /* answered by MSG_LOGIN_REP */
 	MSG_WATCH_REQ,
 	MSG_WATCH_REP,
+	MSG_PROFILES_REQ,
+	MSG_PROFILES_REP,
+	MSG_PROFILE_ITEM,
+	MSG_GRANTS_REQ,
+	MSG_GRANTS_REP,
+	MSG_GRANT_ITEM,
 	/* part two: between our own processes */
 	MSG_READ,
 	MSG_SESSION,
@@ -338,6 +344,64 @@ struct watch_rep {
 	struct view login;   /* an encoded MSG_LOGIN_REP; empty: none changed */
 };
 
+/* The profiles of the config file that `ask` names, which says nothing else. */
+struct profiles_req {
+	struct ask ask;
+	uint32_t from; /* index of the first one wanted */
+};
+
+struct profiles_rep {
+	uint32_t error;
+	struct view text;
+	uint32_t next;	   /* 0: that was all */
+	struct view items; /* list of MSG_PROFILE_ITEM */
+};
+
+struct profile_item {
+	struct view name;
+	uint32_t line;	  /* of its section */
+	uint32_t error;	  /* it cannot be used ... */
+	struct view text; /* ... because; the rest but the name is empty then */
+	struct view session; /* empty: it has none of a name */
+	struct view start_url;
+	struct view sso_region;
+	struct view account; /* of a chain, its first role's */
+	struct view role;
+	struct view chain; /* ARN of the role that a chain ends in, or empty */
+	struct view region;
+	uint8_t login_state;
+	uint64_t login_expires;
+	uint8_t refreshable; /* BOOL */
+	uint64_t expires;    /* role credentials that are held; 0: none */
+};
+
+/* What a login may use at AWS: every account and role, as they become known. */
+struct grants_req {
+	struct ask ask;
+	uint64_t listing; /* as the reply before had it; 0: a fresh one */
+	uint32_t from;	  /* as its `next` */
+};
+
+struct grants_rep {
+	uint32_t error;
+	struct view text;
+	/* another than was asked for: it begins anew, with `items` */
+	uint64_t listing;
+	uint32_t accounts; /* that there are; grows */
+	uint32_t done;	   /* those whose roles are known */
+	uint8_t complete;  /* BOOL: nothing comes behind `next` */
+	uint32_t next;
+	struct view items; /* list of MSG_GRANT_ITEM */
+};
+
+struct grant_item {
+	struct view account; /* 12 digits */
+	struct view name;
+	struct view email;
+	struct view role;
+	uint64_t expires; /* role credentials that are held; 0: none */
+};
+
 /* Part two: between our own processes. */
 
 /*
@@ -428,6 +492,7 @@ enum fetch_what {
 	FETCH_LOGOUT = 6,   /* tok -> nothing */
 	/* a login of its own, as proof of who somebody is: for the PAM module */
 	FETCH_FACTOR = 7,
+	FETCH_GRANTS = 8, /* tok -> every account and role, in many answers */
 };
 
 /*
@@ -497,6 +562,10 @@ struct answer {
 	struct view user_id;
 	struct view person;
 	struct view facts; /* FETCH_FACTOR: what the token is bound to */
+	/* FETCH_GRANTS: roles of an account, list of MSG_GRANT_ITEM */
+	struct view grants;
+	uint32_t accounts; /* that are known by now */
+	uint32_t done;	   /* accounts whose last roles these are: 0 or 1 */
 };
 
 /* To a polling fetcher: does a person look? If so it polls faster, and answers

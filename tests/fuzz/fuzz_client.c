@@ -285,6 +285,11 @@ static const struct {
 	{login_verb, {.wait = -1, .given = OPT_NO_WAIT}, must_be_printable},
 	{export_verb, {.wait = 60, .given = OPT_WAIT}, must_be_shell},
 	{draw, {.wait = -1}, must_be_printable},
+	{ls_verb, {.wait = -1}, must_be_printable},
+	{ls_verb, {.wait = -1, .given = OPT_JSON}, must_be_json},
+	{ls_verb, {.wait = -1, .given = OPT_CSV}, must_be_printable},
+	{ls_verb, {.wait = -1, .given = OPT_ROLES}, must_be_printable},
+	{ls_verb, {.wait = -1, .given = OPT_ROLES | OPT_JSON}, must_be_json},
 };
 /* clang-format on */
 

@@ -66,6 +66,9 @@ answer_fetch(int fd, const struct fetch *f, uint8_t how)
 {
 	static const enum aw_err errors[] = {AW_TOKEN, AW_GRANT, AW_STALE,
 	    AW_NETWORK, AW_AWS, AW_EXPIRED, AW_TIMEOUT};
+	const struct grant_item grant = {
+	    .account = view_str("123456789012"), .role = view_str("Dev")};
+	AUTOBUF struct buf grants = {0};
 	struct answer a = {
 	    .version = MSG_VERSION,
 	    .what = f->what,
@@ -84,6 +87,10 @@ answer_fetch(int fd, const struct fetch *f, uint8_t how)
 		a.account = view_str("123456789012");
 	} else if (f->what == FETCH_IDENTITY) {
 		a.arn = view_str("arn:aws:sts::123456789012:assumed-role/r/p");
+	} else if (f->what == FETCH_GRANTS) {
+		msg_append(MSG_GRANT_ITEM, &grant, &grants);
+		a.grants = view_of(&grants);
+		a.accounts = a.done = 1;
 	} else if (f->what != FETCH_LOGOUT) {
 		a.tok = view_str("sealed token");
 		a.tok_expires = fake_seconds + 3600;

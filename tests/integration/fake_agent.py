@@ -31,6 +31,8 @@ KINDS = {
     "whoami@awsenv": ("MSG_WHOAMI_REQ", "MSG_WHOAMI_REP"),
     "stop@awsenv": ("MSG_EMPTY", "MSG_DONE_REP"),
     "nudge@awsenv": ("MSG_NUDGE_REQ", "MSG_LOGIN_REP"),
+    "profiles@awsenv": ("MSG_PROFILES_REQ", "MSG_PROFILES_REP"),
+    "grants@awsenv": ("MSG_GRANTS_REQ", "MSG_GRANTS_REP"),
 }
 
 KEY = "ASIAEXAMPLE123456789"

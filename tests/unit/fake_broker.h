@@ -204,6 +204,7 @@ fake_begin(void)
 	table_open();
 	login_open();
 	role_open();
+	grants_open();
 }
 
 /* The next program that the broker wants: our end of its link, or -1. */

@@ -190,8 +190,8 @@ static void
 verbs_are_a_closed_list(void **state)
 {
 	static const char *const kept[] = {"forward", "console", "configure",
-	    "shell", "prompt", "confirm", "lock", "unlock", "log", "console",
-	    "completion", "ls"};
+	    "shell", "prompt", "confirm", "lock", "unlock", "log",
+	    "completion"};
 	size_t i;
 
 	(void)state;

@@ -14,13 +14,102 @@
 
 #define OPT_AGAIN (1ull << 32)
 #define OPT_CONFIG (1ull << 33)
+#define OPT_ROLES (1ull << 34)
+#define OPT_CSV (1ull << 35)
 
 /* Before any are taken. */
 void ctl_options(void);
 
-/* agent.c, browser.c */
+/* lists.c: what there is to choose from. */
+
+/* A copy that lives as long as the process. */
+const char *keep(struct view);
+
+struct profile_row {
+	const char *name;
+	enum aw_err error; /* it cannot be used, for the reason in `text` */
+	const char *text;
+	const char *session;
+	const char *start_url;
+	const char *sso_region;
+	const char *account;
+	const char *role;
+	const char *chain; /* ARN of the last role, or "" */
+	const char *region;
+	uint8_t login_state;
+	uint64_t login_expires;
+	bool refreshable;
+	uint64_t expires;
+};
+
+struct profile_list {
+	struct profile_row *row;
+	size_t n;
+};
+
+enum aw_err profiles_get(struct talk *, struct profile_list *);
+void profiles_free(struct profile_list *);
+
+struct grant_row {
+	const char *account;
+	const char *name;
+	const char *email;
+	const char *role;
+	uint64_t expires;
+};
+
+struct grant_list {
+	struct grant_row *row;
+	size_t n;
+	uint32_t accounts; /* so far */
+	uint32_t done;
+	bool again; /* the agent began anew, and repeats what is here */
+};
+
+/* Every account and role of the login that is asked for, after a login where
+ * one is needed; `more` is called with each page. */
+enum aw_err grants_get(struct talk *, const struct options *,
+    struct grant_list *, void (*more)(const struct grant_list *, size_t from));
+/* One for `more`: how far it is, where a person looks. */
+void grants_progress(const struct grant_list *, size_t from);
+void grants_progress_end(void);
+void grants_sort(struct grant_list *); /* by names */
+void grants_free(struct grant_list *);
+
+/* table.c: rows on standard output. */
+
+#define TABLE_COLUMNS 8
+
+struct table_column {
+	const char *title;
+	int rank; /* where it is narrow the highest goes first; 0: stays */
+};
+
+struct table {
+	const struct table_column *columns;
+	size_t n;
+	size_t width[TABLE_COLUMNS];
+	bool gone[TABLE_COLUMNS];
+	unsigned int cols; /* 0: as wide as it gets */
+	bool tty;
+	bool colour;
+	bool begun;
+};
+
+void table_open(struct table *, const struct table_column *, size_t n);
+/* All cells have passed shown(). */
+void table_measure(struct table *, const char *const *cells);
+void table_title(struct table *, struct buf *);
+void table_row(
+    struct table *, const char *const *cells, const char *colour, struct buf *);
+void csv_add(struct buf *, const char *, bool last);
+/* Print what is there if it is much, or all. False: told why not. */
+bool text_flush(struct buf *, bool all);
+
+/* agent.c, browser.c, ls.c */
 
 int agent_verb(const struct options *, char **argv);
+int ls_verb(const struct options *, char **argv);
 /* For awsenv, not for people: the login to show comes on standard input. */
 int browser_verb(const struct options *, char **argv);
 

@@ -14,6 +14,9 @@ static int help_verb(const struct options *, char **argv);
 static const struct verb verbs[] = {
 	{"agent", 0, agent_verb, "start | stop | status\0"
 	    "start or stop the agent"},
+	{"ls", OPT_PROFILE | OPT_SESSION | OPT_WAITING | OPT_ROLES | OPT_JSON |
+	    OPT_CSV, ls_verb,
+	    "\0profiles, or all accounts and roles; which are live"},
 	{"status",
 	    OPT_WHO | OPT_JSON | OPT_KEYRING | OPT_CHECK | OPT_ALL_USERS,
 	    status_verb,

@@ -15,6 +15,10 @@ static const struct option_row rows[] = {
 	    "DURATION\0is the login good for 90s, 15m, 2h? else exit 3"},
 	{"config", 0, FLAG, 0, OPT_CONFIG,
 	    "\0check /etc/awsenv before it is rolled out"},
+	{"roles", 0, FLAG, 0, OPT_ROLES,
+	    "\0all accounts and roles that AWS has for a login"},
+	{"csv", 0, FLAG, 0, OPT_CSV,
+	    "\0for spreadsheets"},
 	{"again", 0, FLAG, 0, OPT_AGAIN,
 	    "\0even if it was opened before"},
 };
