@@ -8,10 +8,10 @@
 
 #include <security/pam_ext.h>
 
-enum type { FLAG, TEXT, PATH, NUMBER, LOGIN, MODE };
+enum type { FLAG, TEXT, PATH, NUMBER, WORD };
 
-/* Who gives a shell or a desktop to a person, and their lockers. Not su, sudo,
- * cron, at: those are the same person, or nobody. */
+/* Session mode's: who gives a shell or a desktop to a person, and their lockers.
+ * Not su, sudo, cron, at: those are the same person, or nobody. */
 #define SERVICES                                                          \
 	"login,remote,sshd,gdm-*,lightdm,lightdm-autologin,sddm,"         \
 	"sddm-autologin,lxdm,xdm,greetd,ly,kde*,cockpit,i3lock,swaylock," \
@@ -22,21 +22,33 @@ static const struct row {
 	char name[12];
 	uint8_t type;
 	uint8_t offset;
-	const char *text;	/* default of TEXT and PATH */
-	uint32_t number;	/* of the others */
+	const char *text;	/* default of TEXT and PATH; the words of WORD */
+	uint32_t number;	/* default of the others, of WORD by its place */
 } rows[] = {	/* sorted: looked up by bsearch(3) */
 #define AT(member) offsetof(struct options, member)
+	{"account",     TEXT,   AT(account),     NULL,             0},
 	{"agent",       PATH,   AT(agent),       AWSENV_BINDIR "/awsenv-agent", 0},
-	{"debug",       FLAG,   AT(debug),       NULL,      0},
-	{"exempt",      TEXT,   AT(exempt),      NULL,      0},
-	{"groups",      TEXT,   AT(groups),      NULL,      0},
-	{"login",       LOGIN,  AT(login),       NULL,      NUDGE_EAGER},
-	{"minimum_uid", NUMBER, AT(minimum_uid), NULL,      1000},
-	{"mode",        MODE,   AT(mode),        "session", 0},
-	{"quiet",       FLAG,   AT(quiet),       NULL,      0},
-	{"services",    TEXT,   AT(services),    SERVICES,  0},
-	{"users",       TEXT,   AT(users),       NULL,      0},
-	{"wait",        NUMBER, AT(wait),        NULL,      WAIT_UNSET},
+	{"ca",          PATH,   AT(ca),          NULL,             0},
+	{"debug",       FLAG,   AT(debug),       NULL,             0},
+	{"domain",      TEXT,   AT(domain),      NULL,             0},
+	{"endpoint",    TEXT,   AT(endpoint),    NULL,             0},
+	{"enforce",     WORD,   AT(enforce),     "no,yes",         1},
+	{"exempt",      TEXT,   AT(exempt),      NULL,             0},
+	{"fetch",       PATH,   AT(fetch),       AWSENV_LIBEXECDIR "/awsenv-fetch", 0},
+	{"groups",      TEXT,   AT(groups),      NULL,             0},
+	{"login",       WORD,   AT(login),       "eager,lazy,off", NUDGE_EAGER},
+	{"map",         PATH,   AT(map),         NULL,             0},
+	{"minimum_uid", NUMBER, AT(minimum_uid), NULL,             1000},
+	{"mode",        WORD,   AT(mode),        "session,factor", MODE_SESSION},
+	{"quiet",       FLAG,   AT(quiet),       NULL,             0},
+	{"region",      TEXT,   AT(region),      NULL,             0},
+	{"role",        TEXT,   AT(role),        NULL,             0},
+	{"services",    TEXT,   AT(services),    NULL,             0},
+	{"start_url",   TEXT,   AT(start_url),   NULL,             0},
+	{"timeout",     NUMBER, AT(timeout),     NULL,             UNSET},
+	{"user",        TEXT,   AT(user),        "awsenv-factor",  0},
+	{"users",       TEXT,   AT(users),       NULL,             0},
+	{"wait",        NUMBER, AT(wait),        NULL,             UNSET},
 #undef AT
 };
 /* clang-format on */
@@ -54,12 +66,11 @@ set_default(const struct row *r, struct options *o)
 		*(bool *)at = r->number;
 		break;
 	case NUMBER:
-	case LOGIN:
+	case WORD:
 		*(uint32_t *)at = r->number;
 		break;
 	case TEXT:
 	case PATH:
-	case MODE:
 		*(const char **)at = r->text;
 		break;
 	}
@@ -76,29 +87,25 @@ set_number(uint32_t *at, const char *s)
 		if (*s < '0' || *s > '9')
 			return false;
 		n = n * 10 + (uint64_t)(*s - '0');
-		if (n >= WAIT_UNSET)
+		if (n >= UNSET)
 			return false;
 	}
 	*at = (uint32_t)n;
 	return true;
 }
 
+/* The place of the word in a list; UNSET: it is none of them. */
 static bool
-set_login(uint32_t *at, const char *s)
+set_word(uint32_t *at, const char *words, const char *s)
 {
-	static const char *const names[] = {
-	    [NUDGE_EAGER] = "eager",
-	    [NUDGE_LAZY] = "lazy",
-	    [NUDGE_OFF] = "off",
-	};
-	uint32_t i;
+	size_t n;
 
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strcmp(s, names[i]) == 0) {
-			*at = i;
+	for (*at = 0; *words; words += n + (words[n] == ','), ++*at) {
+		n = strcspn(words, ",");
+		if (strlen(s) == n && memcmp(s, words, n) == 0)
 			return true;
-		}
 	}
+	*at = UNSET;
 	return false;
 }
 
@@ -117,14 +124,11 @@ set(const struct row *r, struct options *o, const char *value)
 	switch ((enum type)r->type) {
 	case NUMBER:
 		return set_number(at, value);
-	case LOGIN:
-		return set_login(at, value);
+	case WORD:
+		return set_word(at, r->text, value);
 	case PATH:
 		*(const char **)at = value;
 		return value[0] == '/';
-	case MODE:
-		*(const char **)at = value;
-		return strcmp(value, "session") == 0;
 	case TEXT:
 		*(const char **)at = value;
 		return true;
@@ -198,8 +202,10 @@ options_parse(
 				    *argv);
 		}
 	}
-	if (o->wait != WAIT_UNSET && o->wait > WAIT_MOST)
+	if (o->wait != UNSET && o->wait > WAIT_MOST)
 		o->wait = WAIT_MOST;
+	if (o->mode == MODE_SESSION && !o->services)
+		o->services = SERVICES;
 	return good;
 }
 

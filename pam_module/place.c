@@ -68,9 +68,8 @@ in_runtime(const char *runtime, uid_t uid, struct place *p)
 	return true;
 }
 
-/* Root's own directory, into which nobody else can put anything. */
-static int
-open_root_dir(bool create)
+int
+place_root(bool create)
 {
 	AUTOCLOSE int fd = -1;
 	struct stat st;
@@ -87,7 +86,7 @@ open_root_dir(bool create)
 static bool
 in_root_dir(const struct passwd *pw, bool create, struct place *p)
 {
-	AUTOCLOSE int parent = open_root_dir(create), fd = -1;
+	AUTOCLOSE int parent = place_root(create), fd = -1;
 	char name[16];
 	struct stat st;
 

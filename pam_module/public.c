@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: ISC */
 /* What libpam calls, and nothing else: each reads the options and asks. */
-#include <string.h>
-#include <syslog.h>
-
-#include <security/pam_ext.h>
-
 #include "pam_module/pam_awsenv.h"
 
 /*
- * This module decides nothing. PAM_SUCCESS of an optional module that stands
- * alone would let everybody in, so the answer is always PAM_IGNORE; only an
- * administrator who asked for a factor that is not there must not get silence.
+ * Session mode decides nothing. PAM_SUCCESS of an optional module that stands
+ * alone would let everybody in, so its answer is always PAM_IGNORE; only an
+ * administrator who asked for a mode that is not there must not get silence.
  */
 int
 pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
 	struct options o;
+	bool sound = options_parse(pamh, argc, argv, &o);
 
-	(void)flags;
-	options_parse(pamh, argc, argv, &o);
-	return strcmp(o.mode, "session") == 0 ? PAM_IGNORE : PAM_SERVICE_ERR;
+	switch (o.mode) {
+	case MODE_SESSION:
+		return PAM_IGNORE;
+	case MODE_FACTOR:
+		return factor_authenticate(pamh, &o, sound, flags);
+	default:
+		return PAM_SERVICE_ERR;
+	}
 }
 
 /* Called twice, once or never, in any process; a locker that was opened calls
@@ -28,11 +29,11 @@ int
 pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
 	struct options o;
+	bool sound = options_parse(pamh, argc, argv, &o);
 
-	if ((flags & (PAM_REINITIALIZE_CRED | PAM_REFRESH_CRED)) &&
-	    options_parse(pamh, argc, argv, &o))
+	if (sound && (flags & (PAM_REINITIALIZE_CRED | PAM_REFRESH_CRED)))
 		session_unlock(pamh, &o);
-	return PAM_IGNORE;
+	return o.mode == MODE_FACTOR ? factor_setcred(pamh, &o) : PAM_IGNORE;
 }
 
 int

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * For whom anything happens. A line in common-session reaches cron, su, sudo
- * and the user manager, too, so the list of services is on by default.
+ * and the user manager, too, so in session mode there is a list of services by
+ * default. A factor has none: who is not exempt by its line has to pass.
  */
 #include "pam_module/pam_awsenv.h"
 
@@ -19,8 +20,8 @@
 static const char never[] =
     "systemd-user,gdm-launch-environment,lightdm-greeter,sddm-greeter";
 
-static const char *
-item(pam_handle_t *pamh, int which)
+const char *
+item_text(pam_handle_t *pamh, int which)
 {
 	const void *value = NULL;
 
@@ -78,28 +79,37 @@ is_named(pam_handle_t *pamh, const struct options *o, const char *user)
 	return list_has(o->users, user) || in_groups(pamh, user, o->groups);
 }
 
-bool
-scope_has(pam_handle_t *pamh, const struct options *o, struct person *who)
+enum scope
+scope_of(pam_handle_t *pamh, const struct options *o, struct person *who)
 {
-	const char *user = item(pamh, PAM_USER);
+	const char *user = item_text(pamh, PAM_USER);
 	const struct passwd *pw;
 
-	who->service = item(pamh, PAM_SERVICE);
-	if (!who->service || !user || !*user || list_has(never, who->service) ||
-	    !list_has(o->services, who->service))
-		return false;
+	who->service = item_text(pamh, PAM_SERVICE);
+	if (!who->service || !user || !*user || list_has(never, who->service))
+		return SCOPE_OUT;
+	if (o->services && !list_has(o->services, who->service))
+		return SCOPE_EXEMPT;
 	/* Whatever was typed, what counts is the entry: "DOM\user" and
 	 * "user@dom" are names that NSS knows or does not. */
 	if (!(pw = pam_modutil_getpwnam(pamh, user)))
-		return false;
+		return SCOPE_UNKNOWN;
 	who->pw = pw;
+	if (is_exempt(pamh, pw->pw_name, o->exempt))
+		return SCOPE_EXEMPT;
 	if (pw->pw_uid < o->minimum_uid ||
 	    (pw->pw_uid == 0 && !list_has(o->users, pw->pw_name)) ||
-	    is_exempt(pamh, pw->pw_name, o->exempt) ||
-	    !is_named(pamh, o, pw->pw_name)) {
-		if (o->debug)
-			pam_syslog(pamh, LOG_DEBUG, "not for this user");
-		return false;
-	}
-	return true;
+	    !is_named(pamh, o, pw->pw_name))
+		return SCOPE_OUT;
+	return SCOPE_IN;
+}
+
+bool
+scope_has(pam_handle_t *pamh, const struct options *o, struct person *who)
+{
+	enum scope s = scope_of(pamh, o, who);
+
+	if (s != SCOPE_IN && o->debug)
+		pam_syslog(pamh, LOG_DEBUG, "not for this user or service");
+	return s == SCOPE_IN;
 }

@@ -23,16 +23,6 @@
 #define SAME_MS 5000
 #define LOGIN_WAIT 3 /* seconds, for login(1): always a person at a terminal */
 
-static struct view
-item(pam_handle_t *pamh, int which)
-{
-	const void *value = NULL;
-
-	if (pam_get_item(pamh, which, &value) != PAM_SUCCESS)
-		value = NULL;
-	return view_str(value);
-}
-
 /* Whoever may not be kept out: the login goes on, as if this were not there. */
 static bool
 is_off(pam_handle_t *pamh, const struct options *o)
@@ -51,9 +41,9 @@ request(pam_handle_t *pamh, const struct options *o, enum nudge_what what)
 	return (struct nudge_req){
 	    .what = (uint8_t)what,
 	    .start = (uint8_t)o->login,
-	    .service = item(pamh, PAM_SERVICE),
-	    .tty = item(pamh, PAM_TTY),
-	    .rhost = item(pamh, PAM_RHOST),
+	    .service = view_str(item_text(pamh, PAM_SERVICE)),
+	    .tty = view_str(item_text(pamh, PAM_TTY)),
+	    .rhost = view_str(item_text(pamh, PAM_RHOST)),
 	};
 }
 
@@ -115,7 +105,7 @@ seconds_to_wait(const struct options *o, const struct person *who, int flags)
 {
 	if (o->quiet || (flags & PAM_SILENT))
 		return 0;
-	if (o->wait != WAIT_UNSET)
+	if (o->wait != UNSET)
 		return o->wait;
 	return strcmp(who->service, "login") == 0 ? LOGIN_WAIT : 0;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * An agent where no service manager starts one: as the user and nothing else,
- * in a session of its own, with an environment that is written here. Between
- * fork and exec only what is safe in a process that may have had threads.
+ * Programs: an agent where no service manager starts one, and a fetcher for a
+ * factor. Each as its user and nothing else, in a session of its own, with an
+ * environment that is written here. Between fork and exec only what is safe in
+ * a process that may have had threads.
  */
 #include "pam_module/pam_awsenv.h"
 
@@ -23,10 +24,11 @@
 #include <security/pam_ext.h>
 
 #include "awsenv/io.h"
+#include "awsenv/link.h"
 #include "awsenv/own.h"
 
 #define GROUPS_MOST 65536
-#define REPORT_FD 3
+#define KEPT_FD LINK_FD
 #define STARTER_SECONDS 10 /* one that hangs does not stay for ever */
 #define CLOSE_MOST 65536   /* where there is no close_range(2) */
 
@@ -37,9 +39,11 @@ struct child {
 	char *path;
 	gid_t *groups;
 	int ngroups;
-	int report;
+	int kept; /* becomes KEPT_FD */
+	unsigned int seconds;
 	char *env[8];
 	int nenv;
+	void (*run)(const struct child *);
 };
 
 static bool
@@ -130,19 +134,19 @@ signals_reset(void)
 
 /* What is left of the host's descriptors would keep its client waiting. */
 static bool
-descriptors_reset(int report)
+descriptors_reset(int kept)
 {
 	int null = open("/dev/null", O_RDWR), fd;
 
 	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 ||
 	    dup2(null, 2) < 0)
 		return false;
-	if (report != REPORT_FD && dup2(report, REPORT_FD) < 0)
+	if (kept != KEPT_FD && dup2(kept, KEPT_FD) < 0)
 		return false;
-	if (fcntl(REPORT_FD, F_SETFD, FD_CLOEXEC) != 0)
+	if (fcntl(KEPT_FD, F_SETFD, 0) != 0)
 		return false;
-	if (syscall(SYS_close_range, REPORT_FD + 1, ~0U, 0) != 0) {
-		for (fd = REPORT_FD + 1; fd < CLOSE_MOST; fd++)
+	if (syscall(SYS_close_range, KEPT_FD + 1, ~0U, 0) != 0) {
+		for (fd = KEPT_FD + 1; fd < CLOSE_MOST; fd++)
 			close(fd);
 	}
 	return true;
@@ -151,7 +155,7 @@ descriptors_reset(int report)
 /* It goes to the background by itself, and then its first process ends well:
  * the socket is there. One byte tells how that went. */
 static void
-run(const struct child *c)
+run_agent(const struct child *c)
 {
 	char argv0[] = "awsenv-agent", flag[] = "-a";
 	char *argv[] = {argv0, c->path ? flag : NULL, c->path, NULL};
@@ -160,7 +164,8 @@ run(const struct child *c)
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		alarm(STARTER_SECONDS); /* passes exec, not fork */
+		close(KEPT_FD);
+		alarm(c->seconds); /* passes exec, not fork */
 		execve(c->program, argv, c->env);
 		_exit(127);
 	}
@@ -171,9 +176,21 @@ run(const struct child *c)
 			_exit(1);
 	}
 	told = WIFEXITED(status) ? (uint8_t)WEXITSTATUS(status) : 128;
-	if (write(REPORT_FD, &told, 1) != 1)
+	if (write(KEPT_FD, &told, 1) != 1)
 		_exit(1);
 	_exit(0);
+}
+
+/* It ends by itself when the other end of its link does, but if it hangs. */
+static void
+run_fetch(const struct child *c)
+{
+	char argv0[] = "awsenv-fetch";
+	char *argv[] = {argv0, NULL};
+
+	alarm(c->seconds);
+	execve(c->program, argv, c->env);
+	_exit(127);
 }
 
 static void
@@ -186,11 +203,11 @@ child(const struct child *c)
 	if (pid > 0)
 		_exit(0);
 	signals_reset();
-	if (!become(c) || chdir("/") != 0 || !descriptors_reset(c->report))
+	if (!become(c) || chdir("/") != 0 || !descriptors_reset(c->kept))
 		_exit(1);
 	umask(077);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	run(c);
+	c->run(c);
 }
 
 /* ---- in the host */
@@ -239,7 +256,10 @@ enum aw_err
 agent_spawn(pam_handle_t *pamh, const struct passwd *pw, const struct place *p,
     const char *program, int64_t deadline)
 {
-	struct child c = {.pw = pw, .program = program};
+	struct child c = {.pw = pw,
+	    .program = program,
+	    .seconds = STARTER_SECONDS,
+	    .run = run_agent};
 	AUTOCLOSE int ours = -1, theirs = -1;
 	enum aw_err r = AW_NOMEM;
 	int fds[2];
@@ -251,7 +271,7 @@ agent_spawn(pam_handle_t *pamh, const struct passwd *pw, const struct place *p,
 		return AW_SYSTEM;
 	}
 	ours = fds[0];
-	theirs = c.report = fds[1];
+	theirs = c.kept = fds[1];
 	if (!p->runtime[0])
 		c.path = strdup(p->path);
 	if (groups_find(&c) && env_build(&c, p) && (p->runtime[0] || c.path)) {
@@ -265,4 +285,29 @@ agent_spawn(pam_handle_t *pamh, const struct passwd *pw, const struct place *p,
 	}
 	child_free(&c);
 	return r;
+}
+
+enum aw_err
+fetch_spawn(pam_handle_t *pamh, const struct passwd *pw, const char *program,
+    unsigned int seconds, int *link)
+{
+	struct child c = {
+	    .pw = pw, .program = program, .seconds = seconds, .run = run_fetch};
+	AUTOCLOSE int ours = -1, theirs = -1;
+	pid_t pid = -1;
+	int fds[2];
+
+	if (link_pair(fds) != 0) {
+		pam_syslog(pamh, LOG_ERR, "socketpair: %s", strerror(errno));
+		return AW_SYSTEM;
+	}
+	ours = fds[0];
+	theirs = c.kept = fds[1];
+	if (groups_find(&c) && (pid = fork_twice(&c)) < 0)
+		pam_syslog(pamh, LOG_ERR, "fork: %s", strerror(errno));
+	child_free(&c);
+	if (pid < 0)
+		return AW_SYSTEM;
+	*link = STEAL_FD(ours);
+	return AW_OK;
 }

@@ -7,27 +7,24 @@
 #include "pam_module/pam_awsenv.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <security/pam_ext.h>
 
 #include "awsenv/sound.h"
 
-#define NAME_MOST 80
 #define NOTICE_MOST 512
 
-struct name {
-	char text[NAME_MOST + 1];
-};
-
-static struct name
-printable(struct view v)
+struct printable
+text_printable(struct view v)
 {
-	struct name out;
+	struct printable out;
 	uint32_t i;
 
-	for (i = 0; i < v.n && i < NAME_MOST; i++)
+	for (i = 0; i < v.n && i < sizeof(out.text) - 1; i++)
 		out.text[i] =
 		    v.p[i] >= ' ' && v.p[i] <= '~' ? (char)v.p[i] : '?';
 	out.text[i] = '\0';
@@ -53,7 +50,7 @@ minutes_left(uint64_t until)
 static void
 notice_put(char *out, size_t size, struct view notice)
 {
-	struct name part;
+	struct printable part;
 	uint32_t n;
 	size_t len = 0;
 	bool loud;
@@ -62,7 +59,7 @@ notice_put(char *out, size_t size, struct view notice)
 	for (; notice.n; notice.p += n, notice.n -= n) {
 		for (n = 0; n < notice.n && notice.p[n] != ';'; n++)
 			;
-		part = printable((struct view){notice.p, n});
+		part = text_printable((struct view){notice.p, n});
 		while (
 		    n < notice.n && (notice.p[n] == ';' || notice.p[n] == ' '))
 			n++;
@@ -81,20 +78,20 @@ notice_put(char *out, size_t size, struct view notice)
 static bool
 is_remote(pam_handle_t *pamh)
 {
-	const void *host = NULL;
+	const char *host = item_text(pamh, PAM_RHOST);
 
-	return pam_get_item(pamh, PAM_RHOST, &host) == PAM_SUCCESS && host &&
-	    *(const char *)host;
+	return host && *host;
 }
 
 bool
 text_show(pam_handle_t *pamh, const struct person *who,
     const struct login_rep *l, bool whole)
 {
-	struct name user = printable(view_str(who->pw->pw_name));
-	struct name session = printable(l->session), host = printable(l->host);
+	struct printable user = text_printable(view_str(who->pw->pw_name));
+	struct printable session = text_printable(l->session),
+			 host = text_printable(l->host);
 	unsigned int minutes = minutes_left(l->until);
-	char notice[NOTICE_MOST], holder[NAME_MOST + 32] = "";
+	char notice[NOTICE_MOST], holder[sizeof(host.text) + 32] = "";
 	int rc;
 
 	if (l->error != AW_OK || l->state != LOGIN_PENDING ||
@@ -120,4 +117,66 @@ text_show(pam_handle_t *pamh, const struct person *who,
 		    "minutes): awsenv login shows its page%s%s",
 		    VIEW_ARG(l->code), minutes, *holder ? "; " : "", holder);
 	return rc == PAM_SUCCESS;
+}
+
+/* UTC: a time zone would come from the environment. */
+static void
+time_of_day(char out[static 16])
+{
+	time_t now = time(NULL);
+	struct tm tm;
+
+	out[0] = '\0';
+	if (gmtime_r(&now, &tm))
+		strftime(out, 16, "%H:%M UTC", &tm);
+}
+
+static int
+prompt_whole(pam_handle_t *pamh, const struct question *q, char **answer)
+{
+	struct printable user = text_printable(view_str(q->user));
+	struct printable rhost = text_printable(view_str(q->rhost));
+	struct printable endpoint = text_printable(view_str(q->endpoint));
+	struct printable host;
+	char name[256] = "", now[16];
+
+	gethostname(name, sizeof(name) - 1);
+	host = text_printable(view_str(name));
+	time_of_day(now);
+	return pam_prompt(pamh, PAM_PROMPT_ECHO_ON, answer,
+	    "AWS login of %s on %s, from %s, %s%s%s%s"
+	    "\nOpen this page in a browser, on any machine:\n\n%.*s\n\n"
+	    "and allow it only if it shows this code:  %.*s\n\n"
+	    "Approve only if you started this login yourself, just now."
+	    "\nPress Enter when it is approved (%u seconds): ",
+	    user.text, host.text, *rhost.text ? rhost.text : "here", now,
+	    *endpoint.text ? "\n*** NOT AWS: endpoint " : "", endpoint.text,
+	    *endpoint.text ? " ***\n" : "\n", VIEW_ARG(q->url),
+	    VIEW_ARG(q->code), q->seconds);
+}
+
+/*
+ * A prompt that echoes: sshd shows it at once, and an application that cannot
+ * ask would answer a hidden one with the person's password. What was typed is
+ * nobody's business.
+ */
+int
+text_ask(pam_handle_t *pamh, const struct question *q)
+{
+	char *answer = NULL;
+	int rc;
+
+	if (q->again)
+		rc = pam_prompt(pamh, PAM_PROMPT_ECHO_ON, &answer,
+		    "Not approved yet: code %.*s. Press Enter when it is "
+		    "(%u seconds): ",
+		    VIEW_ARG(q->code), q->seconds);
+	else
+		rc = prompt_whole(pamh, q, &answer);
+	if (rc == PAM_SUCCESS && !answer)
+		rc = PAM_CONV_ERR;
+	if (answer)
+		explicit_bzero(answer, strlen(answer));
+	free(answer);
+	return rc;
 }

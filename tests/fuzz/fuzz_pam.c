@@ -47,13 +47,12 @@ pam_set_data(pam_handle_t *h, const char *name, void *data,
 	return PAM_SUCCESS;
 }
 
-int
-pam_get_item(const pam_handle_t *h, int which, const void **item)
+const char *
+item_text(pam_handle_t *h, int which)
 {
 	(void)h;
 	(void)which;
-	*item = "10.0.0.1";
-	return PAM_SUCCESS;
+	return "10.0.0.1";
 }
 
 void
@@ -96,10 +95,11 @@ check_options(int argc, const char **argv)
 	bool good = options_parse(handle, argc, argv, &o);
 	int i;
 
-	assert(o.wait <= WAIT_MOST || o.wait == WAIT_UNSET);
-	assert(o.login <= NUDGE_OFF);
+	assert(o.wait <= WAIT_MOST || o.wait == UNSET);
+	assert(o.mode != MODE_SESSION || o.services);
 	if (good)
-		assert(!strcmp(o.mode, "session") && o.agent[0] == '/');
+		assert(o.login <= NUDGE_OFF && o.mode <= MODE_FACTOR &&
+		    o.enforce <= 1 && o.agent[0] == '/' && o.fetch[0] == '/');
 	for (i = 0; i < argc; i++) {
 		list_has(o.services, argv[i]);
 		list_has(argv[i], "gdm-password");

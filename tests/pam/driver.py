@@ -7,15 +7,20 @@ Out: calls [[code, seconds], ...], messages [[style, text], ...], env {}.
 
 conv: "answer" gives "x" to every prompt, "null" gives success and no answer,
 "error" refuses everything, "none" is an application without a conversation.
+at_prompt [[what, ...], ...]: what is done at the first, the second ... prompt:
+"approve" (by a user) or "deny" the code that is shown, at the simulator whose
+control address is `control`; "become" another PAM_USER; "sleep" so long.
 """
 import ctypes
+import http.client
 import json
 import os
+import re
 import signal
 import sys
 import time
 
-ITEMS = {"tty": 3, "rhost": 4, "ruser": 8}
+ITEMS = {"user": 2, "tty": 3, "rhost": 4, "ruser": 8}
 CALLS = {"auth": "pam_authenticate", "acct": "pam_acct_mgmt",
          "setcred": "pam_setcred", "open": "pam_open_session",
          "close": "pam_close_session", "chauthtok": "pam_chauthtok"}
@@ -38,8 +43,19 @@ class Conversation(ctypes.Structure):
     _fields_ = [("fn", CONV), ("data", ctypes.c_void_p)]
 
 
+def visit(control, verb, text, user=None):
+    """What a person does in a browser, at the page that was shown."""
+    code = re.search(r"code:? +(\S+)", text)[1]
+    link = http.client.HTTPConnection(*control, timeout=30)
+    link.request("POST", "/" + verb, json.dumps(
+        {"user_code": code, **({"user": user} if user else {})}))
+    answer = link.getresponse()
+    assert answer.status == 200, answer.read()
+
+
 def main():
     order = json.load(sys.stdin)
+    at_prompt = order.get("at_prompt", [])
     # Unloading would take the names from a leak's stack.
     if order.get("keep"):
         ctypes.CDLL(order["keep"], mode=os.RTLD_NOW | 0x1000)
@@ -54,6 +70,14 @@ def main():
         assert n == 1, "more than one message at once"
         style, text = given[0].contents.style, given[0].contents.text
         messages.append([style, text.decode("latin-1")])
+        if style == 2 and at_prompt:
+            what, *words = at_prompt.pop(0)
+            if what == "sleep":
+                time.sleep(*words)
+            elif what == "become":
+                pam.pam_set_item(handle, ITEMS["user"], words[0].encode())
+            else:
+                visit(order["control"], what, messages[-1][1], *words)
         if how == "error":
             return 19
         if how == "null":

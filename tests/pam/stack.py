@@ -33,10 +33,14 @@ AGENT = BUILD / "awsenv-agent"
 FIRST_UID = 63000
 
 SUCCESS, SERVICE_ERR, PERM_DENIED, IGNORE = 0, 3, 6, 25
+SYSTEM_ERR, AUTH_ERR, AUTHINFO_UNAVAIL = 4, 7, 9
+USER_UNKNOWN, MAXTRIES, CONV_ERR = 10, 11, 19
 SILENT, REINITIALIZE, REFRESH, DELETE = 0x8000, 0x8, 0x10, 0x4
 ECHO_OFF, ECHO_ON, ERROR_MSG, TEXT_INFO = 1, 2, 3, 4
-ERR, WARNING, DEBUG = 3, 4, 7
-# What pam_deny gives where our line gave no verdict.
+ALERT, ERR, WARNING, NOTICE, DEBUG = 1, 3, 4, 5, 7
+# What the line behind ours gives where ours gave no verdict: pam_deny, or one
+# that is no module, whose code is nobody else's.
+NO_MODULE, MODULE_UNKNOWN = "/no/verdict.so", 28
 DENIED = {"auth": 7, "acct": 7, "setcred": 17, "open": 14, "close": 14,
           "chauthtok": 20}
 TYPES = ("auth", "account", "session", "password")
@@ -168,8 +172,9 @@ def sanitizer():
 
 
 class Done:
-    def __init__(self, names, told, log):
-        self.codes = [IGNORE if DENIED.get(n) == c else c
+    def __init__(self, names, told, log, behind):
+        self.codes = [IGNORE if c == (MODULE_UNKNOWN if behind == NO_MODULE
+                                      else DENIED.get(n)) else c
                       for n, (c, _) in zip(names, told["calls"])]
         self.seconds = [s for _, s in told["calls"]]
         self.messages = told["messages"]
@@ -186,11 +191,12 @@ class Done:
 
 
 class Stack:
-    """One line of ours for each type, and pam_deny where it gave no verdict,
+    """One line of ours for each type, and another where it gave no verdict,
     so that what it returned can be told."""
 
     def __init__(self, options="", service="sshd", lines=None, module=MODULE,
-                 agent=AGENT, minimum=None):
+                 agent=AGENT, minimum=None, behind="pam_deny.so"):
+        self.behind = behind
         self.options, self.service, self.lines = options, service, lines
         self.module, self.agent = module, agent
 
@@ -205,10 +211,11 @@ class Stack:
             options += f" agent={self.agent}"
         return "".join(
             f"{kind} [success=done ignore=ignore default=die] {self.module} "
-            f"{options}\n{kind} required pam_deny.so\n" for kind in TYPES)
+            f"{options}\n{kind} required {self.behind}\n" for kind in TYPES)
 
     def call(self, account, *calls, user=None, as_user=False, env=None,
-             putenv=(), preload=(), enter=None, **order):
+             putenv=(), preload=(), enter=None, run=None, **order):
+        """`run`: a folder that takes the place of /run."""
         confdir = account.dir / "pam.d"
         confdir.mkdir(exist_ok=True)
         (confdir / self.service).write_text(self.text(account))
@@ -224,8 +231,12 @@ class Stack:
                  "user": user or account.name, "putenv": list(putenv),
                  "calls": calls, "keep": str(self.module) if asan else None,
                  **order}
+        command = [PYTHON, str(HERE / "driver.py")]
+        if run:
+            command = ["unshare", "-m", "--propagation", "private", "sh", "-c",
+                       f'mount --bind {run} /run && exec "$@"', "sh", *command]
         done = subprocess.run(
-            [PYTHON, str(HERE / "driver.py")], input=json.dumps(order),
+            command, input=json.dumps(order),
             capture_output=True, text=True, timeout=60,
             preexec_fn=account.become if as_user else enter,
             env={"PATH": "/usr/bin:/bin", "PAM_LOG": str(log),
@@ -233,4 +244,4 @@ class Stack:
                  "ASAN_OPTIONS": "detect_leaks=0", **(env or {})})
         assert done.returncode == 0, done.stderr
         return Done([n for n, _ in calls if n != "sleep"],
-                    json.loads(done.stdout), log.read_text())
+                    json.loads(done.stdout), log.read_text(), self.behind)

@@ -227,7 +227,7 @@ def test_a_value_that_is_none_turns_it_off_and_is_logged_once(ann, option):
     assert "AWSENV_SOCK" not in done.env and not ann.processes("awsenv-agent")
 
 
-@pytest.mark.parametrize("mode", ["factor", "trigger", "Session"])
+@pytest.mark.parametrize("mode", ["trigger", "Session", "factor2", ""])
 def test_a_mode_that_is_not_there_is_an_error_and_no_silence(ann, mode):
     done = Stack("mode=" + mode).call(ann, "auth", "acct", "open", "close")
     assert done.codes == [SERVICE_ERR, IGNORE, IGNORE, IGNORE]
