@@ -51,15 +51,16 @@ is_off(const char *line)
 static FILE *
 open_file(int folder, const char *name)
 {
-	AUTOCLOSE int fd =
+	int fd =
 	    openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st;
-	FILE *f;
+	FILE *f = NULL;
 
-	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
-	    st.st_size > FILE_MAX || !(f = fdopen(fd, "re")))
-		return NULL;
-	fd = -1;
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    st.st_size <= FILE_MAX)
+		f = fdopen(fd, "re");
+	if (!f && fd >= 0)
+		close(fd);
 	return f;
 }
 

@@ -16,6 +16,7 @@
 #define DURATION_LEAST 900
 #define DURATION_MOST 3600 /* role chaining, whatever the role allows */
 #define LISTS_MAX (96 * 1024)
+#define PLACES 4 /* where a key of ours may stand */
 
 struct walk {
 	struct table *table;
@@ -464,12 +465,13 @@ static const struct entry *
 get_ours(const struct walk *w, const char *key)
 {
 	const struct config *c = &w->table->config;
-	const struct section *places[] = {w->asked, w->base, w->sso.session,
+	const struct section *places[PLACES] = {w->asked, w->base,
+	    w->sso.session,
 	    config_section(c, SECTION_AWSENV, view_str("awsenv"))};
 	const struct entry *e, *first = NULL;
 	size_t i;
 
-	for (i = 0; i < sizeof(places) / sizeof(*places); i++) {
+	for (i = 0; i < PLACES; i++) {
 		if (!places[i] || !(e = get(w, places[i], key)))
 			continue;
 		if (config_enforced(c, places[i]))

@@ -167,21 +167,24 @@ check_agent(struct doctor *d)
 bool
 program_find(const char *name, char path[static PATH_MAX])
 {
+	static const char *const folders[] = {AWSENV_LIBEXECDIR, AWSENV_BINDIR};
 	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
+	bool found = false;
 	char *slash;
+	size_t i;
 
 	if (n > 0) {
 		path[n] = '\0';
 		slash = strrchr(path, '/');
-		if (slash &&
+		found = slash &&
 		    format(slash + 1, PATH_MAX - (size_t)(slash + 1 - path),
 			"%s", name) &&
-		    access(path, F_OK) == 0)
-			return true;
+		    access(path, F_OK) == 0;
 	}
-	return (path_join(path, AWSENV_LIBEXECDIR, name) &&
-		   access(path, F_OK) == 0) ||
-	    (path_join(path, AWSENV_BINDIR, name) && access(path, F_OK) == 0);
+	for (i = 0; i < 2 && !found; i++)
+		found = path_join(path, folders[i], name) &&
+		    access(path, F_OK) == 0;
+	return found;
 }
 
 static bool

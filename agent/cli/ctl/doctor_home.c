@@ -27,14 +27,6 @@ unset_these(struct doctor *d, const char *names, const char *why)
 	text_add(&f->cure, "unset %s", names);
 }
 
-static void
-add_if_set(struct buf *names, const char *name)
-{
-	if (!getenv(name))
-		return;
-	text_add(names, "%s%s", names->len ? " " : "", name);
-}
-
 static bool
 is_profile(const char *name)
 {
@@ -42,19 +34,26 @@ is_profile(const char *name)
 	    !strcmp(name, "AWS_DEFAULT_PROFILE");
 }
 
+static void
+add_if_set(struct buf *names, const char *name)
+{
+	if (getenv(name))
+		text_add(names, "%s%s", names->len ? " " : "", name);
+}
+
 /* Those that hold, or lead to, other credentials. */
 static void
 check_keys(struct doctor *d)
 {
-	static const char keys[] = "AWS_ACCESS_KEY_ID\0"
-				   "AWS_SECRET_ACCESS_KEY\0"
-				   "AWS_SESSION_TOKEN\0"
-				   "AWS_CREDENTIAL_EXPIRATION\0";
+	static const char keys[][26] = {"AWS_ACCESS_KEY_ID",
+	    "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+	    "AWS_CREDENTIAL_EXPIRATION"};
 	AUTOBUF struct buf names = {0};
 	const char *name;
+	size_t i;
 
-	for (name = keys; *name; name += strlen(name) + 1)
-		add_if_set(&names, name);
+	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		add_if_set(&names, keys[i]);
 	for (name = environ_conflicts; *name; name += strlen(name) + 1) {
 		if (!is_profile(name))
 			add_if_set(&names, name);

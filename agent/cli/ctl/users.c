@@ -68,21 +68,31 @@ add(struct users *all, const char *folder, const char *name, const char *below)
 	return true;
 }
 
-/* The folder itself is root's, or nobody's word counts for what is in it. */
+/* It is root's, or nobody's word counts for what is in it. */
+static DIR *
+open_folder(const char *folder)
+{
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+	DIR *d = NULL;
+
+	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == 0 &&
+	    !(st.st_mode & 022))
+		d = fdopendir(fd);
+	if (!d && fd >= 0)
+		close(fd);
+	return d;
+}
+
 static bool
 find_below(struct users *all, const char *folder, const char *below)
 {
-	AUTOCLOSE int fd =
-	    open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *d = open_folder(folder);
 	const struct dirent *entry;
-	struct stat st;
 	bool ok = true;
-	DIR *d;
 
-	if (fd < 0 || fstat(fd, &st) != 0 || st.st_uid != 0 ||
-	    (st.st_mode & 022) || !(d = fdopendir(fd)))
+	if (!d)
 		return true;
-	fd = -1; /* d's */
 	while (ok && (entry = readdir(d))) {
 		if (is_number(entry->d_name))
 			ok = add(all, folder, entry->d_name, below);
@@ -155,9 +165,8 @@ reap(struct user *first, size_t n)
 			left = first[i].deadline - now_ms;
 	}
 	/* The child has the same deadline, and a moment to say so. */
-	if (polls && poll(polls, n, left > 0 ? (int)left + 200 : 200) < 0 &&
-	    errno != EINTR)
-		left = 0;
+	if (polls)
+		poll(polls, n, left > 0 ? (int)left + 200 : 200);
 	now_ms = io_deadline(0);
 	for (i = 0; i < n; i++) {
 		if (first[i].fd < 0)

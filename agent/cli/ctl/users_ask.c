@@ -202,7 +202,7 @@ users_ask(const struct user *u, enum users_what what, int out, int64_t deadline)
 	/* A broker that is replaced meanwhile has the next answer. */
 	do {
 		t = (struct told){0};
-		if ((r = meet(u, &t, &fd, deadline)) != AW_OK)
+		if (meet(u, &t, &fd, deadline) != AW_OK)
 			break;
 		if (what == USERS_STATUS)
 			r = ask_status(&t, fd, deadline);
