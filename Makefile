@@ -165,8 +165,9 @@ gccfile   = $(shell $(MUSL_CC) -print-file-name=$1)
 MUSL_INC  = $(call once,MUSL_INC,-idirafter /usr/include -idirafter \
 	/usr/include/$(shell $(MUSL_CC) -print-multiarch))
 # It may weigh 64 kB: no gaps between segments, no tables for unwinding, no
-# zeros put into arrays that are written anyway, and no landing pads, which do
-# nothing in a program whose libc has none.
+# zeros put into arrays that are written anyway, no landing pads, which do
+# nothing in a program whose libc has none, and no RELRO, which musl's start
+# files do not apply: it would only fill the file up to a page.
 SMALLEST   = $(call once,SMALLEST,$(if $(call knows,-Oz),-Oz,-Os))
 MUSL_FLAGS = -DAWSENV_WRAPPER $(SMALLEST) -fPIE -ffunction-sections -fdata-sections \
 	-fno-asynchronous-unwind-tables -fno-unwind-tables -fno-jump-tables \
@@ -184,7 +185,7 @@ ifeq ($(WRAPPER),static)
 $B/awsenv:
 	$(call run,LD)$(MUSL_CC) $(CFLAGS) -nostartfiles -static \
 		-Wl,-pie,--no-dynamic-linker,--gc-sections,-z,noseparate-code \
-		-Wl,-z,relro,-z,now,-z,noexecstack \
+		-Wl,-z,norelro,-z,common-page-size=64,-z,now,-z,noexecstack \
 		$(LDFLAGS) -o $@ $(MUSL_DIR)/rcrt1.o $(MUSL_DIR)/crti.o \
 		$(call gccfile,crtbeginS.o) $(filter %.o,$^) $(archives) \
 		$(call gccfile,crtendS.o) $(MUSL_DIR)/crtn.o

@@ -68,25 +68,36 @@ path_absolute(const char *path, char out[static PATH_MAX])
 	    format(out, PATH_MAX, "%.*s/%s", (int)n, here, path);
 }
 
+enum aw_err
+aws_file(const char *variable, const char *usual, char out[static PATH_MAX])
+{
+	const char *named = setting(variable), *home = setting("HOME");
+
+	*out = '\0';
+	if (named && !path_absolute(named, out)) {
+		warn("%s=%s cannot be made an absolute path", variable,
+		    shown_str(named));
+		return AW_CONFIG;
+	}
+	if (!named && home)
+		format(out, PATH_MAX, "%s/.aws/%s", home, usual);
+	return AW_OK;
+}
+
+/* A command that is served may be shown a view of the config file; who runs us
+ * there means the file itself. */
 static enum aw_err
 config_find(struct question *q)
 {
-	const char *named = setting("AWS_CONFIG_FILE");
-	const char *home = setting("HOME");
+	const char *variable = setting("AWSENV_CONFIG_FILE")
+	    ? "AWSENV_CONFIG_FILE"
+	    : "AWS_CONFIG_FILE";
+	enum aw_err r = aws_file(variable, "config", q->stamped);
 
-	if (named) {
-		if (!path_absolute(named, q->config)) {
-			warn(
-			    "AWS_CONFIG_FILE=%s cannot be made an absolute path",
-			    shown_str(named));
-			return AW_CONFIG;
-		}
-		memcpy(q->stamped, q->config, PATH_MAX);
-		return AW_OK;
-	}
-	if (home)
-		format(q->stamped, PATH_MAX, "%s/.aws/config", home);
-	return AW_OK;
+	/* Else it is for the agent to say where it is. */
+	if (setting(variable))
+		memcpy(q->config, q->stamped, PATH_MAX);
+	return r;
 }
 
 static void

@@ -69,7 +69,8 @@ enum option_bit {
 #define OPT_WHO \
 	(OPT_PROFILE | OPT_ACCOUNT | OPT_ROLE | OPT_SESSION | OPT_REGION)
 #define OPT_WAITING (OPT_WAIT | OPT_NO_WAIT | OPT_NO_BROWSER | OPT_DEVICE_CODE)
-#define OPT_RUN (OPT_WHO | OPT_WAITING | OPT_ENV | OPT_CORE)
+#define OPT_RUN \
+	(OPT_WHO | OPT_WAITING | OPT_ENV | OPT_SERVE | OPT_FOR | OPT_CORE)
 
 #define OPT_LOGOUT \
 	(OPT_WHO | OPT_ALL | OPT_CREDENTIALS | OPT_ALL_USERS | OPT_JSON)
@@ -82,11 +83,12 @@ struct options {
 	const char *session;
 	const char *region;
 	const char *format;
-	int wait;	/* seconds; -1: not said */
-	uint32_t check; /* seconds */
+	int wait;	  /* seconds; -1: not said */
+	uint32_t check;	  /* seconds */
+	uint32_t seconds; /* the command is to last; 0: not said */
 };
 
-enum shape { FLAG, TEXT, SECONDS, DURATION, ABSENT };
+enum shape { FLAG, TEXT, SECONDS, DURATION };
 
 struct option_row {
 	char name[19];
@@ -94,7 +96,7 @@ struct option_row {
 	uint8_t shape;
 	uint16_t offset;
 	uint64_t bit;
-	const char *text; /* "VALUE\0help": one relocation, not two */
+	char text[56]; /* "VALUE\0help"; a pointer would cost a relocation */
 };
 
 /* Those of awsenv-ctl, which sets them as it starts. */
@@ -218,6 +220,7 @@ struct json_member {
 void json_string(struct buf *, struct view);
 /* The comma that may be needed, and the name if there is one. */
 void json_name(struct buf *, const char *name);
+void json_time(struct buf *, uint64_t when); /* null: none */
 void json_members(struct buf *, const struct json_member *, const void *msg);
 
 /* zone.c: seconds that local time is ahead of UTC; false: not known. */
@@ -244,6 +247,10 @@ struct question {
 enum aw_err question_begin(struct question *, const struct options *);
 void question_ready(struct question *);
 void question_end(struct question *);
+/* The absolute path of the variable's file, else of the usual one in ~/.aws;
+ * empty where there is no home. */
+enum aw_err aws_file(
+    const char *variable, const char *usual, char out[static PATH_MAX]);
 /* "profile marketing", or "account ... role ..." */
 const char *question_name(const struct question *);
 /* Tell the person what the agent answered. Returns the error. */
@@ -317,6 +324,7 @@ struct given {
 enum creds_how {
 	CREDS_HALF = 1,	 /* they will be frozen: half of their life left */
 	CREDS_LOGIN = 2, /* show the login where a person looks */
+	CREDS_AS_IS = 4, /* of an agent that runs */
 };
 
 /* Credentials whose every part has been checked against its alphabet; to be
@@ -329,16 +337,18 @@ void creds_free(struct given *);
 /* "NAME\0NAME\0": all that we set, and all that would beat or break it. */
 extern const char environ_ours[];
 extern const char environ_conflicts[];
-/* What a command is given, in the order of environ_ours. */
-void environ_set(const struct given *, struct buf *list);
+/* What a command is given, in the order of environ_ours; the credentials
+ * themselves only if they are `frozen`. */
+void environ_set(const struct given *, bool frozen, struct buf *list);
 /* May the profile's settings have this one? */
 bool environ_setting(struct view entry);
 /* Does the environment have that entry's variable? */
 bool environ_has(char *const *env, struct view entry);
 /*
- * A new environment: `old` without ours and conflicting variables, then `set`,
- * then those settings whose variable is not there yet. Entries point into the
- * arguments; the array is the caller's to free. NULL: no memory.
+ * A new environment: `old` without ours and conflicting variables and those of
+ * `set`, then `set`, then those settings whose variable is not there yet.
+ * Entries point into the arguments; the array is the caller's to free. NULL: no
+ * memory.
  */
 char **environ_make(char *const *old, struct view set, struct view settings);
 
@@ -351,6 +361,35 @@ int exec_search(char *const *argv, char *const *env);
 /* What the shell that called us did with SIGPIPE, before main() ignored it. */
 void sigpipe_ignore(void);
 void sigpipe_restore(void);
+
+/* lasts.c */
+
+/* Do keys, or the login where they are renewed, last as long as the options ask
+ * for? False: told how long they do. */
+bool lasts(const struct options *, const struct given *, bool is_endpoint);
+
+/* serve.c */
+
+/* Start an endpoint for this process and what it becomes, whose first answer is
+ * given; its variables go to the list. */
+enum aw_err serve_begin(
+    const struct options *, const struct given *, struct buf *list);
+
+/* view.c */
+
+/* Views of the user's files, where they are needed; variables that lead to them
+ * go to the list. */
+enum aw_err view_make(struct buf *list);
+void view_remove(void);
+/* What is left of the text, in its place; did [default] have credentials? */
+size_t view_filter(char *text, bool *shadows);
+
+/* http.c */
+
+#define HTTP_MOST 4096 /* of a request */
+#define HTTP_PATH "/credentials"
+/* The status that what came so far of a request deserves; 0: more is to come. */
+unsigned int http_judge(struct view text, const char *host, const char *token);
 
 /* login.c */
 
@@ -392,6 +431,8 @@ int export_verb(const struct options *, char **argv);
 /* What export prints, without `given` for --unset. False: told why not. */
 bool export_write(const char *format, const struct given *, struct buf *out);
 int process_verb(const struct options *, char **argv);
+/* One object: of a container's endpoint, or of a credential_process. */
+void process_json(struct buf *, const struct given *, bool container);
 int whoami_verb(const struct options *, char **argv);
 int logout_verb(const struct options *, char **argv);
 

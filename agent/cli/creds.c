@@ -66,10 +66,11 @@ region_choose(const struct options *o, struct given *g)
 }
 
 static enum aw_err
-ask(struct talk *t, unsigned int how, struct given *g)
+ask(struct talk *t, const struct options *o, unsigned int how, struct given *g)
 {
 	struct creds_req req = {
 	    .ask = t->question.ask,
+	    .seconds = how & CREDS_HALF ? o->seconds : 0,
 	    .half = (how & CREDS_HALF) != 0,
 	};
 
@@ -89,7 +90,7 @@ fetch(
 	int tries;
 
 	for (tries = 0; tries < 3; tries++) {
-		if ((r = ask(t, how, g)) != AW_OK)
+		if ((r = ask(t, o, how, g)) != AW_OK)
 			return r;
 		if (g->rep.error != AW_LOGIN || !(how & CREDS_LOGIN) ||
 		    !login_wanted(o))
@@ -125,7 +126,8 @@ creds_get(const struct options *o, unsigned int how, struct given *g)
 	enum aw_err r;
 
 	*g = (struct given){0};
-	if ((r = talk_begin(&t, o, AGENT_START)) != AW_OK)
+	if ((r = talk_begin(&t, o,
+		 how & CREDS_AS_IS ? AGENT_AS_IS : AGENT_START)) != AW_OK)
 		return r;
 	if ((r = fetch(&t, o, how, g)) == AW_OK)
 		r = open_sealed(o, &t.question, g);

@@ -65,17 +65,19 @@ set(struct buf *list, const char *name, struct view value)
 }
 
 void
-environ_set(const struct given *g, struct buf *list)
+environ_set(const struct given *g, bool frozen, struct buf *list)
 {
 	char until[ISO_TIME];
 
-	iso_time(until, g->creds.expires);
-	if (!g->creds.expires)
-		until[0] = '\0';
-	set(list, "AWS_ACCESS_KEY_ID", g->creds.access_key);
-	set(list, "AWS_SECRET_ACCESS_KEY", g->creds.secret_key);
-	set(list, "AWS_SESSION_TOKEN", g->creds.session_token);
-	set(list, "AWS_CREDENTIAL_EXPIRATION", view_str(until));
+	if (frozen) {
+		iso_time(until, g->creds.expires);
+		if (!g->creds.expires)
+			until[0] = '\0';
+		set(list, "AWS_ACCESS_KEY_ID", g->creds.access_key);
+		set(list, "AWS_SECRET_ACCESS_KEY", g->creds.secret_key);
+		set(list, "AWS_SESSION_TOKEN", g->creds.session_token);
+		set(list, "AWS_CREDENTIAL_EXPIRATION", view_str(until));
+	}
 	set(list, "AWS_REGION", view_str(g->region));
 	set(list, "AWS_DEFAULT_REGION", view_str(g->region));
 	set(list, "AWS_ACCOUNT_ID", g->rep.account);
@@ -135,6 +137,18 @@ environ_has(char *const *env, struct view entry)
 	return false;
 }
 
+static bool
+list_has(struct view list, const char *name, size_t n)
+{
+	struct view e;
+
+	while (view_entry(&list, &e)) {
+		if (e.n > n && e.p[n] == '=' && !memcmp(e.p, name, n))
+			return true;
+	}
+	return false;
+}
+
 static size_t
 entries(struct view list)
 {
@@ -168,7 +182,8 @@ environ_make(char *const *old, struct view ours, struct view settings)
 		size_t len = name_length(*old, strlen(*old));
 
 		if (!name_in(environ_ours, *old, len) &&
-		    !name_in(environ_conflicts, *old, len))
+		    !name_in(environ_conflicts, *old, len) &&
+		    !list_has(ours, *old, len))
 			env[n++] = *old;
 	}
 	while (view_entry(&ours, &e))

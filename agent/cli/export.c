@@ -251,7 +251,7 @@ set_all(const struct dialect *d, const struct given *g, struct buf *out)
 	const char *name = environ_conflicts;
 	AUTOBUF struct buf ours = {0};
 
-	environ_set(g, &ours);
+	environ_set(g, true, &ours);
 	out->bad |= ours.bad;
 	list_open(d, out);
 	for (; d->shell && *name; name += strlen(name) + 1) {

@@ -39,7 +39,7 @@ json_string(struct buf *b, struct view v)
 	buf_u8(b, '"');
 }
 
-static void
+void
 json_time(struct buf *b, uint64_t when)
 {
 	char text[ISO_TIME];

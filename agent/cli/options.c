@@ -23,7 +23,11 @@ static const struct option_row rows[] = {
 	{"region", 0, TEXT, AT(region), OPT_REGION,
 	    "REGION\0instead of the profile's"},
 	{"env", 0, FLAG, 0, OPT_ENV,
-	    "\0give frozen keys in variables (the default)"},
+	    "\0give frozen keys, in variables"},
+	{"serve", 0, FLAG, 0, OPT_SERVE,
+	    "\0give an endpoint, which renews the keys"},
+	{"for", 0, DURATION, AT(seconds), OPT_FOR,
+	    "DURATION\0only if login and keys last for 90s, 15m, 2h"},
 	{"wait", 0, SECONDS, AT(wait), OPT_WAIT,
 	    "SECONDS\0wait that long for a login, terminal or not"},
 	{"no-wait", 0, FLAG, 0, OPT_NO_WAIT,
@@ -54,8 +58,6 @@ static const struct option_row rows[] = {
 	    "\0this text"},
 	{"version", 'V', FLAG, 0, OPT_VERSION,
 	    "\0print the version"},
-	{"serve", 0, ABSENT, 0, OPT_SERVE, "\0"},
-	{"for", 0, ABSENT, 0, OPT_FOR, "\0"},
 };
 /* clang-format on */
 
@@ -213,9 +215,6 @@ row_set(const struct option_row *r, struct options *o, const char *value)
 		}
 		*(const char **)at = value;
 		break;
-	case ABSENT:
-		warn("--%s is not in this version", r->name);
-		return false;
 	}
 	if (o->given & r->bit) {
 		warn("--%s is given twice", r->name);
@@ -269,7 +268,7 @@ options_take(struct options *o, char ***argv, bool *dashes)
 			warn("--%s takes no value", r->name);
 			return false;
 		}
-		if (r->shape != FLAG && r->shape != ABSENT && !value) {
+		if (r->shape != FLAG && !value) {
 			if (!(value = **argv)) {
 				warn(
 				    "--%s needs a value: %s", r->name, r->text);
@@ -312,6 +311,10 @@ options_fit(const struct options *o, uint64_t allowed, const char *verb)
 	}
 	if ((o->given & OPT_WAIT) && (o->given & OPT_NO_WAIT)) {
 		warn("either --wait or --no-wait");
+		return false;
+	}
+	if ((o->given & OPT_ENV) && (o->given & OPT_SERVE)) {
+		warn("either --env or --serve");
 		return false;
 	}
 	if (o->region && !is_region(view_str(o->region))) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What an SDK's credential_process reads: the form that all of them take. Where
- * a person must log in it fails at once, in one line: botocore has no timeout
- * and shows nobody what we would write.
+ * What an SDK's credential_process reads, or its container endpoint: the form
+ * that all of them take. Where a person must log in the verb fails at once, in
+ * one line: botocore has no timeout and shows nobody what we would write.
  */
 #include "awsenv/own.h"
 
@@ -13,8 +13,27 @@ member(struct buf *out, const char *name, struct view value)
 {
 	if (!value.n)
 		return;
-	text_add(out, ", \"%s\": ", name);
+	json_name(out, name);
 	json_string(out, value);
+}
+
+void
+process_json(struct buf *out, const struct given *g, bool container)
+{
+	char until[ISO_TIME];
+
+	text_add(out, "{");
+	if (!container)
+		text_add(out, "\"Version\": 1");
+	member(out, "AccessKeyId", g->creds.access_key);
+	member(out, "SecretAccessKey", g->creds.secret_key);
+	member(
+	    out, container ? "Token" : "SessionToken", g->creds.session_token);
+	iso_time(until, g->creds.expires);
+	if (g->creds.expires)
+		member(out, "Expiration", view_str(until));
+	member(out, "AccountId", g->rep.account);
+	text_add(out, "}");
 }
 
 int
@@ -24,7 +43,6 @@ process_verb(const struct options *o, char **argv)
 	unsigned int how = o->given & OPT_WAIT ? CREDS_LOGIN : 0;
 	AUTOBUF struct buf out = {0};
 	int usage = verb_alone("process", argv);
-	char until[ISO_TIME];
 	struct given g;
 	enum aw_err r;
 
@@ -32,15 +50,8 @@ process_verb(const struct options *o, char **argv)
 		return usage;
 	if ((r = creds_get(o, how, &g)) != AW_OK)
 		return exit_of(r);
-	iso_time(until, g.creds.expires);
-	text_add(&out, "{\"Version\": 1");
-	member(&out, "AccessKeyId", g.creds.access_key);
-	member(&out, "SecretAccessKey", g.creds.secret_key);
-	member(&out, "SessionToken", g.creds.session_token);
-	if (g.creds.expires)
-		member(&out, "Expiration", view_str(until));
-	member(&out, "AccountId", g.rep.account);
-	text_add(&out, "}\n");
+	process_json(&out, &g, false);
+	text_add(&out, "\n");
 	creds_free(&g);
 	return text_print(&out) ? EXIT_GOOD : EXIT_OTHER;
 }

@@ -118,12 +118,19 @@ core_limit(void)
 	prlimit(0, RLIMIT_CORE, &lim, NULL);
 }
 
+static const char *
+base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
 /* An SDK that is told a profile reads that one's credentials, not ours. */
 static void
 profile_warn(char *const *argv)
 {
-	const char *slash = strrchr(argv[0], '/');
-	const char *name = slash ? slash + 1 : argv[0];
+	const char *name = base_name(argv[0]);
 
 	for (argv++; *argv && strcmp(*argv, "--") != 0; argv++) {
 		if (!strcmp(*argv, "--profile") ||
@@ -138,20 +145,75 @@ profile_warn(char *const *argv)
 	}
 }
 
+/* Programs that take credentials from an endpoint whenever theirs run short:
+ * those of awsenv(1), which tests have shown to. */
+static const char served[] = "aws\0";
+
+/* By an endpoint, or frozen? The profile's wish is among its settings. */
+static bool
+is_served(const struct options *o, const struct given *g, const char *command)
+{
+	const char *name = base_name(command), *s;
+	struct view wish;
+
+	if (o->given & (OPT_ENV | OPT_SERVE))
+		return (o->given & OPT_SERVE) != 0;
+	if (view_find(g->rep.settings, "AWSENV_SERVE", &wish))
+		return view_is(wish, "true");
+	for (s = served; *s; s += strlen(s) + 1) {
+		if (!strcmp(s, name))
+			return true;
+	}
+	return false;
+}
+
+/* What the command's environment is to have; an exit status. */
+static int
+fill(const struct options *o, const struct given *g, bool is_endpoint,
+    struct buf *set, struct buf *settings)
+{
+	if (!lasts(o, g, is_endpoint))
+		return EXIT_LOGIN;
+	if (is_endpoint && serve_begin(o, g, set) != AW_OK) {
+		if (o->given & OPT_SERVE)
+			return EXIT_OURS;
+		warn("the command is given frozen keys");
+		buf_reset(set);
+		is_endpoint = false;
+	}
+	environ_set(g, !is_endpoint, set);
+	buf_put(settings, g->rep.settings.p, g->rep.settings.n);
+	/* A machine's own role is nobody's substitute for this one. */
+	if (is_endpoint)
+		text_add(settings, "AWS_EC2_METADATA_DISABLED=true%c", 0);
+	return EXIT_GOOD;
+}
+
+static int
+give(const struct options *o, const char *command, struct buf *set,
+    struct buf *settings)
+{
+	unsigned int half = o->given & OPT_SERVE ? 0 : CREDS_HALF;
+	struct given g;
+	int status;
+
+	if (creds_get(o, half | CREDS_LOGIN, &g) != AW_OK)
+		return EXIT_OURS;
+	status = fill(o, &g, is_served(o, &g, command), set, settings);
+	creds_free(&g);
+	return status;
+}
+
 int
 run(const struct options *o, char **argv)
 {
 	AUTOFREE char **env = NULL;
 	AUTOBUF struct buf set = {0}, settings = {0};
-	struct given g;
 	int status;
 
 	profile_warn(argv);
-	if (creds_get(o, CREDS_HALF | CREDS_LOGIN, &g) != AW_OK)
-		return EXIT_OURS;
-	environ_set(&g, &set);
-	buf_put(&settings, g.rep.settings.p, g.rep.settings.n);
-	creds_free(&g);
+	if ((status = give(o, argv[0], &set, &settings)) != EXIT_GOOD)
+		return status;
 	if (!set.bad && !settings.bad)
 		env = environ_make(environ, view_of(&set), view_of(&settings));
 	if (!env) {

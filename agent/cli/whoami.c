@@ -19,24 +19,34 @@ static const struct json_member members[] = {
 	{"profile", JSON_TEXT, offsetof(struct whoami_rep, profile)},
 	{"session", JSON_TEXT, offsetof(struct whoami_rep, session)},
 	{"region", JSON_TEXT, offsetof(struct whoami_rep, region)},
-	{"expires", JSON_TIME, offsetof(struct whoami_rep, expires)},
 	{.form = JSON_END},
 };
 /* clang-format on */
+
+/* Without json_members(), which this program would have for this alone. */
+static void
+print_each(const struct whoami_rep *w, bool json, struct buf *out)
+{
+	const struct json_member *m;
+	struct view v;
+
+	for (m = members; m->form == JSON_TEXT; m++) {
+		memcpy(&v, (const char *)w + m->offset, sizeof(v));
+		if (json) {
+			json_name(out, m->name);
+			json_string(out, v);
+		} else if (v.n) {
+			text_add(out, "%-9s %s\n", m->name, shown(v));
+		}
+	}
+}
 
 static void
 print_text(const struct whoami_rep *w, struct buf *out)
 {
 	char until[CLOCK_TIME], left[TIME_LEFT];
-	const struct json_member *m;
 
-	for (m = members; m->form == JSON_TEXT; m++) {
-		struct view v;
-
-		memcpy(&v, (const char *)w + m->offset, sizeof(v));
-		if (v.n)
-			text_add(out, "%-9s %s\n", m->name, shown(v));
-	}
+	print_each(w, false, out);
 	if (!w->expires)
 		return;
 	clock_time(until, w->expires);
@@ -48,7 +58,9 @@ static void
 print_json(const struct whoami_rep *w, struct buf *out)
 {
 	text_add(out, "{");
-	json_members(out, members, w);
+	print_each(w, true, out);
+	json_name(out, "expires");
+	json_time(out, w->expires);
 	text_add(out, "}\n");
 }
 

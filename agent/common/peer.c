@@ -13,70 +13,56 @@
 
 #include "awsenv/own.h"
 
-#define ESTABLISHED "01"
-#define HEX_ADDRESS 8
-#define MAPPED (3 * HEX_ADDRESS)
-#define ENDPOINT (MAPPED + HEX_ADDRESS + sizeof(":FFFF"))
+/* Numbers of a line: sl local:port remote:port state tx:rx tr:when retransmits
+ * uid. All but the last are hexadecimal. */
+enum { LOCAL = 1, LOCAL_PORT, REMOTE, REMOTE_PORT, STATE, UID = 11, NUMBERS };
 
-/* Address and port as the kernel prints them: the address as a number of this
- * machine's own byte order. */
-static void
-endpoint(char out[static ENDPOINT], const struct sockaddr_in *a, bool mapped)
+#define ESTABLISHED 1
+
+static unsigned int
+digit(char c)
 {
-	static const char digits[] = "0123456789ABCDEF";
-	const uint32_t words[] = {0, 0, htonl(0xffff), a->sin_addr.s_addr};
-	uint16_t port = ntohs(a->sin_port);
-	size_t i;
-	int shift;
-
-	for (i = mapped ? 0 : 3; i < 4; i++) {
-		for (shift = 28; shift >= 0; shift -= 4)
-			*out++ = digits[words[i] >> shift & 15];
-	}
-	*out++ = ':';
-	for (shift = 12; shift >= 0; shift -= 4)
-		*out++ = digits[port >> shift & 15];
-	*out = '\0';
+	return c >= '0' && c <= '9' ? (unsigned int)(c - '0')
+	    : c >= 'A' && c <= 'F'  ? (unsigned int)(c - 'A' + 10)
+				    : 16;
 }
 
-/* The next word of a line, or "" at its end. */
-static char *
-word(char **line)
-{
-	char *start = *line + strspn(*line, " ");
-
-	*line = start + strcspn(start, " ");
-	if (**line)
-		*(*line)++ = '\0';
-	return start;
-}
-
-/* number: local remote state queues timer retransmits uid ... */
+/* An address is printed in words of this machine's own byte order; of a mapped
+ * one the last two are the prefix and the address. */
 static bool
-line_is(char *line, const char *theirs, const char *ours, uid_t *uid)
+is_end(const uint64_t v[static 2], const struct sockaddr_in *a)
 {
-	const char *p;
-	uid_t n = 0;
+	uint32_t prefix = (uint32_t)(v[0] >> 32);
+
+	return (uint32_t)v[0] == a->sin_addr.s_addr &&
+	    (prefix == 0 || prefix == htonl(0xffff)) &&
+	    v[1] == ntohs(a->sin_port);
+}
+
+static bool
+line_is(const char *p, const struct sockaddr_in *theirs,
+    const struct sockaddr_in *ours, uid_t *uid)
+{
+	uint64_t v[NUMBERS] = {0};
 	int i;
 
-	word(&line);
-	if (strcmp(word(&line), theirs) != 0 ||
-	    strcmp(word(&line), ours) != 0 ||
-	    strcmp(word(&line), ESTABLISHED) != 0)
-		return false;
-	for (i = 0; i < 3; i++)
-		word(&line);
-	p = word(&line);
-	if (!*p)
-		return false;
-	for (; *p >= '0' && *p <= '9'; p++)
-		n = n * 10 + (uid_t)(*p - '0');
-	*uid = n;
-	return *p == '\0';
+	for (i = 0; i < NUMBERS; i++) {
+		while (*p == ' ' || *p == ':')
+			p++;
+		/* What is not there is not taken for root. */
+		if (digit(*p) == 16)
+			return false;
+		for (; digit(*p) < 16; p++)
+			v[i] = v[i] * (i == UID ? 10 : 16) + digit(*p);
+	}
+	*uid = (uid_t)v[UID];
+	return is_end(v + LOCAL, theirs) && is_end(v + REMOTE, ours) &&
+	    v[STATE] == ESTABLISHED;
 }
 
 static bool
-look(const char *path, const char *theirs, const char *ours, uid_t *uid)
+look(const char *path, const struct sockaddr_in *theirs,
+    const struct sockaddr_in *ours, uid_t *uid)
 {
 	AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
 	char text[4096], *line, *end;
@@ -89,7 +75,6 @@ look(const char *path, const char *theirs, const char *ours, uid_t *uid)
 		have += (size_t)n;
 		text[have] = '\0';
 		for (line = text; (end = strchr(line, '\n')); line = end + 1) {
-			*end = '\0';
 			if (line_is(line, theirs, ours, uid))
 				return true;
 		}
@@ -104,17 +89,10 @@ peer_uid(int fd, uid_t *uid)
 {
 	struct sockaddr_in ours = {0}, theirs = {0};
 	socklen_t n = sizeof(ours), m = sizeof(theirs);
-	char local[ENDPOINT], remote[ENDPOINT];
 
-	if (getsockname(fd, (struct sockaddr *)&ours, &n) != 0 ||
-	    getpeername(fd, (struct sockaddr *)&theirs, &m) != 0 ||
-	    ours.sin_family != AF_INET || theirs.sin_family != AF_INET)
-		return false;
-	endpoint(local, &ours, false);
-	endpoint(remote, &theirs, false);
-	if (look("/proc/self/net/tcp", remote, local, uid))
-		return true;
-	endpoint(local, &ours, true);
-	endpoint(remote, &theirs, true);
-	return look("/proc/self/net/tcp6", remote, local, uid);
+	return getsockname(fd, (struct sockaddr *)&ours, &n) == 0 &&
+	    getpeername(fd, (struct sockaddr *)&theirs, &m) == 0 &&
+	    ours.sin_family == AF_INET && theirs.sin_family == AF_INET &&
+	    (look("/proc/self/net/tcp", &theirs, &ours, uid) ||
+		look("/proc/self/net/tcp6", &theirs, &ours, uid));
 }

@@ -23,6 +23,7 @@ static const char *const known_keys[] = {
     "awsenv_enforce",
     "awsenv_identity",
     "awsenv_login",
+    "awsenv_serve",
     "aws_access_key_id",
     "ca_bundle",
     "credential_process",

@@ -107,6 +107,7 @@ settings_list(struct reach *r, struct buf *list)
 	const struct entry *e = config_get(r->config, r->profile, "ca_bundle");
 	const struct section *services;
 	struct view path;
+	bool serve;
 	size_t i;
 
 	if (e && config_path(r->config, e->value, &path))
@@ -114,6 +115,13 @@ settings_list(struct reach *r, struct buf *list)
 	for (i = 0; i < sizeof(settings) / sizeof(*settings); i++)
 		put(list, view_str(settings[i].variable),
 		    config_value(r->config, r->profile, settings[i].key));
+	/* For awsenv itself, which does not hand it on. */
+	e = config_get(r->config, r->profile, "awsenv_serve");
+	if (e) {
+		check_bool(e->value, &serve);
+		put(list, view_str("AWSENV_SERVE"),
+		    view_str(serve ? "true" : "false"));
+	}
 	services = config_named(r->config, SECTION_SERVICES,
 	    config_value(r->config, r->profile, "services"),
 	    config_enforced(r->config, r->profile));

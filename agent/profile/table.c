@@ -10,6 +10,7 @@ is_switch(struct view key)
 	static const char *const switches[] = {
 	    "awsenv_enforce",
 	    "awsenv_login",
+	    "awsenv_serve",
 	    "use_dualstack_endpoint",
 	    "use_fips_endpoint",
 	    "ignore_configured_endpoint_urls",

@@ -840,7 +840,7 @@ def test_agent_stop_waits_for_the_end(agent):
 
 @pytest.mark.parametrize("words", [
     [], ["-p", "x"], ["--"], ["--frobnicate", "x"], ["lock"], ["console"],
-    ["--serve", "x"], ["--for", "1h", "x"], ["status", "x"], ["login", "x"],
+    ["--serve", "--env", "x"], ["--for", "x", "x"], ["status", "x"], ["login", "x"],
     ["export", "--core"], ["agent"], ["agent", "dance"], ["agent", "stop", "x"],
     ["whoami", "--all"], ["logout", "--all", "--credentials"],
     ["help", "nosuch"], ["help", "lock"], ["status", "--check", "soon"],

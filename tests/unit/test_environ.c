@@ -64,7 +64,7 @@ given_to(const char *const *env)
 static char **
 make(char *const *old, struct given *g, struct buf *set, struct view settings)
 {
-	environ_set(g, set);
+	environ_set(g, true, set);
 	assert_false(set->bad);
 	return environ_make(old, view_of(set), settings);
 }
@@ -212,7 +212,7 @@ a_profile_name_cannot_bring_another_variable(void **state)
 
 	(void)state;
 	g.rep.profile = LIST("x\0LD_PRELOAD=/evil");
-	environ_set(&g, &set);
+	environ_set(&g, true, &set);
 	assert_null(memmem(set.data, set.len, "LD_PRELOAD", 10));
 	assert_null(memmem(set.data, set.len, "AWSENV_PROFILE", 14));
 }

@@ -81,8 +81,8 @@ what_is_wrong_is_refused(void **state)
 {
 	static const char *const bad[] = {"--nosuch", "-x", "--profile",
 	    "--profile=", "-p", "--env=1", "--wait x", "--wait -1", "--wait 5x",
-	    "--wait 99999999999", "--check 5d", "--check 5mm", "--check m",
-	    "--serve", "--for 1h", "--profil x", "--profilex y", "-hx", "--p x",
+	    "--wait 99999999999", "--for 5d", "--for 5mm", "--for m",
+	    "--serve=1", "--for", "--profil x", "--profilex y", "-hx", "--p x",
 	    "-p a -p b", "--json --json"};
 	struct options o;
 	const char *rest;

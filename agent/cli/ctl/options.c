@@ -12,7 +12,7 @@ static const struct option_row rows[] = {
 	{"keyring", 0, FLAG, 0, OPT_KEYRING,
 	    "\0the kernel's keys: serials, sizes, timeouts"},
 	{"check", 0, DURATION, offsetof(struct options, check), OPT_CHECK,
-	    "DURATION\0is the login good for 90s, 15m, 2h? else exit 3"},
+	    "DURATION\0is it good for 90s, 15m, 2h? else exit 3"},
 	{"config", 0, FLAG, 0, OPT_CONFIG,
 	    "\0check /etc/awsenv before it is rolled out"},
 	{"roles", 0, FLAG, 0, OPT_ROLES,
