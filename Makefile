@@ -97,10 +97,13 @@ $B/awsenv-ctl:     $B/agent/cli/ctl/main.o    $B/agent/cli/ctl.a    \
 FETCHLIBS = $(call once,FETCHLIBS,$(shell $(PKG_CONFIG) --libs \
 	libcurl libcjson libcrypto libqrencode))
 
+CTLLIBS = $(call once,CTLLIBS,$(shell $(PKG_CONFIG) --libs libsystemd))
+
 $B/awsenv-agent:   LDLIBS = -lkeyutils -lpthread
 $B/awsenv-broker:  LDLIBS = -lkeyutils
 $B/awsenv-profile: LDLIBS = -lcrypto
 $B/awsenv-fetch:   LDLIBS = $(FETCHLIBS)
+$B/awsenv-ctl:     LDLIBS = $(CTLLIBS)
 
 # What people type is one small static file, so that it can be copied to any
 # jump host; its objects are of their own, glibc's would carry __memcpy_chk.
@@ -200,7 +203,7 @@ endif
 # A test is linked with the rooms whose headers it includes, and with common;
 # what it defines itself wins over an archive's member. Link options of its own
 # stand in tests/unit/test_X.ld.
-TESTLIBS = -lcmocka -lkeyutils -lpthread $(FETCHLIBS)
+TESTLIBS = -lcmocka -lkeyutils -lpthread $(FETCHLIBS) $(CTLLIBS)
 included = $(sort $(patsubst %/,$2/%.a,$(dir $(shell \
 	grep -ohE '(agent/[a-z/]+|pam_module)/[a-z_]+\.h' $1.d)))) \
 	$2/agent/common.a
@@ -282,12 +285,14 @@ endif
 # distribution may lack; what wants it says so. A goal installs its own needs,
 # "make deps" all of them.
 DEPS_BUILD := gcc libc6-dev make pkg-config musl-tools libcurl4-openssl-dev \
-	libcjson-dev libssl-dev libkeyutils-dev libqrencode-dev libpam0g-dev
+	libcjson-dev libssl-dev libkeyutils-dev libqrencode-dev libpam0g-dev \
+	libsystemd-dev
 DEPS_DEMO  := python3 python3-botocore python3-cryptography keyutils
 DEPS_CHECK := libcmocka-dev python3-boto3 python3-pytest procps acl strace \
 	binutils iproute2
-DEPS_WANT  := awscli python3-pyfuse3 fuse3 tmux curl busybox zsh fish systemd \
-	openssh-server libpam-wrapper libnss-wrapper pamtester rsync sudo cron
+DEPS_WANT  := dbus python3-dbus python3-gi awscli python3-pyfuse3 fuse3 tmux curl \
+	busybox zsh fish systemd openssh-server libpam-wrapper libnss-wrapper \
+	pamtester rsync sudo cron
 DEPS_DEB   := dpkg-dev debhelper lintian
 DEPS_LINT  := clang clang-tidy clang-format libclang-rt-dev|libclang-rt-*-dev \
 	cppcheck shellcheck mandoc git
@@ -320,7 +325,8 @@ COPIES = $(foreach p,$(PAGES),$p>$(call manual,$p)) \
 	examples/systemd/awsenv.sysusers>$(SYSUSERSDIR)/awsenv.conf \
 	examples/systemd/awsenv.tmpfiles>$(TMPFILESDIR)/awsenv.conf \
 	examples/pam-configs/awsenv>$(PAMCONFIGDIR)/awsenv \
-	examples/profile.d/awsenv.sh>$(SYSCONFDIR)/profile.d/awsenv.sh
+	examples/profile.d/awsenv.sh>$(SYSCONFDIR)/profile.d/awsenv.sh \
+	examples/autostart/awsenv.desktop>$(SYSCONFDIR)/xdg/autostart/awsenv.desktop
 source = $(firstword $(subst >, ,$1))
 target = $(DESTDIR)$(lastword $(subst >, ,$1))
 

@@ -63,6 +63,7 @@ enum option_bit {
 	OPT_PENDING = 1 << 22,
 	OPT_ALL_USERS = 1 << 23,
 	OPT_DEVICE_CODE = 1 << 24,
+	OPT_DESKTOP = 1 << 25,
 };
 
 /* awsenv-ctl has more of them, 1 << 32 and on. */

@@ -40,6 +40,8 @@ static const struct option_row rows[] = {
 	    "\0log in by a code, in a browser on any machine"},
 	{"here", 0, FLAG, 0, OPT_HERE,
 	    "\0log in on this host, where root will hold it"},
+	{"desktop", 0, FLAG, 0, OPT_DESKTOP,
+	    "\0show logins on this desktop until it ends"},
 	{"show-pending", 0, FLAG, 0, OPT_PENDING,
 	    "\0only show a login that waits already"},
 	{"all", 0, FLAG, 0, OPT_ALL,

@@ -15,7 +15,8 @@ static const struct verb verbs[] = {
 	{"exec", OPT_RUN, exec_verb,
 	    "[PROFILE] [-- COMMAND [ARG...]]\0"
 	    "run a command, or a shell, with credentials"},
-	{"login", OPT_WHO | OPT_WAITING | OPT_HERE | OPT_PENDING, login_verb,
+	{"login", OPT_WHO | OPT_WAITING | OPT_HERE | OPT_PENDING |
+	    OPT_DESKTOP, login_verb,
 	    "\0show URL and code, wait until a person has approved"},
 	{"logout", OPT_LOGOUT, logout_verb,
 	    "\0end a login, here and at AWS"},

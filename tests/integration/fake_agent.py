@@ -33,6 +33,7 @@ KINDS = {
     "nudge@awsenv": ("MSG_NUDGE_REQ", "MSG_LOGIN_REP"),
     "profiles@awsenv": ("MSG_PROFILES_REQ", "MSG_PROFILES_REP"),
     "grants@awsenv": ("MSG_GRANTS_REQ", "MSG_GRANTS_REP"),
+    "watch@awsenv": ("MSG_WATCH_REQ", "MSG_WATCH_REP"),
 }
 
 KEY = "ASIAEXAMPLE123456789"
@@ -136,6 +137,11 @@ class FakeAgent:
                   "role": "Editor", "region": "eu-central-1", "sealed": sealed}
         answer.update(rep)
         return answer
+
+    def change(self, number=1, refreshable=1, **login):
+        """watch@: the change of that number is to such a login."""
+        return {"change": number, "refreshable": refreshable,
+                "login": wire.encode("MSG_LOGIN_REP", self.login(**login))}
 
     def login(self, state=wire.LOGIN_PENDING, **rep):
         answer = {"state": state, "ticket": 7, "session": "corp", "url": URL,

@@ -408,4 +408,4 @@ def test_commands_that_share_a_login_open_one_page(agent, browser, tmp_path):
     assert pages("login")
     agent.on("login@awsenv", agent.login(ticket=8))
     assert pages("true")
-    assert os.stat(runtime / "awsenv/browser").st_mode & 0o777 == 0o600
+    assert os.stat(runtime / "awsenv/desktop").st_mode & 0o777 == 0o600

@@ -79,6 +79,7 @@ def test_install_and_uninstall(tmp_path):
     assert len(module) == 1
     assert sorted(others) == sorted([*module, *(
         "etc/profile.d/awsenv.sh",
+        "etc/xdg/autostart/awsenv.desktop",
         "usr/lib/environment.d/50-awsenv.conf",
         "usr/lib/systemd/user/awsenv-agent-forward.socket",
         "usr/lib/systemd/user/awsenv-agent-remote.socket",
@@ -211,7 +212,7 @@ def test_the_wrapper_is_static_and_small(tmp_path):
     ("awsenv-profile", {"libc", "libcrypto"}),
     ("awsenv-fetch", {"libc", "libcjson", "libcrypto", "libcurl",
                       "libqrencode"}),
-    ("awsenv-ctl", {"libc"}),
+    ("awsenv-ctl", {"libc", "libsystemd"}),
 ])
 def test_a_program_needs_what_the_design_says(program, libraries):
     assert set(needed(program)) - {"libpthread", "ld-linux-x86-64"} == libraries

@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/wait.h>
 
 #include "awsenv/io.h"
@@ -26,28 +25,6 @@ setting(const char *name)
 	const char *v = getenv(name);
 
 	return v && *v ? v : NULL;
-}
-
-/*
- * Forty commands that find the same login missing open one page, not forty: the
- * ticket of the last one that was opened stands in a file beside the socket.
- */
-static bool
-is_first(uint64_t ticket)
-{
-	char dir[CLIENT_PATH], path[CLIENT_PATH + sizeof("/browser")];
-	AUTOCLOSE int fd = -1;
-	uint64_t last = 0;
-
-	if (client_dir(dir, false) != AW_OK ||
-	    !format(path, sizeof(path), "%s/browser", dir))
-		return true;
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0 || flock(fd, LOCK_EX) != 0)
-		return true;
-	if (pread(fd, &last, sizeof(last), 0) == sizeof(last) && last == ticket)
-		return false;
-	return pwrite(fd, &ticket, sizeof(ticket), 0) == sizeof(ticket);
 }
 
 /* The word with the URL in the place of %s, in `out`. */
@@ -145,20 +122,16 @@ detach(const char *configured, char *url)
 	_exit(EXIT_NOTFOUND);
 }
 
-static void
-page_open(const struct login_rep *l, bool again)
+void
+browser_start(struct view page, struct view configured)
 {
-	AUTOFREE char *url = NULL, *configured = NULL;
+	AUTOFREE char *url = view_dup(page), *with = view_dup(configured);
 	pid_t pid;
 
-	if (!url_is_sound(l->url))
-		return;
-	if (!is_first(l->ticket) && !again)
-		return;
-	if (!(url = view_dup(l->url)) || !(configured = view_dup(l->browser)))
+	if (!url || !with || !url_is_sound(page))
 		return;
 	if ((pid = child_fork(SIGCHLD)) == 0)
-		detach(configured, url);
+		detach(with, url);
 	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 }
@@ -177,6 +150,9 @@ browser_verb(const struct options *o, char **argv)
 		warn("browser is for awsenv, which says what to open");
 		return EXIT_USAGE;
 	}
-	page_open(&l, (o->given & OPT_AGAIN) != 0);
+	/* One page, not forty, where forty commands find it missing. */
+	if (claim(CLAIM_PAGE, &l, l.until,
+		o->given & OPT_AGAIN ? CLAIM_AGAIN : CLAIM_COMMAND))
+		browser_start(l.url, l.browser);
 	return EXIT_GOOD;
 }

@@ -139,4 +139,26 @@ int status_verb(const struct options *, char **argv);
 void report_text(const struct status *, struct buf *out);
 void report_json(const struct status *, struct buf *out);
 
+/* claim.c: what two desktops of one person, or forty commands, do once. */
+
+enum claim { CLAIM_PAGE = 1, CLAIM_DONE = 2, CLAIM_END = 3 };
+
+enum claimant { CLAIM_COMMAND, CLAIM_AGAIN, CLAIM_DESKTOP };
+
+/*
+ * True for the first who asks. `when` tells this occasion from others of that
+ * login. CLAIM_AGAIN: true also later, unless
+ * a desktop did it a moment ago.
+ */
+bool claim(enum claim, const struct login_rep *, uint64_t when, enum claimant);
+
+/* browser.c */
+
+/* Open a page, on whatever desktop this is. */
+void browser_start(struct view url, struct view configured);
+
+/* desktop.c */
+
+int desktop_verb(const struct options *, char **argv);
+
 #endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * login --desktop, grouped by file: one process for each desktop session, which
+ * sleeps in sd-event until the agent, a bus or a clock has something to say.
+ */
+#ifndef AWSENV_DESKTOP_H
+#define AWSENV_DESKTOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "awsenv/buf.h"
+#include "awsenv/msg.h"
+
+/* line.c: one connection to the agent, on which a request is held. */
+
+struct line {
+	const char *name; /* of the request */
+	enum msg_kind kind, reply;
+	int fd; /* -1: none */
+	sd_event_source *source;
+	struct buf frame; /* what views of a reply point into */
+	/* `rep` as `reply` says, or NULL: the agent hung up */
+	void (*heard)(void *arg, const void *rep);
+	void *arg;
+};
+
+/* Connect if need be, and ask. */
+enum aw_err line_ask(struct line *, sd_event *, const char *path, const void *);
+void line_close(struct line *);
+
+/* socket.c: until an agent listens. */
+
+struct wait {
+	sd_event *event;
+	sd_event_source *folder;
+	sd_event_source *retry;
+	unsigned int tries;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+/* Call fn when something happened where that socket would be. */
+void wait_begin(struct wait *, const char *path);
+/* Call fn in a moment: it is there, but does not answer. False: often enough. */
+bool wait_again(struct wait *);
+void wait_end(struct wait *);
+
+/* presence.c: is the person at this desktop, and how long is there one. */
+
+struct presence {
+	sd_event *event;
+	sd_bus *system;	 /* NULL: none, so no logind */
+	sd_bus *session; /* NULL: none; not ours */
+	sd_event_source *leader;
+	char *path;	/* of the session at logind; NULL: not known */
+	bool known;	/* what follows was told, or nobody is there to tell */
+	bool locked;	/* LockedHint */
+	bool elsewhere; /* another session has the screen */
+	bool blank;	/* the screensaver is on */
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+/* fn is called when presence_here() may have changed. */
+void presence_open(struct presence *);
+void presence_close(struct presence *);
+bool presence_here(const struct presence *);
+
+/* notify.c: org.freedesktop.Notifications. */
+
+enum urgency { URGENCY_LOW, URGENCY_NORMAL, URGENCY_CRITICAL };
+
+struct notice {
+	uint32_t id; /* of the last one, which the next takes the place of */
+};
+
+/* What is not ours in them has passed shown(). */
+void notify_show(sd_bus *, struct notice *, enum urgency, const char *title,
+    const char *text);
+
+#endif

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: ISC
+"""What a desktop and logind say on their buses: notifications, a screensaver,
+sessions. Run by desktop.py; takes commands from stdin, one JSON list a line,
+and reports on stdout, one JSON object a line.
+
+    ["session", "1", {"Leader": 123}]      add a session, or change it
+    ["saver", true]                        the screensaver begins
+    ["notifications", true]                start or end the daemon for them
+"""
+
+import json
+import os
+import sys
+
+import dbus
+import dbus.lowlevel
+import dbus.mainloop.glib
+import dbus.service
+from gi.repository import GLib
+
+PROPERTIES = "org.freedesktop.DBus.Properties"
+SESSION = "org.freedesktop.login1.Session"
+MANAGER = "/org/freedesktop/login1"
+NOTIFICATIONS = "org.freedesktop.Notifications"
+SAVER = "org.freedesktop.ScreenSaver"
+
+
+def report(**what):
+    print(json.dumps(what), flush=True)
+
+
+class Session(dbus.service.Object):
+    def __init__(self, bus, name, path=None):
+        super().__init__(bus, path or f"{MANAGER}/session/_3{name}")
+        self.values = {
+            "Id": name, "Leader": dbus.UInt32(0), "LockedHint": False,
+            "Active": True, "State": "active", "Type": "x11",
+            "User": dbus.Struct((dbus.UInt32(os.getuid()),
+                                 dbus.ObjectPath(f"{MANAGER}/user/self")),
+                                signature="uo")}
+
+    def change(self, values):
+        if "Leader" in values:
+            values["Leader"] = dbus.UInt32(values["Leader"])
+        self.values.update(values)
+        self.PropertiesChanged(SESSION, values, [])
+
+    @dbus.service.method(PROPERTIES, in_signature="s", out_signature="a{sv}")
+    def GetAll(self, interface):
+        report(asked="GetAll", session=self.values["Id"])
+        return self.values if interface == SESSION else {}
+
+    @dbus.service.method(PROPERTIES, in_signature="ss", out_signature="v")
+    def Get(self, interface, name):
+        return self.values[name]
+
+    @dbus.service.signal(PROPERTIES, signature="sa{sv}as")
+    def PropertiesChanged(self, interface, values, gone):
+        pass
+
+
+class Manager(dbus.service.Object):
+    sessions = {}
+
+    @dbus.service.method("org.freedesktop.login1.Manager",
+                         in_signature="s", out_signature="o")
+    def GetSession(self, name):
+        if name not in self.sessions:
+            raise dbus.DBusException(
+                "No session", name="org.freedesktop.login1.NoSuchSession")
+        return self.sessions[name].__dbus_object_path__
+
+
+class Notifications(dbus.service.Object):
+    last = 0
+
+    @dbus.service.method(NOTIFICATIONS, in_signature="susssasa{sv}i",
+                         out_signature="u")
+    def Notify(self, app, replaces, icon, summary, body, actions, hints, ms):
+        if not replaces:
+            Notifications.last += 1
+            replaces = Notifications.last
+        report(notification=str(summary), text=str(body), id=int(replaces),
+               urgency=int(hints["urgency"]), app=str(app))
+        return dbus.UInt32(replaces)
+
+
+class Saver(dbus.service.Object):
+    on = False
+
+    @dbus.service.method(SAVER, out_signature="b")
+    def GetActive(self):
+        return self.on
+
+    @dbus.service.signal(SAVER, signature="b")
+    def ActiveChanged(self, on):
+        pass
+
+
+class Fake:
+    def __init__(self, session, system):
+        self.session = dbus.bus.BusConnection(session) if session else None
+        self.system = dbus.bus.BusConnection(system) if system else None
+        self.names = {}
+        if self.system:
+            self.names["login1"] = dbus.service.BusName(
+                "org.freedesktop.login1", self.system)
+            self.manager = Manager(self.system, MANAGER)
+        if self.session:
+            self.shown = Notifications(
+                self.session, "/org/freedesktop/Notifications")
+            self.screen = Saver(self.session, "/org/freedesktop/ScreenSaver")
+            self.names[SAVER] = dbus.service.BusName(SAVER, self.session)
+            self.do_notifications(True)
+
+    def do_session(self, name, values):
+        if name not in Manager.sessions:
+            Manager.sessions[name] = Session(self.system, name)
+            if name == "auto":      # what logind makes of a caller
+                Manager.sessions[name].remove_from_connection()
+                Manager.sessions[name] = Session(
+                    self.system, "auto", f"{MANAGER}/session/auto")
+        Manager.sessions[name].change(values)
+
+    def do_saver(self, on):
+        Saver.on = on
+        self.screen.ActiveChanged(on)
+
+    def do_notifications(self, on):
+        self.names[NOTIFICATIONS] = dbus.service.BusName(
+            NOTIFICATIONS, self.session) if on else None
+
+    def command(self, channel, condition):
+        line = sys.stdin.readline()
+        if not line:
+            loop.quit()
+            return False
+        name, *words = json.loads(line)
+        getattr(self, "do_" + name)(*words)
+        report(did=name)
+        return True
+
+
+dbus.mainloop.glib.DBusGMainLoop(set_as_default=True)
+loop = GLib.MainLoop()
+fake = Fake(*(word or None for word in sys.argv[1:3]))
+GLib.io_add_watch(sys.stdin, GLib.IO_IN | GLib.IO_HUP, fake.command)
+report(ready=True)
+loop.run()
