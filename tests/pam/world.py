@@ -38,10 +38,11 @@ def free_port():
 
 
 class World:
-    def __init__(self, account, sim=None, options="", services=("sshd",
-                                                                "login")):
+    def __init__(self, account, sim=None, options="",
+                 services=("sshd", "login"), line=True):
+        """line: ours is there."""
         self.account, self.sim = account, sim
-        self.options, self.services = options, services
+        self.options, self.services, self.line = options, services, line
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="awsenv-world.",
                                                  dir="/tmp"))
         self.dir.chmod(0o755)
@@ -61,9 +62,10 @@ class World:
                 text = TALK.sub("", (folder / name).read_text())
             if name in ("sshd", "login"):
                 text += f"\nsession optional pam_motd.so motd={self.dir}/motd"
-            (folder / name).write_text(
-                f"{text}\nsession optional {MODULE} agent={AGENT} "
-                f"{self.options}\n")
+            if self.line:
+                text += (f"\nsession optional {MODULE} agent={AGENT} "
+                         f"{self.options}")
+            (folder / name).write_text(text + "\n")
         return folder
 
     def _profiles(self):
@@ -107,7 +109,7 @@ class World:
         return self
 
     def __exit__(self, kind, *_):
-        if (self.dir / "sshd.log").exists():
+        if kind and (self.dir / "sshd.log").exists():
             print((self.dir / "sshd.log").read_text()[-6000:])
         for child in self.children:
             child.terminate()
@@ -160,7 +162,8 @@ class World:
                             "-f", str(path)], check=True)
         ssh = self.account.home / ".ssh"
         ssh.mkdir(exist_ok=True)
-        shutil.copy(str(user) + ".pub", ssh / "authorized_keys")
+        with open(ssh / "authorized_keys", "a") as f:
+            f.write(pathlib.Path(f"{user}.pub").read_text())
         self.account.give()
         conf = self.dir / "sshd_config"
         conf.write_text("\n".join([
