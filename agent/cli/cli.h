@@ -84,6 +84,8 @@ struct options {
 	const char *session;
 	const char *region;
 	const char *format;
+	const char *service; /* of the console */
+	const char *page;
 	int wait;	  /* seconds; -1: not said */
 	uint32_t check;	  /* seconds */
 	uint32_t seconds; /* the command is to last; 0: not said */

@@ -37,13 +37,14 @@ static const char apart[] =
     "agent\0start or stop the agent\0"
     "ls\0profiles, or all accounts and roles; which are live\0"
     "status\0the agent, its logins, and for how long\0"
-    "doctor\0what is wrong here, and its cure\0";
+    "doctor\0what is wrong here, and its cure\0"
+    "console\0the AWS console in a browser\0";
 /* clang-format on */
 
 /* Kept, so that no script comes to rely on a program of that name without
  * "--". */
 static const char reserved[] =
-    "completion\0configure\0confirm\0console\0forward\0lock\0log\0"
+    "completion\0configure\0confirm\0forward\0lock\0log\0"
     "prompt\0shell\0unlock\0";
 
 #define NVERBS (sizeof(verbs) / sizeof(verbs[0]))

@@ -398,6 +398,7 @@ static const struct field fetch_fields[] = {
     F(VIEW, fetch, client_name),
     F(BOOL, fetch, waiting),
     F(BOOL, fetch, desktop),
+    F(VIEW, fetch, page),
     {END, 0},
 };
 

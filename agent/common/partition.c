@@ -6,17 +6,23 @@
 /* A region is PREFIX, a word and a number; the first row is for all others. */
 static const struct partition partitions[] = {
     {"aws", {"us-", "eu-", "ap-", "sa-", "ca-", "me-", "af-", "il-", "mx-"},
-	"amazonaws.com", "api.aws", false},
+	"amazonaws.com", "api.aws", false, "us-east-1", "signin.aws.amazon.com",
+	"console.aws.amazon.com"},
     {"aws-cn", {"cn-"}, "amazonaws.com.cn", "api.amazonwebservices.com.cn",
-	false},
-    {"aws-us-gov", {"us-gov-"}, "amazonaws.com", "api.aws", true},
+	false, "cn-north-1", "signin.amazonaws.cn", "console.amazonaws.cn"},
+    {"aws-us-gov", {"us-gov-"}, "amazonaws.com", "api.aws", true,
+	"us-gov-west-1", "signin.amazonaws-us-gov.com",
+	"console.amazonaws-us-gov.com"},
     {"aws-eusc", {"eusc-de-"}, "amazonaws.eu", "api.amazonwebservices.eu",
-	false},
-    {"aws-iso", {"us-iso-"}, "c2s.ic.gov", "api.aws.ic.gov", false},
-    {"aws-iso-b", {"us-isob-"}, "sc2s.sgov.gov", "api.aws.scloud", false},
+	false, "", "signin.amazonaws-eusc.eu", "console.amazonaws-eusc.eu"},
+    {"aws-iso", {"us-iso-"}, "c2s.ic.gov", "api.aws.ic.gov", false, NULL, NULL,
+	NULL},
+    {"aws-iso-b", {"us-isob-"}, "sc2s.sgov.gov", "api.aws.scloud", false, NULL,
+	NULL, NULL},
     {"aws-iso-e", {"eu-isoe-"}, "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk",
-	false},
-    {"aws-iso-f", {"us-isof-"}, "csp.hci.ic.gov", "api.aws.hci.ic.gov", false},
+	false, NULL, NULL, NULL},
+    {"aws-iso-f", {"us-isof-"}, "csp.hci.ic.gov", "api.aws.hci.ic.gov", false,
+	NULL, NULL, NULL},
 };
 
 #define N(array) (sizeof(array) / sizeof(*(array)))

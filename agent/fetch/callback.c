@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Where a browser comes back to after its person signed in: one address on a
- * port of 127.0.0.1, for as long as one login takes. Every user of the machine
+ * One address on a port of 127.0.0.1 for one visit of a browser: where it comes
+ * back to after its person signed in, or where it is led on from to an address
+ * that must not stand in anybody's list of processes. Every user of the machine
  * can knock there, and every page that any browser shows. What is not sent by
- * this user's own browser, to this very address, with the state that nobody
- * but AWS was told, is turned away and changes nothing.
+ * this user's own browser, to this very address, with the secret that belongs
+ * to it, is turned away and changes nothing.
  */
 #include "fetch.h"
 
@@ -40,7 +41,8 @@ struct visitor {
 struct callback {
 	int fd;
 	char host[sizeof("127.0.0.1:65535")];
-	struct view state;
+	struct view secret;   /* the state, or the path */
+	struct view location; /* to lead on to; empty: it comes back */
 	struct visitor visitors[VISITORS];
 	struct visitor *bearer; /* of the code; waits to hear how it ends */
 };
@@ -55,27 +57,48 @@ leave(struct visitor *v)
 	buf_free(&v->head);
 }
 
+static void
+put(struct buf *b, const char *text)
+{
+	buf_put(b, text, strlen(text));
+}
+
 /* It fits into an empty socket; who does not take it does without. */
 static void
-answer(
-    struct visitor *v, const char *status, const char *title, const char *text)
+answer_with(struct visitor *v, const char *status, struct view location,
+    const char *title, const char *text)
 {
-	char page[1024];
-	int n = snprintf(page, sizeof(page),
-	    "HTTP/1.1 %s\r\n"
-	    "Content-Type: text/html; charset=utf-8\r\n"
+	AUTOBUF struct buf page = {0};
+
+	put(&page, "HTTP/1.1 ");
+	put(&page, status);
+	put(&page, location.n ? "\r\nLocation: " : "");
+	buf_put(&page, location.p, location.n);
+	put(&page,
+	    "\r\nContent-Type: text/html; charset=utf-8\r\n"
 	    "Cache-Control: no-store\r\n"
 	    "Content-Security-Policy: default-src 'none'\r\n"
 	    "Referrer-Policy: no-referrer\r\n"
 	    "X-Content-Type-Options: nosniff\r\n"
 	    "Connection: close\r\n\r\n"
-	    "<!DOCTYPE html>\n<html lang=\"en\"><head><title>%s</title></head>"
-	    "<body><h1>%s</h1><p>%s</p></body></html>\n",
-	    status, title, title, text);
-
-	send(v->fd, page, (size_t)n, MSG_NOSIGNAL);
+	    "<!DOCTYPE html>\n<html lang=\"en\"><head><title>");
+	put(&page, title);
+	put(&page, "</title></head><body><h1>");
+	put(&page, title);
+	put(&page, "</h1><p>");
+	put(&page, text);
+	put(&page, "</p></body></html>\n");
+	if (!page.bad)
+		send(v->fd, page.data, page.len, MSG_NOSIGNAL);
 	shutdown(v->fd, SHUT_WR);
 	leave(v);
+}
+
+static void
+answer(
+    struct visitor *v, const char *status, const char *title, const char *text)
+{
+	answer_with(v, status, (struct view){0}, title, text);
 }
 
 static void
@@ -179,10 +202,19 @@ argument(struct view query, const char *name, struct buf *out)
 }
 
 static bool
-is_state(const struct callback *c, const struct buf *b)
+is_secret(const struct callback *c, struct view v)
 {
-	return b->len == c->state.n &&
-	    CRYPTO_memcmp(b->data, c->state.p, b->len) == 0;
+	return v.n == c->secret.n && CRYPTO_memcmp(v.p, c->secret.p, v.n) == 0;
+}
+
+/* "/SECRET" or PATH. */
+static bool
+is_path(const struct callback *c, struct view path)
+{
+	if (!c->location.n)
+		return view_is(path, PATH);
+	return path.n > 0 && path.p[0] == '/' &&
+	    is_secret(c, (struct view){path.p + 1, path.n - 1});
 }
 
 static enum callback_event
@@ -214,12 +246,16 @@ judge(struct callback *c, struct talk *t, struct visitor *v, struct buf *code)
 		turn_away(v, "400 Bad Request");
 	else if (visit.foreign)
 		turn_away(v, "403 Forbidden");
-	else if (!view_is(visit.path, PATH))
+	else if (!is_path(c, visit.path))
 		turn_away(v, "404 Not Found");
 	else if (!view_is(visit.method, "GET"))
 		turn_away(v, "405 Method Not Allowed");
-	else if (!argument(visit.query, "state", &value) ||
-	    !is_state(c, &value))
+	else if (c->location.n) {
+		answer_with(v, "302 Found", c->location, "AWS console",
+		    "Your browser goes on to AWS.");
+		return CALLBACK_CODE;
+	} else if (!argument(visit.query, "state", &value) ||
+	    !is_secret(c, view_of(&value)))
 		turn_away(v, "403 Forbidden");
 	else if (argument(visit.query, "error", &value))
 		return refused(t, v, visit.query);
@@ -348,7 +384,7 @@ callback_wait(
 /* -------- opening and closing */
 
 struct callback *
-callback_open(struct view state, struct buf *address)
+callback_open(struct view secret, struct view location, struct buf *address)
 {
 	struct sockaddr_in a = {
 	    .sin_family = AF_INET,
@@ -366,13 +402,16 @@ callback_open(struct view state, struct buf *address)
 	    !(c = calloc(1, sizeof(*c))))
 		return NULL;
 	c->fd = STEAL_FD(fd);
-	c->state = state;
+	c->secret = secret;
+	c->location = location;
 	snprintf(c->host, sizeof(c->host), "127.0.0.1:%d", ntohs(a.sin_port));
 	for (i = 0; i < VISITORS; i++)
 		c->visitors[i].fd = -1;
-	buf_put(address, "http://", 7);
-	buf_put(address, c->host, strlen(c->host));
-	buf_put(address, PATH, strlen(PATH));
+	put(address, "http://");
+	put(address, c->host);
+	put(address, location.n ? "/" : PATH);
+	if (location.n)
+		buf_put(address, secret.p, secret.n);
 	return c;
 }
 

@@ -10,13 +10,11 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "awsenv/io.h"
 #include "awsenv/own.h"
 
 #define LIVES (10 * 60) /* as long as the AWS CLI waits */
-#define RANDOM 48	/* bytes; 64 characters, which need no padding */
 #define DIGEST 32
 
 struct page {
@@ -40,33 +38,6 @@ page_free(struct page *p)
 	buf_free(&p->url);
 }
 
-/* Base64 for URLs, without padding. */
-static void
-put_base64(struct buf *out, const uint8_t *p, int n)
-{
-	unsigned char text[4 * (RANDOM / 3) + 1];
-	int len = EVP_EncodeBlock(text, p, n), i;
-
-	for (i = 0; i < len && text[i] != '='; i++)
-		buf_u8(out,
-		    text[i] == '+'	 ? '-'
-			: text[i] == '/' ? '_'
-					 : text[i]);
-	OPENSSL_cleanse(text, sizeof(text));
-}
-
-static bool
-put_random(struct buf *out)
-{
-	uint8_t bytes[RANDOM];
-
-	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
-		return false;
-	put_base64(out, bytes, sizeof(bytes));
-	OPENSSL_cleanse(bytes, sizeof(bytes));
-	return true;
-}
-
 static bool
 put_challenge(struct buf *out, struct view verifier)
 {
@@ -74,7 +45,7 @@ put_challenge(struct buf *out, struct view verifier)
 
 	if (!EVP_Digest(verifier.p, verifier.n, hash, NULL, EVP_sha256(), NULL))
 		return false;
-	put_base64(out, hash, sizeof(hash));
+	random_base64(out, hash, sizeof(hash));
 	return !out->bad;
 }
 
@@ -86,9 +57,10 @@ page_open(struct talk *t, struct page *p)
 	struct ref client;
 	enum aw_err r;
 
-	if (!put_random(&p->verifier) || !put_random(&p->state) ||
+	if (!random_text(&p->verifier) || !random_text(&p->state) ||
 	    !put_challenge(&challenge, view_of(&p->verifier)) ||
-	    !(p->callback = callback_open(view_of(&p->state), &p->address)))
+	    !(p->callback = callback_open(
+		  view_of(&p->state), (struct view){0}, &p->address)))
 		return AW_SYSTEM;
 	if ((r = oidc_register(t, true, &p->client)) != AW_OK)
 		return r;

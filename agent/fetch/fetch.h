@@ -301,25 +301,37 @@ enum aw_err sts_identity(struct talk *, struct view url, struct view region,
 enum aw_err sts_assume(struct talk *, const struct step *, const struct creds *,
     const char *person, struct buf *out);
 
-/* -------- callback.c: where a browser on this machine comes back to */
+/* -------- callback.c: an address on this machine for one visit of a browser */
 
 enum callback_event {
 	CALLBACK_TIME,
 	CALLBACK_HINT,
 	CALLBACK_GONE,	  /* nobody wants it any more */
-	CALLBACK_CODE,	  /* it is in *code */
+	CALLBACK_CODE,	  /* it is in *code; or it was led on */
 	CALLBACK_REFUSED, /* t->why is set */
 };
 
 struct callback;
 
-/* Listens from here on, and appends the address to come back to. The state is
- * the caller's, who keeps it. NULL: this machine does not let us. */
-struct callback *callback_open(struct view state, struct buf *address);
+/*
+ * Listens from here on, and appends the address. Without a location it is where
+ * a browser comes back to, and the secret the state that it has to bring; with
+ * one it leads on there, and the secret is part of the address. Both are the
+ * caller's, who keeps them. NULL: this machine does not let us.
+ */
+struct callback *callback_open(
+    struct view secret, struct view location, struct buf *address);
 enum callback_event callback_wait(
     struct callback *, struct talk *, int64_t deadline, struct buf *code);
 /* Tells the browser that brought the code what came of it. */
 void callback_close(struct callback *, bool good);
+
+/* -------- random.c: what nobody can guess, in letters that URLs take */
+
+bool random_text(struct buf *); /* appends 64 characters */
+/* Base64 for URLs, without padding, of up to RANDOM_BYTES bytes. */
+#define RANDOM_BYTES 48
+void random_base64(struct buf *, const uint8_t *, int n);
 
 /* -------- desktop.c */
 
@@ -338,6 +350,10 @@ enum aw_err login_begin(struct talk *);
 enum aw_err login_resume(struct talk *);
 enum aw_err login_refresh(struct talk *);
 enum aw_err login_factor(struct talk *);
+
+/* -------- console.c: a browser's way into the AWS console */
+
+enum aw_err console_open(struct talk *);
 
 /* -------- role.c: what a token or role credentials are good for */
 

@@ -21,6 +21,7 @@ static enum aw_err (*const orders[])(struct talk *) = {
     [FETCH_LOGOUT] = role_logout,
     [FETCH_FACTOR] = login_factor,
     [FETCH_GRANTS] = grants_fetch,
+    [FETCH_CONSOLE] = console_open,
 };
 
 static enum aw_err

@@ -43,7 +43,8 @@ talk_open(struct talk *t)
 	const struct http_setup setup = {
 	    .ca_path = t->facts.ca_path,
 	    .ca_digest = t->facts.ca_digest,
-	    .ca_any = t->fetch.what == FETCH_FACTOR,
+	    .ca_any =
+		t->fetch.what == FETCH_FACTOR || t->fetch.what == FETCH_CONSOLE,
 	    .proxy = t->facts.proxy,
 	    .no_proxy = t->facts.no_proxy,
 	};

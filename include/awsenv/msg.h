@@ -492,7 +492,8 @@ enum fetch_what {
 	FETCH_LOGOUT = 6,   /* tok -> nothing */
 	/* a login of its own, as proof of who somebody is: for the PAM module */
 	FETCH_FACTOR = 7,
-	FETCH_GRANTS = 8, /* tok -> every account and role, in many answers */
+	FETCH_GRANTS = 8,  /* tok -> every account and role, in many answers */
+	FETCH_CONSOLE = 9, /* creds -> a URL: for awsenv-ctl */
 };
 
 /*
@@ -505,6 +506,10 @@ enum fetch_what {
  * that are named or not at all. Its answers are a code, and one with token,
  * identity and facts; with AW_DENIED the code was refused, or whoever approved
  * it has not got that role.
+ *
+ * FETCH_CONSOLE's facts may lack that digest too. It answers the URL of a page
+ * of the console; with desktop it is one on this machine, which leads a browser
+ * there once, and the last answer comes when it did.
  */
 struct fetch {
 	uint32_t version;
@@ -524,7 +529,8 @@ struct fetch {
 	struct view sts_region;
 	struct view client_name; /* "awsenv on HOST" */
 	uint8_t waiting;	 /* BOOL: somebody looks at the code now */
-	uint8_t desktop; /* BOOL: FETCH_LOGIN by a browser on this machine */
+	uint8_t desktop;  /* BOOL: it is done by a browser on this machine */
+	struct view page; /* FETCH_CONSOLE: "/s3/home?..." of the console */
 };
 
 struct answer {

@@ -13,6 +13,9 @@ struct partition {
 	const char *suffix;    /* of its hosts */
 	const char *dualstack;
 	bool plain_is_fips;
+	const char *home;   /* the region whose console goes without its name */
+	const char *signin; /* hosts of the console; NULL: none is known */
+	const char *console;
 };
 
 /* Never NULL: a region of no known form is taken for one of "aws". */

@@ -15,7 +15,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	AUTOBUF struct buf code = {0};
 	struct callback c = {
-	    .fd = -1, .host = "127.0.0.1:4242", .state = view_str(STATE)};
+	    .fd = -1, .host = "127.0.0.1:4242", .secret = view_str(STATE)};
 	struct visitor *v = &c.visitors[0];
 	struct talk t = {0};
 	enum callback_event e;

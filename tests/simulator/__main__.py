@@ -14,7 +14,7 @@ if __package__ in (None, ""):
     sys.path[0] = str(pathlib.Path(__file__).resolve().parent.parent)
     __package__ = "simulator"
 
-from simulator import ca, options, organisation, state  # noqa: E402
+from simulator import ca, federation, options, organisation, state  # noqa: E402
 from simulator.approve import Page  # noqa: E402
 from simulator.aws import Aws  # noqa: E402
 from simulator.control import Control  # noqa: E402
@@ -33,6 +33,7 @@ def real_names(regions):
     """What the services are called in these regions, by every spelling."""
     names = ["sts.amazonaws.com"]
     for region in regions:
+        names += federation.hosts(region)
         for suffix in SUFFIXES[organisation.partition_of(region)]:
             for service in ("oidc", "portal.sso", "sts"):
                 names += [f"{service}.{region}.{suffix}",

@@ -4,7 +4,7 @@
 import json
 import traceback
 
-from . import authorize, faults, judge, models, oidc, portal, sigv4, sts, wire
+from . import authorize, faults, federation, judge, models, oidc, portal, sigv4, sts, wire
 from .message import Answer, Refusal
 
 ROUTES = {
@@ -46,6 +46,10 @@ class Aws:
         if request.path == "/authorize":    # a browser's, and no operation
             with self.state.lock:
                 link.answer(authorize.begin(self.state, request))
+            return
+        if request.path in federation.PATHS:
+            with self.state.lock:
+                link.answer(federation.serve(self.state, request))
             return
         service, operation, refused = self._route(request)
         row = self.ledger.begin(operation, request)

@@ -103,6 +103,7 @@ class State:
             self.devices = {}       # by device code
             self.authorizations = {}    # by handle
             self.codes = {}
+            self.signins = {}
             self.access = {}
             self.refresh = {}
             self.keys = {}
@@ -165,6 +166,11 @@ class State:
         authorization.expires = self.now() + self.options.code_life
         self.codes[code] = authorization
         return code
+
+    def make_signin(self, key, host):
+        token = self._secret("SigninToken", _b64(600), "getSigninToken")
+        self.signins[token] = (key, host, self.now() + 900)
+        return token
 
     def make_access(self, sign_in, client, life):
         value = "aoa" + _token_text()

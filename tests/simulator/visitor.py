@@ -82,10 +82,10 @@ class Visitor:
         return client(self.sim, "sts", key=self.credentials(), **config)
 
 
-def browse(url, ca, data=None):
+def browse(url, ca, data=None, proxy=None):
     """(where it led, status, page), through all redirects."""
     opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler({}),
+        urllib.request.ProxyHandler({"https": proxy} if proxy else {}),
         urllib.request.HTTPSHandler(
             context=ssl.create_default_context(cafile=ca)))
     try:

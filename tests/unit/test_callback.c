@@ -35,8 +35,8 @@ each_has_a_port_of_its_own(void **state)
 
 	(void)state;
 	taken = false;
-	one = callback_open(view_str("state"), &a);
-	two = callback_open(view_str("state"), &b);
+	one = callback_open(view_str("state"), (struct view){0}, &a);
+	two = callback_open(view_str("state"), (struct view){0}, &b);
 	assert_true(one && two);
 	assert_false(view_eq(view_of(&a), view_of(&b)));
 	assert_memory_equal(a.data, "http://127.0.0.1:", 17);
@@ -54,7 +54,7 @@ where_every_port_is_taken_there_is_none(void **state)
 
 	(void)state;
 	taken = true;
-	assert_null(callback_open(view_str("state"), &a));
+	assert_null(callback_open(view_str("state"), (struct view){0}, &a));
 	assert_int_equal(a.len, 0);
 	callback_close(NULL, false);
 }

@@ -35,9 +35,10 @@ io_deadline(int ms)
 }
 
 struct callback *
-callback_open(struct view state, struct buf *address)
+callback_open(struct view secret, struct view location, struct buf *address)
 {
-	assert_int_equal(state.n, 64);
+	assert_int_equal(secret.n, 64);
+	assert_int_equal(location.n, 0);
 	buf_put(address, "http://127.0.0.1:9/x", 20);
 	return may_listen ? &one : NULL;
 }

@@ -160,7 +160,7 @@ rows_are_as_long_as_their_structs(void **state)
 	    {MSG_TABLE_END, 4 * 8 + 2 * 4 + 4},
 	    {MSG_FACTS, 11 * 4},
 	    {MSG_STEP, 6 * 4},
-	    {MSG_FETCH, 4 + 1 + 12 * 4 + 1 + 1},
+	    {MSG_FETCH, 4 + 1 + 13 * 4 + 1 + 1},
 	    {MSG_ANSWER, 6 * 4 + 4 + 4 * 8 + 16 * 4},
 	    {MSG_HINT, 4 + 1},
 	    {MSG_TOK, 8 + 4},

@@ -17,6 +17,15 @@
 #define OPT_ROLES (1ull << 34)
 #define OPT_CSV (1ull << 35)
 
+#define OPT_SERVICE (1ull << 44)
+#define OPT_PATH (1ull << 45)
+#define OPT_PRINT (1ull << 46)
+#define OPT_SIGN_OUT (1ull << 47)
+
+#define OPT_CONSOLE                                                   \
+	(OPT_WHO | OPT_WAITING | OPT_SERVICE | OPT_PATH | OPT_PRINT | \
+	    OPT_SIGN_OUT)
+
 /* Before any are taken. */
 void ctl_options(void);
 
@@ -106,12 +115,21 @@ void csv_add(struct buf *, const char *, bool last);
 /* Print what is there if it is much, or all. False: told why not. */
 bool text_flush(struct buf *, bool all);
 
+/* operand.c: options of "VERB [PROFILE] [OPTION...]". False: told why not. */
+
+bool profile_operand(
+    const char *verb, uint64_t allowed, struct options *, char **argv);
+
 /* agent.c, browser.c, ls.c */
 
 int agent_verb(const struct options *, char **argv);
 int ls_verb(const struct options *, char **argv);
 /* For awsenv, not for people: the login to show comes on standard input. */
 int browser_verb(const struct options *, char **argv);
+
+/* console.c */
+
+int console_verb(const struct options *, char **argv);
 
 /* doctor.c, see doctor.h */
 

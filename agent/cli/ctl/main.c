@@ -27,6 +27,8 @@ static const struct verb verbs[] = {
 	    "\0what is wrong here, and the command that cures it"},
 	{"login", OPT_DESKTOP | OPT_NO_BROWSER, desktop_verb,
 	    "--desktop\0show logins on a desktop, for as long as it is there"},
+	{"console", OPT_CONSOLE, console_verb,
+	    "[PROFILE]\0the AWS console in the browser, as that role"},
 	{"browser", OPT_AGAIN, browser_verb, "\0open a sign-in page"},
 	{"help", 0, help_verb, "VERB\0a verb's help"},
 };
