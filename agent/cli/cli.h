@@ -402,10 +402,6 @@ bool login_wanted(const struct options *);
 enum aw_err login_wait(struct talk *, const struct options *, bool always);
 int login_verb(const struct options *, char **argv);
 
-/* pending.c */
-
-int pending_show(const struct options *);
-
 /* screen.c: how a login looks. */
 
 struct screen {

@@ -309,10 +309,8 @@ login_verb(const struct options *o, char **argv)
 
 	if (usage != EXIT_GOOD)
 		return usage;
-	if (o->given & OPT_DESKTOP)
+	if (o->given & (OPT_DESKTOP | OPT_PENDING))
 		return ctl_exec();
-	if (o->given & OPT_PENDING)
-		return pending_show(o);
 	if (here && agent_foreign())
 		warn(
 		    "logging in on this host: its root will hold the login, until "

@@ -175,8 +175,13 @@ bool claim(enum claim, const struct login_rep *, uint64_t when, enum claimant);
 /* Open a page, on whatever desktop this is. */
 void browser_start(struct view url, struct view configured);
 
-/* desktop.c */
+/* login.c: what of login is not for a person who waits at a terminal. */
 
-int desktop_verb(const struct options *, char **argv);
+int login_shown_verb(const struct options *, char **argv);
+
+/* pending.c, desktop.c */
+
+int pending_show(const struct options *);
+int desktop_run(const struct options *);
 
 #endif

@@ -434,7 +434,7 @@ is_set(const char *name)
 }
 
 int
-desktop_verb(const struct options *o, char **argv)
+desktop_run(const struct options *o)
 {
 	struct desktop d = {
 	    .options = o,
@@ -443,16 +443,8 @@ desktop_verb(const struct options *o, char **argv)
 	    .wait = {.fn = reach, .arg = &d},
 	    .presence = {.fn = on_presence, .arg = &d},
 	};
-	int usage = verb_alone("login", argv);
 	enum aw_err r;
 
-	if (usage != EXIT_GOOD)
-		return usage;
-	if (!(o->given & OPT_DESKTOP)) {
-		warn(
-		    "only login --desktop is awsenv-ctl's, and awsenv runs it");
-		return EXIT_USAGE;
-	}
 	if (!is_set("DISPLAY") && !is_set("WAYLAND_DISPLAY")) {
 		warn(
 		    "login --desktop is for a desktop session: neither DISPLAY "

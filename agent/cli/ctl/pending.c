@@ -10,7 +10,7 @@
 #include "awsenv/io.h"
 #include "awsenv/own.h"
 
-#include "agent/cli/cli.h"
+#include "agent/cli/ctl/ctl.h"
 
 #define CONNECT_MS 200
 #define ANSWER_MS 1000 /* on top of what was asked for */
