@@ -5,6 +5,7 @@
 #   make demo            see it work: no AWS account, no root, nothing installed
 #   make check           all tests; as root there are more of them
 #   make check-quick     the part that takes a minute
+#   make check-system    as root: packages, logins and agents on a booted system
 #   make lint            format, static analysis, pages, hygiene of the tree
 #   make fuzz            libFuzzer on each target (FUZZ_SECONDS=60)
 #   make cov             the tests once more, with line coverage
@@ -73,7 +74,7 @@ RELRO    := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 .SECONDEXPANSION:
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps demo check check-quick tests lint fuzz cov bench install \
+.PHONY: all deps demo check check-quick check-system tests lint fuzz cov bench install \
 	uninstall deb clean help FORCE
 
 # Each room is an archive of everything in its folder but main.c ...
@@ -255,6 +256,14 @@ check: tests
 check-quick: tests
 	@B=$(abspath $B) $(PYTHON) tests/run --quick $(T)
 
+# On a system that systemd-nspawn boots, with the packages that make deb makes.
+NEWER := $B/system/newer
+check-system: all deb
+	@$(MAKE) --no-print-directory DEB=$(NEWER) VERSION=$(VERSION).1 \
+		LINTIAN=: deb >$(NEWER).log
+	@tests/system/rootfs $B/system/root $(DEB)/*awsenv_*.deb
+	@B=$(abspath $B) $(PYTHON) tests/run --system $(T)
+
 fuzz: $(FUZZERS)
 	@tests/fuzz/run $B/fuzz $(FUZZ_SECONDS) $(T)
 
@@ -277,7 +286,7 @@ demo: all
 	@B=$(abspath $B) tests/demo
 
 # These install what they need first, so they work in a fresh clone.
-ifneq ($(filter demo check check-quick bench cov,$(MAKECMDGOALS)),)
+ifneq ($(filter demo check check-quick check-system bench cov,$(MAKECMDGOALS)),)
 $B/.flags: | deps
 endif
 
@@ -294,9 +303,12 @@ DEPS_WANT  := dbus python3-dbus python3-gi awscli python3-pyfuse3 fuse3 tmux cur
 	busybox zsh fish systemd openssh-server libpam-wrapper libnss-wrapper \
 	pamtester rsync sudo cron
 DEPS_DEB   := dpkg-dev debhelper lintian
+DEPS_SYSTEM := debootstrap systemd-container openssh-client
 DEPS_LINT  := clang clang-tidy clang-format libclang-rt-dev|libclang-rt-*-dev \
 	cppcheck shellcheck mandoc git
-deps: NEED = $(DEPS_BUILD) $(if $(filter deps deb,$(MAKECMDGOALS)),$(DEPS_DEB)) \
+deps: NEED = $(DEPS_BUILD) \
+	$(if $(filter deps deb check-system,$(MAKECMDGOALS)),$(DEPS_DEB)) \
+	$(if $(filter deps check-system,$(MAKECMDGOALS)),$(DEPS_SYSTEM)) \
 	$(if $(filter-out deb,$(MAKECMDGOALS)),$(DEPS_DEMO)) \
 	$(if $(filter-out demo deb,$(MAKECMDGOALS)),$(DEPS_CHECK) -- $(DEPS_WANT)) \
 	$(if $(filter deps,$(MAKECMDGOALS)),$(DEPS_LINT))
@@ -351,7 +363,8 @@ uninstall:
 
 # In a tree of its own, where debian/ may stand at the top. What this make was
 # told is not for the one in there.
-DEB  := $B/deb
+DEB  ?= $B/deb
+LINTIAN ?= lintian --allow-root --fail-on error,warning
 DATE  = $(shell date -R -u -r CHANGELOG.md)
 deb: deps
 	rm -rf $(DEB)
@@ -365,7 +378,7 @@ deb: deps
 	cd $(DEB)/awsenv && env -u MAKEFLAGS -u MAKELEVEL -u B \
 		dpkg-buildpackage -b -us -uc >../build.log 2>&1 || \
 		{ tail -n 30 ../build.log; exit 1; }
-	lintian --allow-root --fail-on error,warning $(DEB)/*.changes
+	$(LINTIAN) $(DEB)/*.changes
 	@rm -r $(DEB)/awsenv
 	@ls $(DEB)/*.deb
 

@@ -5,8 +5,11 @@ In: confdir, service, user, items {name: value}, putenv [NAME=value], uids
 [real, effective, saved], conv (see below), calls [[name, flags], ...].
 Out: calls [[code, seconds], ...], messages [[style, text], ...], env {}.
 
-conv: "answer" gives "x" to every prompt, "null" gives success and no answer,
-"error" refuses everything, "none" is an application without a conversation.
+A call "sleep" takes seconds, "until" the name of a file that somebody will make.
+
+conv: "answer" gives `answer`, or "x", to every prompt, "null" gives success and
+no answer, "error" refuses everything, "none" is an application without a
+conversation.
 at_prompt [[what, ...], ...]: what is done at the first, the second ... prompt:
 "approve" (by a user) or "deny" the code that is shown, at the simulator whose
 control address is `control`; "become" another PAM_USER; "sleep" so long.
@@ -86,7 +89,7 @@ def main():
         memory = libc.calloc(1, ctypes.sizeof(Response))
         answers[0] = ctypes.cast(memory, ctypes.POINTER(Response))
         if style in (1, 2):
-            answers[0][0].text = libc.strdup(b"x")
+            answers[0][0].text = libc.strdup(order.get("answer", "x").encode())
         return 0
 
     conv = Conversation(CONV() if how == "none" else CONV(talk), None)
@@ -113,6 +116,10 @@ def main():
     for name, flags in order["calls"]:
         if name == "sleep":
             time.sleep(flags)
+            continue
+        if name == "until":
+            while not os.path.exists(flags):
+                time.sleep(0.02)
             continue
         begun = time.monotonic()
         code = getattr(pam, CALLS[name])(handle, flags)
