@@ -302,7 +302,8 @@ fetch_spawn(pam_handle_t *pamh, const struct passwd *pw, const char *program,
 		return AW_SYSTEM;
 	}
 	ours = fds[0];
-	theirs = c.kept = fds[1];
+	theirs = fds[1];
+	c.kept = theirs;
 	if (groups_find(&c) && (pid = fork_twice(&c)) < 0)
 		pam_syslog(pamh, LOG_ERR, "fork: %s", strerror(errno));
 	child_free(&c);
