@@ -584,7 +584,9 @@ def test_a_malformed_order_is_refused(sim, fetch):
             output, _ = talk.process.communicate(timeout=5)
             assert talk.process.returncode == 1
             assert b"malformed" in output
-    for what in (0, 8, 255):
+    beyond = 1 + max(number for name, number in wire.CONSTANTS.items()
+                     if name.startswith("FETCH_"))
+    for what in (0, beyond, 255):
         with Talk("odd", {"version": 1, "what": what, "facts": good,
                           "tag": b"the tag"}) as talk:
             assert talk.answers()[0].error == wire.AW_PROTO
