@@ -5,6 +5,7 @@
 #   make demo            see it work: no AWS account, no root, nothing installed
 #   make check           all tests; as root there are more of them
 #   make check-quick     the part that takes a minute
+#   make check-desktop   as root: from a greeter on, pictures in build/desktop
 #   make check-system    as root: packages, logins and agents on a booted system
 #   make lint            format, static analysis, pages, hygiene of the tree
 #   make fuzz            libFuzzer on each target (FUZZ_SECONDS=60)
@@ -74,7 +75,7 @@ RELRO    := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 .SECONDEXPANSION:
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps demo check check-quick check-system tests lint fuzz cov bench install \
+.PHONY: all deps demo check check-quick check-desktop check-system tests lint fuzz cov bench install \
 	uninstall deb clean help FORCE
 
 # Each room is an archive of everything in its folder but main.c ...
@@ -256,6 +257,9 @@ check: tests
 check-quick: tests
 	@B=$(abspath $B) $(PYTHON) tests/run --quick $(T)
 
+check-desktop: all
+	@B=$(abspath $B) $(PYTHON) tests/run --desktop $(T)
+
 # On a system that systemd-nspawn boots, with the packages that make deb makes.
 NEWER := $B/system/newer
 check-system: all deb
@@ -286,7 +290,7 @@ demo: all
 	@B=$(abspath $B) tests/demo
 
 # These install what they need first, so they work in a fresh clone.
-ifneq ($(filter demo check check-quick check-system bench cov,$(MAKECMDGOALS)),)
+ifneq ($(filter demo check check-quick check-desktop check-system bench cov,$(MAKECMDGOALS)),)
 $B/.flags: | deps
 endif
 
@@ -303,12 +307,16 @@ DEPS_WANT  := dbus python3-dbus python3-gi awscli python3-pyfuse3 fuse3 tmux cur
 	busybox zsh fish systemd openssh-server libpam-wrapper libnss-wrapper \
 	pamtester rsync sudo cron
 DEPS_DEB   := dpkg-dev debhelper lintian
+DEPS_DESKTOP := lightdm lightdm-gtk-greeter xvfb xauth xdotool openbox python3-xdg \
+	dunst chromium chromium-driver xterm imagemagick desktop-file-utils \
+	fonts-dejavu-core
 DEPS_SYSTEM := debootstrap systemd-container openssh-client
 DEPS_LINT  := clang clang-tidy clang-format libclang-rt-dev|libclang-rt-*-dev \
 	cppcheck shellcheck mandoc git
 deps: NEED = $(DEPS_BUILD) \
 	$(if $(filter deps deb check-system,$(MAKECMDGOALS)),$(DEPS_DEB)) \
 	$(if $(filter deps check-system,$(MAKECMDGOALS)),$(DEPS_SYSTEM)) \
+	$(if $(filter check-desktop,$(MAKECMDGOALS)),$(DEPS_DESKTOP)) \
 	$(if $(filter-out deb,$(MAKECMDGOALS)),$(DEPS_DEMO)) \
 	$(if $(filter-out demo deb,$(MAKECMDGOALS)),$(DEPS_CHECK) -- $(DEPS_WANT)) \
 	$(if $(filter deps,$(MAKECMDGOALS)),$(DEPS_LINT))

@@ -37,16 +37,18 @@ class Browser:
         self.session = ""
         try:
             until(self._ready, 30, "chromedriver does not answer")
-            options = {"binary": shutil.which("chromium"), "args": [
-                "--headless=new", "--no-sandbox", "--disable-gpu",
-                "--disable-dev-shm-usage", "--no-first-run",
-                f"--user-data-dir={self.home}/profile"]}
             answer = self.ask("POST", "", {"capabilities": {
-                "alwaysMatch": {"goog:chromeOptions": options}}})
+                "alwaysMatch": {"goog:chromeOptions": self.options()}}})
             self.session = "/" + answer["sessionId"]
         except BaseException:
             self.close()
             raise
+
+    def options(self):
+        return {"binary": shutil.which("chromium"), "args": [
+            "--headless=new", "--no-sandbox", "--disable-gpu",
+            "--disable-dev-shm-usage", "--no-first-run",
+            f"--user-data-dir={self.home}/profile"]}
 
     def _ready(self):
         try:
