@@ -190,7 +190,7 @@ ifeq ($(WRAPPER),static)
 $B/awsenv:
 	$(call run,LD)$(MUSL_CC) $(CFLAGS) -nostartfiles -static \
 		-Wl,-pie,--no-dynamic-linker,--gc-sections,-z,noseparate-code \
-		-Wl,-z,norelro,-z,common-page-size=64,-z,now,-z,noexecstack \
+		-Wl,-z,norelro,-z,common-page-size=64,-z,now,-z,noexecstack,--hash-style=gnu \
 		$(LDFLAGS) -o $@ $(MUSL_DIR)/rcrt1.o $(MUSL_DIR)/crti.o \
 		$(call gccfile,crtbeginS.o) $(filter %.o,$^) $(archives) \
 		$(call gccfile,crtendS.o) $(MUSL_DIR)/crtn.o

@@ -73,9 +73,6 @@ enum option_bit {
 #define OPT_RUN \
 	(OPT_WHO | OPT_WAITING | OPT_ENV | OPT_SERVE | OPT_FOR | OPT_CORE)
 
-#define OPT_LOGOUT \
-	(OPT_WHO | OPT_ALL | OPT_CREDENTIALS | OPT_ALL_USERS | OPT_JSON)
-
 struct options {
 	uint64_t given; /* option_bit */
 	const char *profile;
@@ -424,7 +421,7 @@ bool browser_there(const struct options *);
 /* Have awsenv-ctl open the URL there. `again`: even if another awsenv did. */
 void browser_open(const struct login_rep *, bool again);
 
-/* export.c, process.c, whoami.c, logout.c */
+/* export.c, process.c, whoami.c */
 
 int export_verb(const struct options *, char **argv);
 /* What export prints, without `given` for --unset. False: told why not. */
@@ -433,6 +430,5 @@ int process_verb(const struct options *, char **argv);
 /* One object: of a container's endpoint, or of a credential_process. */
 void process_json(struct buf *, const struct given *, bool container);
 int whoami_verb(const struct options *, char **argv);
-int logout_verb(const struct options *, char **argv);
 
 #endif

@@ -18,8 +18,6 @@ static const struct verb verbs[] = {
 	{"login", OPT_WHO | OPT_WAITING | OPT_HERE | OPT_PENDING |
 	    OPT_DESKTOP, login_verb,
 	    "\0show URL and code, wait until a person has approved"},
-	{"logout", OPT_LOGOUT, logout_verb,
-	    "\0end a login, here and at AWS"},
 	{"whoami", OPT_WHO | OPT_WAITING | OPT_JSON, whoami_verb,
 	    "\0as whom a command would run"},
 	{"export", OPT_WHO | OPT_WAITING | OPT_FORMAT | OPT_UNSET, export_verb,
@@ -37,6 +35,7 @@ static const char apart[] =
     "agent\0start or stop the agent\0"
     "ls\0profiles, or all accounts and roles; which are live\0"
     "status\0the agent, its logins, and for how long\0"
+    "logout\0end a login, here and at AWS\0"
     "doctor\0what is wrong here, and its cure\0"
     "console\0the AWS console in a browser\0";
 /* clang-format on */

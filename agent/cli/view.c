@@ -202,8 +202,12 @@ view_make(struct buf *environment)
 	enum aw_err r = view_file(
 	    "AWS_SHARED_CREDENTIALS_FILE", "credentials", environment);
 
-	return r == AW_OK ? view_file("AWS_CONFIG_FILE", "config", environment)
-			  : r;
+	if (r == AW_OK)
+		r = view_file("AWS_CONFIG_FILE", "config", environment);
+	/* The SDK for JavaScript 2 follows neither variable without. */
+	if (*dir)
+		text_add(environment, "AWS_SDK_LOAD_CONFIG=1%c", 0);
+	return r;
 }
 
 void

@@ -456,6 +456,7 @@ def test_the_view_has_no_secret_and_ends_with_the_command(agent, home):
         assert keys.read_text() == "[default]\n[other]\n"
         assert "sso_session" not in config.read_text()
         assert served.given["AWSENV_CONFIG_FILE"] == str(folder / ".aws/config")
+        assert served.given["AWS_SDK_LOAD_CONFIG"] == "1"
         # awsenv in there asks about the file itself.
         inner = run(agent, "-p", "inner", "true", env=served.given)
         assert inner.returncode == 0, inner.stderr

@@ -22,6 +22,9 @@
 #define OPT_PRINT (1ull << 46)
 #define OPT_SIGN_OUT (1ull << 47)
 
+#define OPT_LOGOUT \
+	(OPT_WHO | OPT_ALL | OPT_CREDENTIALS | OPT_ALL_USERS | OPT_JSON)
+
 #define OPT_CONSOLE                                                   \
 	(OPT_WHO | OPT_WAITING | OPT_SERVICE | OPT_PATH | OPT_PRINT | \
 	    OPT_SIGN_OUT)
@@ -139,6 +142,10 @@ int doctor_verb(const struct options *, char **argv);
 
 int users_status(const struct options *);
 int users_logout_verb(const struct options *, char **argv);
+
+/* logout.c */
+
+int logout_verb(const struct options *, char **argv);
 
 /* status.c asks; report.c writes it for people, report_json.c for programs. */
 

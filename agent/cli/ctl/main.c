@@ -21,7 +21,7 @@ static const struct verb verbs[] = {
 	    OPT_WHO | OPT_JSON | OPT_KEYRING | OPT_CHECK | OPT_ALL_USERS,
 	    status_verb,
 	    "\0the agent, its logins, and for how long"},
-	{"logout", OPT_LOGOUT, users_logout_verb,
+	{"logout", OPT_LOGOUT, logout_verb,
 	    "\0end a login, here and at AWS"},
 	{"doctor", OPT_WHO | OPT_JSON | OPT_CONFIG, doctor_verb,
 	    "\0what is wrong here, and the command that cures it"},

@@ -9,6 +9,12 @@
 
 /* clang-format off */
 static const struct option_row rows[] = {
+	{"all", 0, FLAG, 0, OPT_ALL,
+	    "\0all logins"},
+	{"all-users", 0, FLAG, 0, OPT_ALL_USERS,
+	    "\0as root: of everybody on this machine"},
+	{"credentials", 0, FLAG, 0, OPT_CREDENTIALS,
+	    "\0role credentials only; logins stay"},
 	{"keyring", 0, FLAG, 0, OPT_KEYRING,
 	    "\0the kernel's keys: serials, sizes, timeouts"},
 	{"check", 0, DURATION, offsetof(struct options, check), OPT_CHECK,

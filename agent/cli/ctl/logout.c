@@ -2,7 +2,7 @@
 /* Ending a login: the agent forgets it and tells AWS. */
 #include "awsenv/own.h"
 
-#include "agent/cli/cli.h"
+#include "agent/cli/ctl/ctl.h"
 
 #define LOGOUT_MS 70000
 
@@ -59,7 +59,7 @@ logout_verb(const struct options *o, char **argv)
 	if (usage != EXIT_GOOD)
 		return usage;
 	if (o->given & (OPT_ALL_USERS | OPT_JSON))
-		return ctl_exec();
+		return users_logout_verb(o, argv);
 	if ((o->given & OPT_ALL) && (o->given & OPT_CREDENTIALS)) {
 		warn("either --all, or --credentials, which keeps the logins");
 		return EXIT_USAGE;
