@@ -86,6 +86,11 @@ struct options {
 	int wait;	  /* seconds; -1: not said */
 	uint32_t check;	  /* seconds */
 	uint32_t seconds; /* the command is to last; 0: not said */
+	/* of configure */
+	const char *start_url;
+	const char *sso_region;
+	const char *names;
+	const char *from;
 };
 
 enum shape { FLAG, TEXT, SECONDS, DURATION };

@@ -33,6 +33,7 @@ static const struct verb verbs[] = {
 /* clang-format off */
 static const char apart[] =
     "agent\0start or stop the agent\0"
+    "configure\0write profiles for accounts and roles into ~/.aws/config\0"
     "ls\0profiles, or all accounts and roles; which are live\0"
     "status\0the agent, its logins, and for how long\0"
     "logout\0end a login, here and at AWS\0"
@@ -42,9 +43,8 @@ static const char apart[] =
 
 /* Kept, so that no script comes to rely on a program of that name without
  * "--". */
-static const char reserved[] =
-    "completion\0configure\0confirm\0forward\0lock\0log\0"
-    "prompt\0shell\0unlock\0";
+static const char reserved[] = "completion\0confirm\0forward\0lock\0log\0"
+			       "prompt\0shell\0unlock\0";
 
 #define NVERBS (sizeof(verbs) / sizeof(verbs[0]))
 

@@ -16,6 +16,14 @@
 #define OPT_CONFIG (1ull << 33)
 #define OPT_ROLES (1ull << 34)
 #define OPT_CSV (1ull << 35)
+#define OPT_START_URL (1ull << 52)
+#define OPT_SSO_REGION (1ull << 53)
+#define OPT_TEMPLATE (1ull << 54)
+#define OPT_PROCESS (1ull << 55)
+#define OPT_PRUNE (1ull << 56)
+#define OPT_DIFF (1ull << 57)
+#define OPT_UNDO (1ull << 58)
+#define OPT_FROM (1ull << 59)
 
 #define OPT_SERVICE (1ull << 44)
 #define OPT_PATH (1ull << 45)
@@ -127,6 +135,7 @@ bool profile_operand(
 
 int agent_verb(const struct options *, char **argv);
 int ls_verb(const struct options *, char **argv);
+int configure_verb(const struct options *, char **argv);
 /* For awsenv, not for people: the login to show comes on standard input. */
 int browser_verb(const struct options *, char **argv);
 

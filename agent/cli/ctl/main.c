@@ -9,11 +9,18 @@
 
 static int help_verb(const struct options *, char **argv);
 
+#define OPT_CONFIGURE                                                 \
+	(OPT_WHO | OPT_WAITING | OPT_HERE | OPT_ALL | OPT_START_URL | \
+	    OPT_SSO_REGION | OPT_TEMPLATE | OPT_PROCESS | OPT_PRUNE | \
+	    OPT_DIFF | OPT_UNDO | OPT_FROM)
+
 /* A verb that people type stands in the list of agent/cli/verbs.c too. */
 /* clang-format off */
 static const struct verb verbs[] = {
 	{"agent", 0, agent_verb, "start | stop | status\0"
 	    "start or stop the agent"},
+	{"configure", OPT_CONFIGURE, configure_verb,
+	    "\0write profiles for accounts and roles into ~/.aws/config"},
 	{"ls", OPT_PROFILE | OPT_SESSION | OPT_WAITING | OPT_ROLES | OPT_JSON |
 	    OPT_CSV, ls_verb,
 	    "\0profiles, or all accounts and roles; which are live"},

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Changes to somebody's config file: a block of ours, put there twice and taken
+ * away, and lines put out of use and back. Whatever stood there stands there
+ * after it, byte for byte.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/cli/ctl/edit.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+
+static void
+must(bool good)
+{
+	if (!good)
+		abort();
+}
+
+static bool
+same(const struct text *a, const struct text *b)
+{
+	return a->n == b->n && (!a->n || !memcmp(a->p, b->p, a->n));
+}
+
+static bool
+has(const struct text *t, const char *mark)
+{
+	return t->n && memmem(t->p, t->n, mark, strlen(mark));
+}
+
+static void
+check_block(const struct text *t)
+{
+	static char lines[] = "[profile a]\nregion = b\n";
+	const struct text body = {lines, sizeof(lines) - 1};
+	struct text once = {0}, twice = {0}, back = {0}, seen = {0};
+	unsigned int line;
+	enum aw_err r = block_put(t, "corp", &body, &once, &line);
+
+	if (r != AW_OK) {
+		must(r == AW_CONFIG && has(t, "awsenv configure corp"));
+		return;
+	}
+	must(block_find(&once, "corp", &seen, &line) == AW_OK);
+	must(same(&seen, &body));
+	must(block_put(&once, "corp", &body, &twice, &line) == AW_OK);
+	must(same(&once, &twice));
+	if (!has(t, "awsenv configure corp")) {
+		must(once.n > t->n && (!t->n || !memcmp(once.p, t->p, t->n)));
+		must(edit_undo(&once, "corp", &back, &line) == AW_OK);
+		must(same(&back, t));
+	}
+	text_free(&once);
+	text_free(&twice);
+	text_free(&back);
+}
+
+static const char *
+wanted(void *arg, struct view profile)
+{
+	(void)arg;
+	return profile.n % 3 ? "credential_process = x\nregion = y\n" : NULL;
+}
+
+static bool
+replaced(void *arg, const struct line *l)
+{
+	(void)arg;
+	return l->key.n % 2;
+}
+
+static void
+check_swap(const struct text *t)
+{
+	struct text out = {0}, back = {0};
+	const struct swap s = {&out, wanted, replaced, NULL};
+
+	if (has(t, "#awsenv-"))
+		return;
+	swap_lines(t, &s);
+	must(swap_undo(&out, &back) == AW_OK);
+	must(same(&back, t));
+	text_free(&out);
+	text_free(&back);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct text t = {malloc(size + 1), size}, out = {0};
+	unsigned int line;
+
+	if (!t.p)
+		return 0;
+	if (size)
+		memcpy(t.p, data, size);
+	t.p[size] = '\0';
+	check_block(&t);
+	check_swap(&t);
+	if (edit_undo(&t, NULL, &out, &line) == AW_OK)
+		text_free(&out);
+	text_free(&t);
+	return 0;
+}
