@@ -11,6 +11,7 @@ in which a folder of the test's stands at that place. The machine is left alone.
 import ctypes
 import functools
 import os
+import select
 import subprocess
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -48,7 +49,10 @@ class Namespace:
     def __enter__(self):
         self.holder = subprocess.Popen(
             ["unshare", "--mount", *self.words], stdout=subprocess.PIPE)
-        assert self.holder.stdout.readline() == b"ready\n"
+        ready, _, _ = select.select([self.holder.stdout], [], [], 60)
+        if not ready or self.holder.stdout.readline() != b"ready\n":
+            self.holder.kill()
+            raise RuntimeError(f"no namespace after {self.words[2]}")
         self.fd = os.open(f"/proc/{self.holder.pid}/ns/mnt", os.O_RDONLY)
         return self
 

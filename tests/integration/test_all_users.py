@@ -21,7 +21,8 @@ from agent import Agent, BUILD, until
 from journey import approving
 
 ROOT = os.geteuid() == 0
-FIRST = 65100       # uids that nobody has; the last one is never an agent's
+# Of each process its own, that nobody has: others may run meanwhile.
+FIRST = 1_000_000 + os.getpid() % 30_000 * 4000
 EXIT_REFUSED, EXIT_AWS = 5, 6
 
 pytestmark = pytest.mark.skipif(not ROOT or bool(etc.missing()),
@@ -284,6 +285,15 @@ def test_fifty_that_hang_take_no_longer_than_one(run):
     _, _, totals = run.status()
     assert totals["failed"] == 50
     assert time.monotonic() - start < 45     # one after the other: 250
+
+
+def test_however_many_they_are(run):
+    """More than one message of ours would hold."""
+    for _ in range(2500):
+        run.place(mode=0o755)
+    done, users, totals = run.status()
+    assert done.returncode == 1 and len(users) == totals["failed"] == 2500
+    assert len(done.stdout) > 256 * 1024
 
 
 def test_nothing_is_followed_out_of_a_users_directory(run, tmp_path):

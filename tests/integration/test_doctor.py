@@ -249,6 +249,13 @@ def test_mistakes_in_the_config_line_by_line(ann):
     assert not ann.look("config")
 
 
+def test_of_a_thousand_broken_profiles_fifty_are_named(ann):
+    (ann.home / ".aws/config").write_text("".join(
+        f"[profile p{i}]\nregion = eu-west-1\n" for i in range(1000)))
+    found = ann.look("config")
+    assert len(found) == 51 and found[-1]["text"].startswith("and 950 more")
+
+
 @needs_root
 @pytest.mark.parametrize("words", ["", "--config"])
 @pytest.mark.parametrize("mode,part", [

@@ -24,6 +24,7 @@
 #define READ_MS 10000
 #define PORTAL_MS 20000
 #define PORTALS_MOST 5
+#define PROFILES_TOLD 50
 
 static bool
 has_found(const struct doctor *d)
@@ -131,6 +132,7 @@ tell_problem(struct doctor *d, const struct problem_item *p, int tell)
 
 struct reading {
 	unsigned int profiles, sessions;
+	unsigned int broken; /* profiles */
 	bool ended;
 };
 
@@ -147,7 +149,7 @@ take_row(struct doctor *d, enum msg_kind kind, struct view body, int tell,
 		tell_problem(d, &problem, tell);
 	} else if (kind == MSG_PROFILE && msg_decode(kind, body, &p)) {
 		r->profiles++;
-		if (p.error != AW_OK)
+		if (p.error != AW_OK && r->broken++ < PROFILES_TOLD)
 			find_line(d, GRADE_PROBLEM, "%s", shown(p.text));
 	} else if (kind == MSG_SESSION && msg_decode(kind, body, &s)) {
 		r->sessions++;
@@ -186,6 +188,9 @@ read_config(struct doctor *d, struct view config, struct view env, int tell)
 	    r == AW_OK && (r = helper_take(&h, &packet, &kind, &body)) == AW_OK)
 		take_row(d, kind, body, tell, &reading);
 	helper_end(&h);
+	if (reading.broken > PROFILES_TOLD)
+		find_line(d, GRADE_PROBLEM, "and %u more profiles of the kind",
+		    reading.broken - PROFILES_TOLD);
 	if (r == AW_TIMEOUT)
 		find_line(d, GRADE_PROBLEM,
 		    "reading takes too long: does a file system hang?");

@@ -140,7 +140,7 @@ count_logins(struct told *t, int fd, int64_t deadline)
 	return AW_OK;
 }
 
-/* What was read of the config serves: nothing is read for root's sake. */
+/* What the agent read of the config serves, however old. */
 static const struct ask anybody = {.stamp = {.mtime = STAMP_UNKNOWN}};
 
 static enum aw_err

@@ -110,7 +110,6 @@ add_json(struct buf *out, const struct user *u, enum users_what what)
 	char path[CLIENT_PATH] = "";
 
 	users_path(u, path, sizeof(path));
-	json_name(out, "");
 	text_add(out, "{\"user\": ");
 	json_string(out, view_str(u->name));
 	text_add(out, ", \"uid\": %u, \"socket\": \"%s\", \"error\": ",
@@ -172,21 +171,36 @@ add_totals(struct buf *out, const struct totals *s, enum users_what what)
 	text_add(out, "\n");
 }
 
+/* Written as it comes: a thousand users are more than one buffer holds. */
+static bool
+flush(struct buf *out, bool ok)
+{
+	ok = ok && text_print(out);
+	buf_reset(out);
+	return ok;
+}
+
 int
 users_report(const struct users *all, enum users_what what, bool json)
 {
 	const struct totals s = sum(all, what);
+	const char *comma = "";
 	AUTOBUF struct buf out = {0};
+	bool ok = true;
 	size_t i;
 
 	text_add(&out, json ? "{\"users\": [" : "");
 	for (i = 0; i < all->n; i++) {
 		if (all->user[i].told.error == AW_NOAGENT)
 			continue;
-		if (json)
+		if (json) {
+			text_add(&out, "%s", comma);
 			add_json(&out, &all->user[i], what);
-		else
+			comma = ", ";
+		} else {
 			add_text(&out, &all->user[i], what);
+		}
+		ok = flush(&out, ok);
 	}
 	if (json) {
 		text_add(&out, "], \"totals\": {");
@@ -196,7 +210,7 @@ users_report(const struct users *all, enum users_what what, bool json)
 	} else {
 		add_totals(&out, &s, what);
 	}
-	if (!text_print(&out) || s.failed)
+	if (!flush(&out, ok) || s.failed)
 		return EXIT_OTHER;
 	return s.untold ? EXIT_AWS : EXIT_GOOD;
 }
