@@ -169,6 +169,10 @@ void limit_leave(struct limit *);
 /* The person was there: his attempts until now do not count. */
 void limit_forgive(struct limit *);
 
+/* terminal.c: the one that login(1) has. */
+
+void terminal_qr(pam_handle_t *, const struct login_rep *, struct buf *out);
+
 /* text.c: what a person is shown. */
 
 struct printable {

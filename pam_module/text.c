@@ -14,6 +14,7 @@
 
 #include <security/pam_ext.h>
 
+#include "awsenv/own.h"
 #include "awsenv/sound.h"
 
 #define NOTICE_MOST 512
@@ -91,6 +92,7 @@ text_show(pam_handle_t *pamh, const struct person *who,
 	struct printable session = text_printable(l->session),
 			 host = text_printable(l->host);
 	unsigned int minutes = minutes_left(l->until);
+	AUTOBUF struct buf qr = {0};
 	char notice[NOTICE_MOST], holder[sizeof(host.text) + 32] = "";
 	int rc;
 
@@ -102,14 +104,17 @@ text_show(pam_handle_t *pamh, const struct person *who,
 		str_join(holder, sizeof(holder), "root of ", host.text,
 		    " will hold it", NULL);
 	if (whole)
+		terminal_qr(pamh, l, &qr);
+	if (whole)
 		rc = pam_info(pamh,
 		    "awsenv: AWS login of %s on %s: %s\n%s"
 		    "\n  Open this page in a browser, on any machine:\n\n"
 		    "%.*s\n\n"
 		    "  and allow it only if it shows this code:  %.*s\n"
-		    "\n  Valid for %u minutes%s%s. Later: awsenv login\n",
+		    "\n%s  Valid for %u minutes%s%s. Later: awsenv login\n",
 		    user.text, host.text, session.text, notice,
-		    VIEW_ARG(l->url), VIEW_ARG(l->code), minutes,
+		    VIEW_ARG(l->url), VIEW_ARG(l->code),
+		    qr.len && !qr.bad ? (const char *)qr.data : "", minutes,
 		    *holder ? "; " : "", holder);
 	else
 		rc = pam_info(pamh,

@@ -11,12 +11,11 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "awsenv/qr.h"
+
 #include "agent/cli/cli.h"
 
-#define QR_LEAST 21
-#define QR_MOST 177
 #define QR_TOLD 80
-#define QUIET 4 /* modules around a QR code that must be light */
 /* Lines that follow the QR code, with the prompt's. */
 #define BELOW 3
 
@@ -52,48 +51,6 @@ screen_open(struct screen *s)
 	s->utf8 = is_utf8();
 }
 
-static bool
-qr_is_sound(const struct login_rep *l)
-{
-	uint32_t w = l->qr_width;
-
-	return w >= QR_LEAST && w <= QR_MOST && l->qr.n == w * ((w + 7) / 8);
-}
-
-/* Outside the code all is light. */
-static bool
-is_dark(const struct login_rep *l, uint32_t x, uint32_t y)
-{
-	uint32_t w = l->qr_width;
-
-	x -= QUIET;
-	y -= QUIET;
-	if (x >= w || y >= w)
-		return false;
-	return l->qr.p[y * ((w + 7) / 8) + x / 8] >> (7 - x % 8) & 1;
-}
-
-/*
- * Two rows of modules in a line. Colours are set, since on a terminal with a
- * light background the blocks would be the dark ones.
- */
-static void
-qr_draw(const struct login_rep *l, struct buf *out)
-{
-	/* by upper * 2 + lower, where 1 is light */
-	static const char *const blocks[] = {" ", "\u2584", "\u2580", "\u2588"};
-	uint32_t size = l->qr_width + 2 * QUIET, x, y;
-
-	for (y = 0; y < size; y += 2) {
-		text_add(out, "\033[40;37;1m");
-		for (x = 0; x < size; x++)
-			text_add(out, "%s",
-			    blocks[!is_dark(l, x, y) * 2 +
-				!is_dark(l, x, y + 1)]);
-		text_add(out, "\033[0m\n");
-	}
-}
-
 static unsigned int
 lines_of(const struct buf *text, unsigned int cols)
 {
@@ -112,10 +69,10 @@ lines_of(const struct buf *text, unsigned int cols)
 static void
 qr_add(const struct screen *s, const struct login_rep *l, struct buf *out)
 {
-	uint32_t size = l->qr_width + 2 * QUIET;
+	uint32_t size = qr_side(l->qr_width, l->qr);
 	unsigned int above;
 
-	if (!l->qr_width || !qr_is_sound(l) || s->plain || !s->utf8)
+	if (!size || s->plain || !s->utf8)
 		return;
 	above = lines_of(out, s->cols ? s->cols : 80);
 	if (size > s->cols || above + (size + 1) / 2 + BELOW > s->rows) {
@@ -127,7 +84,7 @@ qr_add(const struct screen *s, const struct login_rep *l, struct buf *out)
 			    size, above + (size + 1) / 2 + BELOW);
 		return;
 	}
-	qr_draw(l, out);
+	qr_draw(l->qr_width, l->qr, out);
 	text_add(out, "\n");
 }
 

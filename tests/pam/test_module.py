@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: ISC
 """pam_awsenv.so through real libpam, as root and as anybody."""
 import contextlib
+import fcntl
 import glob
 import grp
 import os
 import pathlib
+import pty
 import re
 import shutil
 import signal
@@ -12,6 +14,7 @@ import socket
 import statistics
 import struct
 import subprocess
+import termios
 import threading
 import time
 
@@ -22,10 +25,12 @@ from stack import (AGENT, BUILD, DEBUG, DELETE, ERR, IGNORE, MODULE,
                    SILENT, SUCCESS, TEXT_INFO, WARNING, HERE, Account, Stack)
 import etc
 import wire
+from fake_agent import qr
 
 ROOT = os.geteuid() == 0
 root_only = pytest.mark.skipif(not ROOT, reason="only root can do that")
 LONG = 2.5      # seconds; generous for anything that has a deadline
+IUTF8 = 0o40000     # Python has no name for it
 NSS_WRAPPER = "/usr/lib/*/libnss_wrapper.so"
 URL = "https://eu-west-1.signin.aws/platform/authorize?request_uri=abc"
 
@@ -88,6 +93,12 @@ def test_it_exports_six_functions_and_needs_libpam():
         "pam_sm_" + n for n in ("acct_mgmt", "authenticate", "chauthtok",
                                 "close_session", "open_session", "setcred")]
     assert len(out.splitlines()) == 6
+    out = subprocess.run(["nm", "-D", "--undefined-only", MODULE],
+                         capture_output=True, text=True).stdout
+    assert not set(re.findall(r" U (\w+)", out)) & {
+        "getenv", "secure_getenv", "exit", "abort", "__assert_fail", "openlog",
+        "syslog", "setlocale", "getpwnam", "getpwuid", "system", "popen",
+        "dlopen", "pthread_create", "atexit", "putenv", "setenv", "strtok"}
     out = subprocess.run(["readelf", "-dW", MODULE], capture_output=True,
                          text=True).stdout
     needed = {n for n in re.findall(r"NEEDED.*\[(.*?)\.so", out)
@@ -662,6 +673,51 @@ def test_a_proxy_is_said_and_not_shouted(ann):
     (_, text), = done.messages
     assert "\n  through proxy p.example\n  CA bundle /ca\n" in text
     assert "***" not in text
+
+
+@contextlib.contextmanager
+def terminal(rows, cols, utf8):
+    """A terminal's name, as login(1) would give it."""
+    ours, theirs = pty.openpty()
+    try:
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ,
+                    struct.pack("HHHH", rows, cols, 0, 0))
+        modes = termios.tcgetattr(theirs)
+        modes[0] = modes[0] & ~IUTF8 | (IUTF8 if utf8 else 0)
+        termios.tcsetattr(theirs, termios.TCSANOW, modes)
+        os.fchmod(theirs, 0o666)
+        yield os.ttyname(theirs)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+@pytest.mark.parametrize("rows, cols, utf8, service, drawn", [
+    (60, 80, True, "login", True), (60, 80, False, "login", False),
+    (60, 40, True, "login", False), (30, 80, True, "login", False),
+    (60, 80, True, "sshd", False)])
+def test_a_qr_code_where_the_terminal_has_room(
+        ann, rows, cols, utf8, service, drawn):
+    with fake(ann, data=pending(**qr())), terminal(rows, cols, utf8) as tty:
+        for name in (tty, tty.removeprefix("/dev/")):
+            done = Stack(service=service).call(ann, "open",
+                                               items={"tty": name})
+            (_, text), = done.messages
+            text = text.encode("latin-1").decode()
+            assert ("\u2588" in text) == drawn
+            if drawn:       # above what follows, and between calm colours
+                assert re.search("\033\\[0m\n\n  Valid for", text)
+                assert len(text.split("\033[40;37;1m")) == 1 + (33 + 9) // 2
+
+
+@pytest.mark.parametrize("tty", ["ssh", ":0", "", "null", "/dev/null",
+                                 "/etc/passwd", "tty/../../etc/passwd",
+                                 "pts/999999", "tty" + "x" * 99])
+def test_no_qr_code_on_what_is_no_terminal(ann, tty):
+    with fake(ann, data=pending(**qr())):
+        done = Stack(service="login").call(ann, "open", items={"tty": tty})
+    (_, text), = done.messages
+    assert "\033" not in text and "ABCD-EFGH" in text
 
 
 def test_login_waits_three_seconds_and_others_do_not(ann):

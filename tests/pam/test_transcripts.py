@@ -143,6 +143,18 @@ def test_a_command_by_ssh_on_a_terminal(world, sim, ann, waits):
     sim.wait_pending()
 
 
+def test_the_first_use_waits_for_the_same_code(world, sim, ann):
+    code = know(world, sim)
+    with world.ssh_terminal() as terminal, Transcript(terminal, ann) as t:
+        t.types("awsenv -p marketing echo used", after=PROMPT)
+        t.sees("waiting for the approval")
+        t.happens("the person approves", lambda: sim.approve(code))
+        t.sees("used\n")
+        leave(t)
+        t.compare("ssh-use")
+    assert starts(sim) == 1
+
+
 def test_a_code_that_expired_is_followed_by_one_on_demand(world, sim, ann):
     know(world, sim)
     sim.expire("device")
