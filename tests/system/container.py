@@ -222,7 +222,7 @@ class Container:
             with contextlib.suppress(OSError):
                 if (os.readlink(f"/proc/{pid}/ns/pid") == os.readlink(
                         f"/proc/{self.leader}/ns/pid") and
-                        stat(int(pid))[0] == "awsenv-agent" and
+                        (stat(int(pid)) or [""])[0] == "awsenv-agent" and
                         user in (None, os.stat(f"/proc/{pid}").st_uid)):
                     found.append(int(pid))
         return found

@@ -80,6 +80,9 @@ def test_from_installation_to_purge(bare, sim, ann):
         bare.install(bare.debs)
     assert common_session(bare) == [*stack, "pam_awsenv.so"]
     assert stack[-1] == "pam_systemd.so"
+    assert bare.run("getent", "passwd", "awsenv-factor").stdout.endswith(
+        ":/:/usr/sbin/nologin\n")
+    assert bare.run("stat", "-c", "%U %a", "/run/awsenv").stdout == "root 755\n"
     with ann.session():
         ann.log_in_at_aws(sim)
         assert has_credentials(ann)
