@@ -339,18 +339,28 @@ PAMCONFIGDIR   ?= $(PREFIX)/share/pam-configs
 UNITS = $(wildcard examples/systemd/awsenv-agent*)
 
 # What is copied as it is: FILE>TARGET.
+BASHCOMPDIR    ?= $(PREFIX)/share/bash-completion/completions
+ZSHCOMPDIR     ?= $(PREFIX)/share/zsh/site-functions
+FISHCOMPDIR    ?= $(PREFIX)/share/fish/vendor_completions.d
 COPIES = $(foreach p,$(PAGES),$p>$(call manual,$p)) \
 	$(foreach u,$(UNITS),$u>$(USERUNITDIR)/$(notdir $u)) \
 	examples/systemd/awsenv.environment>$(ENVIRONMENTDIR)/50-awsenv.conf \
 	examples/systemd/awsenv.sysusers>$(SYSUSERSDIR)/awsenv.conf \
 	examples/systemd/awsenv.tmpfiles>$(TMPFILESDIR)/awsenv.conf \
 	examples/pam-configs/awsenv>$(PAMCONFIGDIR)/awsenv \
+	$B/completion.bash>$(BASHCOMPDIR)/awsenv \
+	$B/completion.zsh>$(ZSHCOMPDIR)/_awsenv \
+	$B/completion.fish>$(FISHCOMPDIR)/awsenv.fish \
 	examples/profile.d/awsenv.sh>$(SYSCONFDIR)/profile.d/awsenv.sh \
 	examples/autostart/awsenv.desktop>$(SYSCONFDIR)/xdg/autostart/awsenv.desktop
 source = $(firstword $(subst >, ,$1))
 target = $(DESTDIR)$(lastword $(subst >, ,$1))
 
-install: all
+# What completes words in shells is printed by what knows them.
+$B/completion.%: $(CTL)
+	$< completion $* >$@
+
+install: all $(addprefix $B/completion.,bash zsh fish)
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR)
 	install $(OWNER) $(STRIP) -m 0755 $B/awsenv $(DESTDIR)$(BINDIR)
 	install $(OWNER) $(STRIP) -m 0711 $(AGENT) $(DESTDIR)$(BINDIR)

@@ -113,6 +113,8 @@ extern size_t options_nmore;
  * which is taken and reported. False: told the person what is wrong.
  */
 bool options_take(struct options *, char ***argv, bool *dashes);
+/* All that this program knows, up to NULL. */
+const struct option_row *options_at(size_t);
 /* That what was given goes with `allowed` and with itself. */
 bool options_fit(const struct options *, uint64_t allowed, const char *verb);
 /* The lines of --help on these options. */
@@ -126,7 +128,7 @@ const char *nearest(
 /* verb.c */
 
 struct verb {
-	char name[10];
+	char name[11];
 	uint64_t options;
 	/* operands: argv ends with NULL; returns the exit status */
 	int (*run)(const struct options *, char **argv);
@@ -142,8 +144,15 @@ int verb_alone(const char *name, char **argv);
 /* verbs.c: the table of verbs. */
 
 const struct verb *verb_find(const char *name); /* NULL: none, a command */
-/* Is it one of awsenv-ctl? */
+/* "NAME\0NAME\0": those of awsenv-ctl; is it one? */
+extern const char verbs_apart[];
 bool verb_apart(const char *name);
+/* All that awsenv does itself, up to NULL. */
+const struct verb *verb_at(size_t);
+/* The lines of `awsenv help`; a line more; the end, printed: its status. */
+void help_begin(struct buf *);
+void help_line(struct buf *, const char *name, const char *text);
+int help_end(struct buf *);
 /* Told, if the word is one that a later version may have as a verb. */
 bool verb_reserved(const char *name);
 int usage(void);

@@ -37,7 +37,7 @@ static const struct option_row rows[] = {
 	{"no-browser", 0, FLAG, 0, OPT_NO_BROWSER,
 	    "\0do not open a browser"},
 	{"use-device-code", 0, FLAG, 0, OPT_DEVICE_CODE,
-	    "\0log in by a code, in a browser on any machine"},
+	    "\0by a code, for a browser on any machine"},
 	{"here", 0, FLAG, 0, OPT_HERE,
 	    "\0log in on this host, where root will hold it"},
 	{"desktop", 0, FLAG, 0, OPT_DESKTOP,
@@ -64,8 +64,8 @@ const struct option_row *options_more;
 size_t options_nmore;
 
 /* awsenv-ctl's own come first, so they may say more of one that both have. */
-static const struct option_row *
-row_at(size_t i)
+const struct option_row *
+options_at(size_t i)
 {
 	if (i < options_nmore)
 		return &options_more[i];
@@ -228,7 +228,7 @@ row_find(const char *word, const char **value)
 	const struct option_row *r;
 
 	*value = NULL;
-	for (i = 0; (r = row_at(i)); i++) {
+	for (i = 0; (r = options_at(i)); i++) {
 		if (r->letter && word[1] == r->letter) {
 			*value = word[2] ? word + 2 : NULL;
 			return r->shape == FLAG && word[2] ? NULL : r;
@@ -285,7 +285,7 @@ options_fit(const struct options *o, uint64_t allowed, const char *verb)
 	const struct option_row *r;
 	size_t i;
 
-	for (i = 0; (r = row_at(i)); i++) {
+	for (i = 0; (r = options_at(i)); i++) {
 		if (!(o->given & r->bit & ~allowed))
 			continue;
 		if (verb)
@@ -328,7 +328,7 @@ options_help(uint64_t allowed, struct buf *out)
 	char left[48];
 	size_t i;
 
-	for (i = 0; (r = row_at(i)); i++) {
+	for (i = 0; (r = options_at(i)); i++) {
 		help = r->text + strlen(r->text) + 1;
 		if (!(allowed & r->bit) || !*help)
 			continue;

@@ -129,9 +129,9 @@ screen_login(const struct screen *s, const struct login_rep *l, struct buf *out)
 	notice_add(s, l->notice, out);
 	if (!l->code.n) {
 		text_add(out,
-		    "  Your browser opens this page, or open it yourself on this "
-		    "machine:\n\n%.*s\n\n"
-		    "  On another one: awsenv login --use-device-code\n\n",
+		    "  Your browser opens this page, which is for this machine "
+		    "only:\n\n%.*s\n\n"
+		    "  For others: awsenv login --use-device-code\n\n",
 		    VIEW_ARG(l->url));
 		return true;
 	}

@@ -7,6 +7,8 @@
 
 #include "agent/cli/cli.h"
 
+extern char **environ;
+
 static int help_verb(const struct options *, char **argv);
 static int version_verb(const struct options *, char **argv);
 
@@ -30,21 +32,12 @@ static const struct verb verbs[] = {
 /* clang-format on */
 
 /* Those of awsenv-ctl, which the first word after options is enough to find. */
-/* clang-format off */
-static const char apart[] =
-    "agent\0start or stop the agent\0"
-    "configure\0write profiles for accounts and roles into ~/.aws/config\0"
-    "ls\0profiles, or all accounts and roles; which are live\0"
-    "status\0the agent, its logins, and for how long\0"
-    "logout\0end a login, here and at AWS\0"
-    "doctor\0what is wrong here, and its cure\0"
-    "console\0the AWS console in a browser\0";
-/* clang-format on */
+const char verbs_apart[] = "agent\0configure\0ls\0shell\0console\0status\0"
+			   "logout\0doctor\0prompt\0completion\0";
 
 /* Kept, so that no script comes to rely on a program of that name without
  * "--". */
-static const char reserved[] = "completion\0confirm\0forward\0lock\0log\0"
-			       "prompt\0shell\0unlock\0";
+static const char reserved[] = "confirm\0forward\0lock\0log\0unlock\0";
 
 #define NVERBS (sizeof(verbs) / sizeof(verbs[0]))
 
@@ -66,32 +59,31 @@ word_after(const char *word)
 	return word + strlen(word) + 1;
 }
 
-bool
-verb_apart(const char *name)
+static bool
+is_in(const char *names, const char *name)
 {
-	const char *a;
-
-	for (a = apart; *a; a = word_after(word_after(a))) {
-		if (!strcmp(a, name))
+	for (; *names; names = word_after(names)) {
+		if (!strcmp(names, name))
 			return true;
 	}
 	return false;
 }
 
 bool
+verb_apart(const char *name)
+{
+	return *name && is_in(verbs_apart, name);
+}
+
+bool
 verb_reserved(const char *name)
 {
-	const char *r;
-
-	for (r = reserved; *r; r = word_after(r)) {
-		if (!strcmp(r, name)) {
-			warn("%s is not in this version; for a command of that "
-			     "name: awsenv -- %s",
-			    r, r);
-			return true;
-		}
-	}
-	return false;
+	if (!*name || !is_in(reserved, name))
+		return false;
+	warn("%s is not in this version; for a command of that name: awsenv -- "
+	     "%s",
+	    name, name);
+	return true;
 }
 
 static const char run_usage[] =
@@ -105,32 +97,53 @@ usage(void)
 	return EXIT_USAGE;
 }
 
-static void
+const struct verb *
+verb_at(size_t i)
+{
+	return i < NVERBS ? &verbs[i] : NULL;
+}
+
+void
 help_line(struct buf *out, const char *name, const char *text)
 {
 	text_add(out, "  %-10s %s\n", name, text);
 }
 
+void
+help_begin(struct buf *out)
+{
+	size_t i;
+
+	text_add(out,
+	    "%sRun a command with AWS credentials, which are never on disk.\n\n",
+	    run_usage);
+	options_help(OPT_RUN | OPT_HELP | OPT_VERSION, out);
+	text_add(out, "\nusage: awsenv VERB [OPTION...]\n\n");
+	for (i = 0; i < NVERBS; i++)
+		help_line(out, verbs[i].name,
+		    verbs[i].text + strlen(verbs[i].text) + 1);
+}
+
+int
+help_end(struct buf *out)
+{
+	text_add(out, "\nawsenv help VERB tells more, awsenv(1) everything.\n");
+	return text_print(out) ? EXIT_GOOD : EXIT_OTHER;
+}
+
+/* awsenv-ctl knows what its verbs do; where it is not, they are named. */
 static int
 help_all(void)
 {
+	static char name[] = "awsenv", help[] = "help";
 	AUTOBUF struct buf out = {0};
 	const char *a;
-	size_t i;
 
-	text_add(&out,
-	    "%sRun a command with AWS credentials, which are never on disk.\n\n",
-	    run_usage);
-	options_help(OPT_RUN | OPT_HELP | OPT_VERSION, &out);
-	text_add(&out, "\nusage: awsenv VERB [OPTION...]\n\n");
-	for (i = 0; i < NVERBS; i++)
-		help_line(&out, verbs[i].name,
-		    verbs[i].text + strlen(verbs[i].text) + 1);
-	for (a = apart; *a; a = word_after(word_after(a)))
-		help_line(&out, a, word_after(a));
-	text_add(
-	    &out, "\nawsenv help VERB tells more, awsenv(1) everything.\n");
-	return text_print(&out) ? EXIT_GOOD : EXIT_OTHER;
+	program_exec("awsenv-ctl", (char *[]){name, help, NULL}, environ);
+	help_begin(&out);
+	for (a = verbs_apart; *a; a = word_after(a))
+		help_line(&out, a, "needs awsenv-ctl");
+	return help_end(&out);
 }
 
 static void

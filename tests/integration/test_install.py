@@ -81,6 +81,9 @@ def test_install_and_uninstall(tmp_path):
         "etc/profile.d/awsenv.sh",
         "etc/xdg/autostart/awsenv.desktop",
         "usr/lib/environment.d/50-awsenv.conf",
+        "usr/share/bash-completion/completions/awsenv",
+        "usr/share/fish/vendor_completions.d/awsenv.fish",
+        "usr/share/zsh/site-functions/_awsenv",
         "usr/lib/systemd/user/awsenv-agent-forward.socket",
         "usr/lib/systemd/user/awsenv-agent-remote.socket",
         "usr/lib/systemd/user/awsenv-agent.service",
@@ -150,8 +153,9 @@ def test_the_other_verbs_are_those_of_the_program_beside(tmp_path):
     if alone.returncode:
         assert "awsenv-ctl, which is not here: no such file" in alone.stderr
         assert alone.stdout == ""
-    assert "agent      start or stop" in awsenv(tmp_path, "help").stdout
+        assert "agent      needs awsenv-ctl" in awsenv(tmp_path, "help").stdout
     shutil.copy(BUILD / "awsenv-ctl", tmp_path)
+    assert "agent      start or stop" in awsenv(tmp_path, "help").stdout
     for words in (["agent", "--help"], ["help", "agent"], ["-h", "agent"],
                   ["agent", "-h", "start"]):
         done = awsenv(tmp_path, *words)

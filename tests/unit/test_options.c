@@ -189,8 +189,8 @@ every_help_fits_a_terminal(void **state)
 static void
 verbs_are_a_closed_list(void **state)
 {
-	static const char *const kept[] = {"forward", "shell", "prompt",
-	    "confirm", "lock", "unlock", "log", "completion"};
+	static const char *const kept[] = {
+	    "forward", "confirm", "lock", "unlock", "log"};
 	size_t i;
 
 	(void)state;

@@ -300,7 +300,7 @@ a_page_for_a_browser_here_has_neither_code_nor_qr(void **state)
 	l.code = view_str("");
 	assert_true(screen_login(&s, &l, &out));
 	buf_u8(&out, 0);
-	assert_non_null(strstr((char *)out.data, "on this machine"));
+	assert_non_null(strstr((char *)out.data, "for this machine only"));
 	assert_non_null(strstr((char *)out.data, "--use-device-code"));
 	assert_null(strstr((char *)out.data, "this code"));
 	assert_null(strstr((char *)out.data, "\u2588"));

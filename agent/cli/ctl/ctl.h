@@ -139,6 +139,22 @@ int configure_verb(const struct options *, char **argv);
 /* For awsenv, not for people: the login to show comes on standard input. */
 int browser_verb(const struct options *, char **argv);
 
+/* shell.c, with recent.c and pick.c; prompt.c */
+
+int shell_verb(const struct options *, char **argv);
+int prompt_verb(const struct options *, char **argv);
+void recent_add(const char *name);
+/* Those that were chosen last come first. */
+void recent_sort(struct profile_list *);
+/* Lives as long as the process; NULL with AW_OK: the person gave up. */
+enum aw_err pick_profile(const struct options *, const char **name);
+
+/* completion.c */
+
+int completion_verb(const struct options *, char **argv);
+/* The verb of that name, of either program; NULL: there is none. */
+const struct verb *ctl_verb(const char *name);
+
 /* console.c */
 
 int console_verb(const struct options *, char **argv);

@@ -4,6 +4,7 @@
 #include <sys/prctl.h>
 
 #include "awsenv/harden.h"
+#include "awsenv/own.h"
 
 #include "agent/cli/ctl/ctl.h"
 
@@ -34,6 +35,12 @@ static const struct verb verbs[] = {
 	    "\0what is wrong here, and the command that cures it"},
 	{"login", OPT_DESKTOP | OPT_PENDING | OPT_WAIT | OPT_NO_BROWSER,
 	    login_shown_verb, "\0show logins that others began"},
+	{"shell", OPT_RUN, shell_verb,
+	    "[PROFILE]\0a shell with credentials, and a prompt that says so"},
+	{"prompt", OPT_WHO, prompt_verb,
+	    "\0one short line for a prompt: the profile, how long it lasts"},
+	{"completion", 0, completion_verb,
+	    "bash | zsh | fish\0print what completes words in that shell"},
 	{"console", OPT_CONSOLE, console_verb,
 	    "[PROFILE]\0the AWS console in the browser, as that role"},
 	{"browser", OPT_AGAIN, browser_verb, "\0open a sign-in page"},
@@ -42,7 +49,7 @@ static const struct verb verbs[] = {
 /* clang-format on */
 
 static const struct verb *
-find_verb(const char *name)
+own_verb(const char *name)
 {
 	size_t i;
 
@@ -50,18 +57,61 @@ find_verb(const char *name)
 		if (!strcmp(verbs[i].name, name))
 			return &verbs[i];
 	}
+	return NULL;
+}
+
+const struct verb *
+ctl_verb(const char *name)
+{
+	const struct verb *v = verb_find(name);
+
+	return v ? v : verb_apart(name) ? own_verb(name) : NULL;
+}
+
+static const struct verb *
+find_verb(const char *name)
+{
+	const struct verb *v = own_verb(name);
+
+	if (v)
+		return v;
 	warn("awsenv-ctl has no verb %s; awsenv runs it, and has to be of the "
 	     "same version",
 	    name ? shown_str(name) : "of no name");
 	return NULL;
 }
 
+static const char *
+help_of(const struct verb *v)
+{
+	return v->text + strlen(v->text) + 1;
+}
+
+/* What awsenv does itself, and what it hands over, but what is no verb of
+ * people's. */
+static int
+help_all(void)
+{
+	AUTOBUF struct buf out = {0};
+	size_t i;
+
+	help_begin(&out);
+	for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (verb_apart(verbs[i].name))
+			help_line(&out, verbs[i].name, help_of(&verbs[i]));
+	}
+	return help_end(&out);
+}
+
 static int
 help_verb(const struct options *o, char **argv)
 {
-	const struct verb *v = find_verb(*argv);
+	const struct verb *v;
 
 	(void)o;
+	if (!*argv)
+		return help_all();
+	v = find_verb(*argv);
 	return v ? verb_help(v) : EXIT_USAGE;
 }
 

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One short line for a prompt: which profile, and how long it lasts. It is
+ * asked for each time a shell shows its prompt, so it looks at no file, waits
+ * for nobody, and says nothing where there is nothing to say.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "awsenv/io.h"
+#include "awsenv/own.h"
+
+#include "agent/cli/ctl/ctl.h"
+
+#define PATIENCE_MS 100
+
+static const char *
+setting(const char *name)
+{
+	const char *v = getenv(name);
+
+	return v && *v ? v : NULL;
+}
+
+/* "47m", "3h", "2d"; what is left of less than a minute is "1m". */
+static void
+left_add(struct buf *out, uint64_t until)
+{
+	uint64_t t = now(), minutes = until > t ? (until - t + 59) / 60 : 0;
+
+	if (minutes < 120)
+		text_add(out, " %um", (unsigned int)minutes);
+	else if (minutes < 48 * 60)
+		text_add(out, " %uh", (unsigned int)(minutes / 60));
+	else
+		text_add(out, " %ud", (unsigned int)(minutes / 60 / 24));
+}
+
+/* The keys of this very shell, which no agent makes live any longer. */
+static bool
+keys_add(struct buf *out)
+{
+	const char *until = setting("AWS_CREDENTIAL_EXPIRATION");
+	const char *name = setting("AWSENV_SHELL");
+	struct tm tm = {0};
+	const char *rest;
+	time_t when;
+
+	name = name ? name : setting("AWSENV_PROFILE");
+	if (!name || !until || !setting("AWS_ACCESS_KEY_ID"))
+		return false;
+	rest = strptime(until, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	if (!rest || *rest)
+		return false;
+	when = timegm(&tm);
+	text_add(out, "%s", shown_str(name));
+	if (when <= (time_t)now())
+		text_add(out, " expired");
+	else
+		left_add(out, (uint64_t)when);
+	return true;
+}
+
+static void
+status_add(struct buf *out, const struct status_rep *rep)
+{
+	const char *name = rep->profile.n ? shown(rep->profile)
+	    : rep->role.n		  ? shown(rep->role)
+					  : shown(rep->session);
+
+	text_add(out, "%s", name);
+	if (rep->login_state == LOGIN_PENDING ||
+	    rep->login_state == LOGIN_STARTING)
+		text_add(out, " approve");
+	else if (rep->login_expires <= now() && !rep->refreshable)
+		text_add(out, " login");
+	else if (!rep->refreshable)
+		left_add(out, rep->login_expires);
+}
+
+/* Of what the agent read before: the file may be on a file system that hangs. */
+static enum aw_err
+agent_add(const struct options *o, struct buf *out)
+{
+	AUTOBUF struct buf frame = {0};
+	struct status_req req = {0};
+	struct status_rep rep;
+	struct question q;
+	char path[CLIENT_PATH];
+	AUTOCLOSE int fd = -1;
+	enum aw_err r;
+
+	if (client_path(path) != AW_OK ||
+	    client_connect(path, &fd, io_deadline(PATIENCE_MS)) != AW_OK)
+		return AW_NOAGENT;
+	if ((r = question_begin(&q, o)) != AW_OK)
+		return r;
+	question_ready(&q);
+	req.ask = q.ask;
+	req.ask.stamp = (struct stamp){.mtime = STAMP_UNKNOWN};
+	r = client_ask(fd, "status@awsenv", MSG_STATUS_REQ, &req,
+	    MSG_STATUS_REP, &rep, &frame, io_deadline(PATIENCE_MS));
+	question_end(&q);
+	if (r != AW_OK)
+		return AW_NOAGENT;
+	if (rep.error != AW_OK || rep.profile_error != AW_OK)
+		return rep.error ? (enum aw_err)rep.error
+				 : (enum aw_err)rep.profile_error;
+	status_add(out, &rep);
+	return AW_OK;
+}
+
+int
+prompt_verb(const struct options *o, char **argv)
+{
+	int usage = verb_alone("prompt", argv);
+	AUTOBUF struct buf out = {0};
+	enum aw_err r = AW_OK;
+
+	if (usage != EXIT_GOOD)
+		return usage;
+	if ((o->given & OPT_WHO) || !keys_add(&out))
+		r = agent_add(o, &out);
+	if (r != AW_OK)
+		return exit_of(r);
+	buf_u8(&out, '\n');
+	return text_print(&out) ? EXIT_GOOD : EXIT_OTHER;
+}
