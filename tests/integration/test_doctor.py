@@ -445,6 +445,18 @@ def test_a_line_before_pam_systemd(inside, doors):
 
 
 @needs_root
+def test_a_cure_is_the_same_in_words_as_in_json(inside, doors):
+    """Stacks have tabs in them, which no terminal is sent."""
+    stack(inside, "sshd", doors.replace(" ", "\t", 2), *GOOD)
+    text = inside.sh("awsenv doctor", False).stdout
+    at = text.index("before pam_systemd")
+    cure = text[text.index("cure: ", at):].splitlines()[0][len("cure: "):]
+    assert cure in [f["cure"] for f in inside.look("pam")]
+    inside.sh(cure)
+    assert not inside.look("pam")
+
+
+@needs_root
 def test_a_service_without_the_line(inside, doors):
     stack(inside, "login", *GOOD)
     inside.cured("pam", "login has no line of ours")

@@ -67,7 +67,7 @@ static void walk(struct stack *, const char *name, int depth);
 static void
 take_line(struct stack *s, const char *file, const char *text, int depth)
 {
-	char type[32], control[256], module[256];
+	char type[32], control[256], module[256], *tab;
 	const char *rest = take_word(text, type, sizeof(type));
 
 	if (!strcmp(type, "@include")) {
@@ -91,6 +91,9 @@ take_line(struct stack *s, const char *file, const char *text, int depth)
 		return;
 	format(s->ours.file, sizeof(s->ours.file), "%s", file);
 	format(s->ours.text, sizeof(s->ours.text), "%s", text);
+	/* As a cure may have it: a terminal is shown no tab. */
+	for (tab = s->ours.text; (tab = strchr(tab, '\t'));)
+		*tab = ' ';
 	format(s->ours.control, sizeof(s->ours.control), "%s", control);
 	format(s->ours.module, sizeof(s->ours.module), "%s", module);
 	s->ours.at = s->n;
