@@ -181,6 +181,28 @@ the_last_good_table_outlives_a_reader_that_fails(void **state)
 }
 
 static void
+why_it_is_switched_off_is_kept_until_it_is_on_again(void **state)
+{
+	static const char *const names[] = {"default", NULL};
+	struct table *t = read_names("/off", names);
+	struct ask ask = asking("/off", 2);
+	struct table_end end = {
+	    .stamp = fake_stamp(2), .off = view_str("off, says /etc")};
+	int fd;
+
+	(void)state;
+	assert_int_equal(table_off(t).n, 0);
+	table_read(t, &ask);
+	fd = fake_spawn(PROGRAM_PROFILE);
+	link_send_msg(fd, MSG_TABLE_END, &end);
+	settle();
+	close(fd);
+	assert_true(view_is(table_off(t), "off, says /etc"));
+	read_names("/off", names);
+	assert_int_equal(table_off(t).n, 0);
+}
+
+static void
 four_tables_are_kept_and_the_unused_one_goes(void **state)
 {
 	static const char *const names[] = {"default", NULL};
@@ -420,6 +442,7 @@ main(void)
 	    T(a_stamp_tells_whether_to_read_again),
 	    T(a_client_that_sees_another_file_costs_one_reading),
 	    T(the_last_good_table_outlives_a_reader_that_fails),
+	    T(why_it_is_switched_off_is_kept_until_it_is_on_again),
 	    T(four_tables_are_kept_and_the_unused_one_goes),
 	    T(another_environment_is_another_table),
 	    T(a_profile_names_account_and_role),
