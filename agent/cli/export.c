@@ -163,6 +163,42 @@ set_json(struct buf *out, struct view name, struct view value)
 	json_string(out, value);
 }
 
+/* What no reader of such files takes for the end of the name. */
+static void
+ini_name(struct buf *out, struct view v)
+{
+	struct view c;
+
+	for (; v.n; v.p++, v.n--) {
+		c = (struct view){v.p, 1};
+		buf_u8(out,
+		    made_of(c, LETTERS SMALL DIGITS "_.@+:/%", 1, 1) ? *v.p
+								     : '-');
+	}
+}
+
+/* A section of ~/.aws/credentials, for standard output alone. */
+static void
+write_ini(const struct given *g, struct buf *out)
+{
+	char until[ISO_TIME];
+
+	buf_u8(out, '[');
+	if (!g->rep.profile.n) {
+		ini_name(out, g->rep.account);
+		buf_u8(out, '-');
+	}
+	ini_name(out, g->rep.profile.n ? g->rep.profile : g->rep.role);
+	iso_time(until, g->creds.expires);
+	text_add(out, "]\n# until %s\n", until);
+	put(out, "aws_access_key_id = ", g->creds.access_key, "\n");
+	put(out, "aws_secret_access_key = ", g->creds.secret_key, "\n");
+	if (g->creds.session_token.n)
+		put(out, "aws_session_token = ", g->creds.session_token, "\n");
+	if (g->region[0])
+		put(out, "region = ", view_str(g->region), "\n");
+}
+
 static void
 unset_json(struct buf *out, struct view name)
 {
@@ -177,6 +213,7 @@ static const struct dialect dialects[] = {
 	{"powershell", true, false, set_powershell, unset_powershell},
 	{"dotenv", false, false, set_dotenv, NULL},
 	{"json", false, true, set_json, unset_json},
+	{"ini", false, false, NULL, NULL},
 };
 /* clang-format on */
 
@@ -275,7 +312,9 @@ export_write(const char *format, const struct given *g, struct buf *out)
 
 	if (!d)
 		return false;
-	if (g) {
+	if (g && !d->set) {
+		write_ini(g, out);
+	} else if (g) {
 		set_all(d, g, out);
 	} else if (d->unset) {
 		unset_all(d, out);

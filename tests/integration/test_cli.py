@@ -629,6 +629,23 @@ def test_a_shell_evaluates_what_export_prints(agent, shell):
     assert "AWS_SECRET" not in last and "AWSENV_PROFILE" not in last
 
 
+def test_botocore_reads_what_export_prints_as_ini(agent):
+    done = run(agent, "export", "--format", "ini")
+    assert done.returncode == 0 and done.stdout.startswith("[marketing]\n")
+    memory = os.memfd_create("credentials")
+    os.write(memory, done.stdout.encode())
+    found = subprocess.run(
+        ["/usr/bin/python3", "-c", "import botocore.session\n"
+         "s = botocore.session.Session(profile='marketing')\n"
+         "c = s.get_credentials()\n"
+         "print(c.access_key, c.secret_key, c.token)"],
+        capture_output=True, text=True, timeout=60, pass_fds=[memory],
+        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent",
+             "AWS_SHARED_CREDENTIALS_FILE": f"/proc/self/fd/{memory}"})
+    os.close(memory)
+    assert found.stdout.split() == [KEY, SECRET, TOKEN], found.stderr
+
+
 def test_export_is_as_half_lived_as_a_command_and_process_is_not(agent):
     run(agent, "export")
     run(agent, "process")

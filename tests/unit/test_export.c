@@ -167,6 +167,38 @@ unset_names_every_variable_that_is_set(void **state)
 }
 
 static void
+ini_is_a_section_with_a_plain_name(void **state)
+{
+	struct given g = given();
+	AUTOBUF struct buf out = {0};
+
+	(void)state;
+	g.rep.profile = view_str("it's \"mine\"");
+	assert_true(export_write("ini", &g, &out));
+	buf_u8(&out, '\0');
+	assert_string_equal((const char *)out.data,
+	    "[it-s--mine-]\n# until 1970-01-01T00:00:00Z\n"
+	    "aws_access_key_id = ASIAEXAMPLE123456789\n"
+	    "aws_secret_access_key = a+/=b\n"
+	    "aws_session_token = token\n");
+	buf_reset(&out);
+	g.rep.profile = view_str("");
+	g.rep.account = view_str("123456789012");
+	g.rep.role = view_str("Dev]\n[x");
+	g.creds.session_token = view_str("");
+	format(g.region, sizeof(g.region), "eu-west-1");
+	assert_true(export_write("ini", &g, &out));
+	buf_u8(&out, '\0');
+	assert_string_equal((const char *)out.data,
+	    "[123456789012-Dev---x]\n# until 1970-01-01T00:00:00Z\n"
+	    "aws_access_key_id = ASIAEXAMPLE123456789\n"
+	    "aws_secret_access_key = a+/=b\n"
+	    "region = eu-west-1\n");
+	buf_reset(&out);
+	assert_false(export_write("ini", NULL, &out));
+}
+
+static void
 dotenv_cannot_unset_and_unknown_formats_are_refused(void **state)
 {
 	AUTOBUF struct buf out = {0};
@@ -189,6 +221,7 @@ main(void)
 	    cmocka_unit_test(powershell_has_more_quotes_than_one),
 	    cmocka_unit_test(dotenv_quotes_what_it_would_expand),
 	    cmocka_unit_test(json_is_one_object),
+	    cmocka_unit_test(ini_is_a_section_with_a_plain_name),
 	    cmocka_unit_test(conflicting_variables_of_a_shell_are_unset),
 	    cmocka_unit_test(unset_names_every_variable_that_is_set),
 	    cmocka_unit_test(
