@@ -125,7 +125,7 @@ same_url(struct view v, const char *url)
 		n--;
 	while (v.n && strchr("#/", v.p[v.n - 1]))
 		v.n--;
-	return v.n == n && !memcmp(v.p, url, n);
+	return n && v.n == n && !memcmp(v.p, url, n);
 }
 
 static bool

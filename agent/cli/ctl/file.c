@@ -43,20 +43,20 @@ stamp(const struct stat *st, uint64_t out[static 4])
 static bool
 place(struct file *f, const char *path)
 {
-	AUTOFREE char *copy = strdup(path);
 	struct stat st;
 	char *slash;
 
-	if ((f->path = realpath(path, NULL)))
+	if ((f->path = realpath(path, NULL))) {
 		f->there = true;
-	else if (errno == ENOENT && lstat(path, &st) == 0)
-		return warn("%s is a link that leads nowhere", shown_str(path)),
-		       false;
-	else if (errno != ENOENT)
+	} else if (errno != ENOENT) {
 		return cannot("find", path);
-	else
+	} else if (lstat(path, &st) == 0) {
+		warn("%s is a link that leads nowhere", shown_str(path));
+		return false;
+	} else {
 		f->path = strdup(path);
-	if (!copy || !f->path || !(f->folder = strdup(f->path)))
+	}
+	if (!f->path || !(f->folder = strdup(f->path)))
 		return cannot("find", path);
 	if (!(slash = strrchr(f->folder, '/'))) {
 		warn("%s is no absolute path", shown_str(path));

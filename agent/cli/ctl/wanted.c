@@ -209,7 +209,7 @@ named(const struct entries *all, const char *name)
 static void
 entries_part(struct entries *all)
 {
-	AUTOFREE bool *twice = calloc(all->n + 1, sizeof(*twice));
+	bool *twice = calloc(all->n + 1, sizeof(*twice));
 	char name[512];
 	size_t i;
 
@@ -229,6 +229,7 @@ entries_part(struct entries *all)
 			    safe(e->role));
 		e->name = keep(view_str(name));
 	}
+	free(twice);
 }
 
 /* -------- what stands outside of the block */
