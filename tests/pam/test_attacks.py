@@ -18,7 +18,7 @@ from test_programs import missing
 from world import PASSWORD, World
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
-LONG = 8        # seconds; generous, and far below what hangs
+LONG = 20       # seconds; generous, and far below what hangs
 
 
 @pytest.fixture
