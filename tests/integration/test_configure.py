@@ -252,8 +252,10 @@ def test_a_diff_shows_what_would_change_and_changes_nothing(ann):
     (["--all", "--sso-region", "no region"], 2), (["--undo", "--all"], 2),
     (["--all", "--start-url", "ftp://x", "--sso-region", "r"], 2),
     (["--from", "leapp"], 2), (["--all", "-p", "x"], 2), (["x", "--all"], 2),
-    (["--undo", "--sso-session", "none"], 4), (["--all", "--sso-session", "x y",
-     "--start-url", "https://x", "--sso-region", "r"], 2)])
+    (["--all"], 2), (["--all", "--sso-session", "none"], 2),
+    (["--undo", "--sso-session", "none"], 4),
+    (["--all", "--sso-session", "x y", "--start-url", "https://x",
+      "--sso-region", "r"], 2)])
 def test_what_makes_no_sense_is_refused(ann, wrong, status):
     before = write(ann, MINE)
     done = ann.run("configure", *wrong)

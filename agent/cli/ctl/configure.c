@@ -169,6 +169,13 @@ session_find(struct plan *p)
 static bool
 session_check(struct plan *p)
 {
+	if (!p->start_url[0]) {
+		warn("%s%s--start-url and --sso-region are needed, or the name "
+		     "of an sso-session that the file has",
+		    p->session[0] ? shown_str(p->session) : "",
+		    p->session[0] ? ": there is none; " : "");
+		return false;
+	}
 	if (!url_is_sound(view_str(p->start_url))) {
 		warn("%s is not a start URL: https://...",
 		    shown_str(p->start_url));

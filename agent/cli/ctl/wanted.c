@@ -234,20 +234,20 @@ entries_part(struct entries *all)
 
 /* -------- what stands outside of the block */
 
-static bool
-is_outside(const struct plan *p, const struct text *body, const char *name)
+static void
+entries_outside(
+    struct entries *all, const struct text *file, const struct text *body)
 {
 	struct lines l;
 
-	for (lines_begin(&l, &p->file.text); lines_next(&l);) {
+	for (lines_begin(&l, file); lines_next(&l);) {
 		if (body->p && l.now.p >= body->p &&
 		    l.now.p < body->p + body->n)
 			continue;
-		if (l.now.kind == LINE_SECTION && l.now.of == OF_PROFILE &&
-		    view_is(l.now.name, name))
-			return true;
+		if (l.now.kind == LINE_SECTION && l.now.of == OF_PROFILE)
+			entry_add(
+			    all, (struct entry){.name = keep(l.now.name)});
 	}
-	return false;
 }
 
 /* -------- writing */
@@ -318,7 +318,7 @@ bool
 wanted_body(const struct plan *p, const struct grant_list *list, bool prune,
     struct text *body, struct wanted *w)
 {
-	struct entries all = {0}, before = {0};
+	struct entries all = {0}, before = {0}, outside = {0};
 	unsigned int line = 0;
 	struct text old = {0};
 	size_t i, fresh;
@@ -341,11 +341,12 @@ wanted_body(const struct plan *p, const struct grant_list *list, bool prune,
 	entries_part(&all);
 	if (all.n)
 		qsort(all.at, all.n, sizeof(*all.at), by_name);
+	entries_outside(&outside, &p->file.text, &old);
 	if (!(f = open_memstream(&body->p, &body->n)))
 		return false;
 	head_put(p, f);
 	for (i = 0; i < all.n; i++) {
-		if (is_outside(p, &old, all.at[i].name)) {
+		if (named(&outside, all.at[i].name)) {
 			say("awsenv: profile %s is there already, and is left "
 			    "as it is\n",
 			    shown_str(all.at[i].name));
@@ -356,5 +357,6 @@ wanted_body(const struct plan *p, const struct grant_list *list, bool prune,
 	}
 	free(all.at);
 	free(before.at);
+	free(outside.at);
 	return fclose(f) == 0;
 }
