@@ -263,6 +263,7 @@ check-desktop: all
 # On a system that systemd-nspawn boots, with the packages that make deb makes.
 NEWER := $B/system/newer
 check-system: all deb
+	@mkdir -p $B/system
 	@$(MAKE) --no-print-directory DEB=$(NEWER) VERSION=$(VERSION).1 \
 		LINTIAN=: deb >$(NEWER).log
 	@tests/system/rootfs $B/system/root $(DEB)/*awsenv_*.deb
