@@ -128,7 +128,7 @@ class Run:
             os.setresuid(uid, uid, uid)
         return subprocess.run(
             [BUILD / "awsenv", *words], capture_output=True, text=True,
-            timeout=60, preexec_fn=become, env={"PATH": "/usr/bin:/bin"})
+            timeout=240, preexec_fn=become, env={"PATH": "/usr/bin:/bin"})
 
     def status(self):
         done = self.awsenv("status", "--all-users", "--json")
@@ -287,6 +287,8 @@ def test_fifty_that_hang_take_no_longer_than_one(run):
     assert time.monotonic() - start < 45     # one after the other: 250
 
 
+@pytest.mark.skipif(b"__asan_init" in (BUILD / "awsenv-ctl").read_bytes(),
+                    reason="thousands of processes with sanitizers take long")
 def test_however_many_they_are(run):
     """More than one message of ours would hold."""
     for _ in range(2500):
