@@ -47,7 +47,7 @@ static const struct option_row rows[] = {
 	{"json", 0, FLAG, 0, OPT_JSON,
 	    "\0for programs"},
 	{"format", 0, TEXT, AT(format), OPT_FORMAT,
-	    "FORMAT\0env env-no-export fish powershell dotenv json ini"},
+	    "NAME\0env env-no-export fish powershell dotenv json ini"},
 	{"unset", 0, FLAG, 0, OPT_UNSET,
 	    "\0take the variables away again"},
 	{"help", 'h', FLAG, 0, OPT_HELP,
