@@ -37,6 +37,7 @@ static const struct row {
 	{"fetch",       PATH,   AT(fetch),       AWSENV_LIBEXECDIR "/awsenv-fetch", 0},
 	{"groups",      TEXT,   AT(groups),      NULL,             0},
 	{"login",       WORD,   AT(login),       "eager,lazy,off", NUDGE_EAGER},
+	{"logout_last", FLAG,   AT(logout_last), NULL,             0},
 	{"map",         PATH,   AT(map),         NULL,             0},
 	{"minimum_uid", NUMBER, AT(minimum_uid), NULL,             1000},
 	{"mode",        WORD,   AT(mode),        "session,factor", MODE_SESSION},

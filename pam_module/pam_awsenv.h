@@ -34,6 +34,7 @@ struct options {
 	uint32_t wait;	   /* seconds; UNSET: by the service */
 	const char *agent; /* program to start where nobody listens */
 	bool debug;
+	bool logout_last;
 	bool quiet;
 	/* of a factor */
 	const char *start_url;

@@ -44,6 +44,7 @@ request(pam_handle_t *pamh, const struct options *o, enum nudge_what what)
 	    .service = view_str(item_text(pamh, PAM_SERVICE)),
 	    .tty = view_str(item_text(pamh, PAM_TTY)),
 	    .rhost = view_str(item_text(pamh, PAM_RHOST)),
+	    .last = o->logout_last,
 	};
 }
 
@@ -91,8 +92,10 @@ hint(pam_handle_t *pamh, const struct options *o, const struct person *who,
 	struct answer_text a = {0};
 	AUTOCLOSE int fd = -1;
 	struct place p;
+	bool wanted =
+	    o->login == NUDGE_EAGER || (o->logout_last && what == NUDGE_GONE);
 
-	if (o->login != NUDGE_EAGER || !place_find(pamh, who->pw, false, &p))
+	if (!wanted || !place_find(pamh, who->pw, false, &p))
 		return;
 	if (agent_connect(pamh, who->pw, &p, &fd, deadline) == AW_OK)
 		agent_nudge(fd, &req, &a, deadline);

@@ -547,6 +547,8 @@ enum aw_err nudge_run(struct round *);
 /* logout.c */
 
 enum aw_err logout_run(struct round *);
+/* Of everything, and nobody waits for what AWS says. */
+void logout_all(void);
 void logout_free(struct logout *);
 
 /* report.c: status and lists. */

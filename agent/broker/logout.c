@@ -199,3 +199,9 @@ logout_free(struct logout *o)
 	buf_free(&o->counts);
 	free(o);
 }
+
+void
+logout_all(void)
+{
+	logout_free(begin_logout(NULL, LOGOUT_ALL));
+}

@@ -97,6 +97,9 @@ take(const struct link *l)
 	case LINK_DROP:
 		drop_all();
 		break;
+	case LINK_LOGOUT:
+		logout_all();
+		break;
 	case LINK_END:
 		store_drop_all((1u << KEY__MAX) - 1, (struct view){0});
 		store_close();

@@ -289,8 +289,11 @@ nudge_run(struct round *r)
 	if (req->what > NUDGE_LOOK || req->start > NUDGE_OFF)
 		return AW_PROTO;
 	left -= loop_now() - (r->progress->deadline - HELD_MS);
-	if (r->progress->waited == STAGE_NONE)
+	if (r->progress->waited == STAGE_NONE) {
 		note(req);
+		if (req->last)
+			job_report(&(struct link){.type = LINK_LAST});
+	}
 	if (req->start != NUDGE_EAGER || req->what == NUDGE_GONE)
 		return AW_OK;
 	if (r->progress->waited == STAGE_TABLE)

@@ -219,6 +219,7 @@ static const struct field nudge_req_fields[] = {
     F(VIEW, nudge_req, service),
     F(VIEW, nudge_req, tty),
     F(VIEW, nudge_req, rhost),
+    F(BOOL, nudge_req, last),
     {END, 0},
 };
 

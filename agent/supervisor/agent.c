@@ -253,6 +253,11 @@ agent_run(struct agent *a)
 			fatal("poll");
 		read_signals(a, &stop);
 		child_read_broker(a, &stop);
+		if (a->alone && a->transient) {
+			log_info("the last session has ended");
+			stop = true;
+		}
+		a->alone = false;
 		code = child_reap(a, &stop);
 		if (a->command >= 0 && p[3].revents)
 			stop = true;

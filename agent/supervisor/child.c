@@ -90,6 +90,15 @@ job_keep(struct agent *a, const struct link *l)
 	memcpy(j->tag, l->tag, sizeof(j->tag));
 }
 
+static void
+send_logout(struct agent *a)
+{
+	const struct link logout = {.type = LINK_LOGOUT};
+
+	if (a->broker.link >= 0 && link_send(a->broker.link, &logout) == AW_OK)
+		log_info("the last session has ended: logging out");
+}
+
 void
 child_read_spawner(struct agent *a)
 {
@@ -106,6 +115,10 @@ child_read_spawner(struct agent *a)
 			job_drop(a, l.pid);
 		else if (l.type == LINK_START && a->ring.session)
 			ring_reserve(&a->ring);
+		else if (l.type == LINK_ALONE && a->logout_last)
+			send_logout(a);
+		else if (l.type == LINK_ALONE_STILL)
+			a->alone = true;
 		while (l.nfds > 0)
 			close(l.fds[--l.nfds]);
 	}
@@ -126,6 +139,8 @@ child_read_broker(struct agent *a, bool *stop)
 			job_drop(a, l.pid);
 		else if (l.type == LINK_STOP)
 			*stop = true;
+		else if (l.type == LINK_LAST)
+			a->logout_last = true;
 		while (l.nfds > 0)
 			close(l.fds[--l.nfds]);
 	}

@@ -196,6 +196,7 @@ start_daemon(const struct options *o, const char *path)
 		fatal("fork");
 	if (pid == 0) {
 		close(ready[0]);
+		agent.transient = !o->command;
 		if (setsid() < 0 || chdir("/") != 0)
 			fatal("cannot leave the terminal");
 		harden();

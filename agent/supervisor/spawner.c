@@ -31,6 +31,7 @@ static struct {
 	int broker;
 	pid_t pids[PROGRAMS_MAX];
 	unsigned int n;
+	struct sessions sessions;
 } spawner;
 
 /* Descriptors of the supervisor's are not ours to hold open. */
@@ -204,6 +205,23 @@ reap(int signals)
 }
 
 static void
+tell_sessions(void)
+{
+	struct link l = {.type = LINK_ALONE};
+
+	switch (sessions_ended(&spawner.sessions)) {
+	case SESSIONS_OVER:
+		l.type = LINK_ALONE_STILL;
+		/* fall through */
+	case SESSIONS_NONE:
+		tell(spawner.supervisor, &l);
+		break;
+	case SESSIONS_GO_ON:
+		break;
+	}
+}
+
+static void
 to_null(void)
 {
 	AUTOCLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -233,7 +251,7 @@ _Noreturn void
 spawner_run(struct agent *a, int link)
 {
 	const struct link ready = {.type = LINK_START};
-	struct pollfd p[3] = {{0}};
+	struct pollfd p[4] = {{0}};
 	int signals;
 
 	prctl(PR_SET_NAME, "awsenv-spawner");
@@ -247,14 +265,19 @@ spawner_run(struct agent *a, int link)
 	spawner.agent = a;
 	spawner.supervisor = link;
 	spawner.broker = -1;
+	sessions_open(&spawner.sessions);
 	link_send(link, &ready);
 	for (;;) {
 		p[0] = (struct pollfd){spawner.supervisor, POLLIN, 0};
 		p[1] = (struct pollfd){signals, POLLIN, 0};
 		p[2] = (struct pollfd){spawner.broker, POLLIN, 0};
-		if (poll(p, 3, -1) < 0 && errno != EINTR)
+		p[3] = (struct pollfd){spawner.sessions.fd, POLLIN, 0};
+		if (poll(p, 4, sessions_wait_ms(&spawner.sessions)) < 0 &&
+		    errno != EINTR)
 			fatal("poll");
 		reap(signals);
+		sessions_read(&spawner.sessions);
+		tell_sessions();
 		if (spawner.broker >= 0 && p[2].revents)
 			read_broker();
 		read_supervisor();

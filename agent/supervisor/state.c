@@ -32,6 +32,8 @@ enum tag {
 	TAG_LOCK = 10,	  /* descriptor */
 	TAG_COMMAND = 11, /* descriptor */
 	TAG_QUICK = 12,
+	TAG_TRANSIENT = 15,
+	TAG_LOGOUT_LAST = 16,
 	TAG_LISTENER = 13, /* items: */
 	TAG_JOB = 14,	   /* items: */
 	/* of a listener or a job */
@@ -112,6 +114,8 @@ state_save(const struct agent *a)
 	put_fd(&b, TAG_LOCK, a->lock);
 	put_fd(&b, TAG_COMMAND, a->command);
 	put_number(&b, TAG_QUICK, a->broker.quick);
+	put_number(&b, TAG_TRANSIENT, a->transient);
+	put_number(&b, TAG_LOGOUT_LAST, a->logout_last);
 	for (i = 0; i < a->nlisteners; i++)
 		put_listener(&b, &a->listeners[i]);
 	for (i = 0; i < a->njobs; i++)
@@ -242,6 +246,12 @@ load_item(struct agent *a, const struct item *i)
 		break;
 	case TAG_QUICK:
 		a->broker.quick = (uint32_t)i->number;
+		break;
+	case TAG_TRANSIENT:
+		a->transient = i->number != 0;
+		break;
+	case TAG_LOGOUT_LAST:
+		a->logout_last = i->number != 0;
 		break;
 	case TAG_LISTENER:
 		load_listener(a, i->value);

@@ -60,7 +60,9 @@ struct agent {
 	bool foreground;
 	bool debug;
 	int lock;
-	int command; /* pidfd of the process that we end with, or -1 */
+	bool transient;	  /* ends when the user has no session left */
+	bool logout_last; /* its logins do */
+	int command;	  /* pidfd of the process that we end with, or -1 */
 	/* what is found out anew */
 	char before[32]; /* version that we were before a re-execution */
 	char self[PATH_MAX];
@@ -71,6 +73,7 @@ struct agent {
 	bool protected;
 	struct child broker;
 	struct child spawner;
+	bool alone; /* no session is left */
 	bool stale; /* the broker on disk is of another version than we */
 	int signals;
 };
@@ -129,6 +132,27 @@ void ring_end(const struct ring *);
 /* exec.c: a program of ours with that environment and `link` on LINK_FD; quiet:
  * with its stderr to /dev/null. 0, or an errno. */
 int exec_start(char *path, char *const env[], int link, bool quiet, pid_t *);
+
+/* sessions.c: those that logind knows of this user. */
+struct sessions {
+	int fd; /* -1: there is no logind */
+	char uid[24];
+	bool seen; /* there was one */
+	bool lingers;
+	bool said;
+	int64_t due; /* child_clock(), when there is something to say; or 0 */
+};
+
+enum sessions_end {
+	SESSIONS_GO_ON,
+	SESSIONS_NONE, /* none is left since a while */
+	SESSIONS_OVER, /* ... and a while more, and the user does not linger */
+};
+
+void sessions_open(struct sessions *);
+int sessions_wait_ms(const struct sessions *);
+void sessions_read(struct sessions *);
+enum sessions_end sessions_ended(struct sessions *);
 
 /* spawner.c: the process that execs the one-shot programs. */
 _Noreturn void spawner_run(struct agent *, int link);

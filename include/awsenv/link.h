@@ -36,16 +36,21 @@ enum link_type {
 	LINK_LISTENER = 2, /* text: "agent", "forward", "remote"; fd */
 	LINK_JOB = 3,	   /* tag, pid, fd */
 	LINK_START = 4,
-	LINK_DROP = 5, /* SIGUSR1: drop all credentials */
-	LINK_END = 6,  /* revoke every key and exit 0 */
+	LINK_DROP = 5,	 /* SIGUSR1: drop all credentials */
+	LINK_END = 6,	 /* revoke every key and exit 0 */
+	LINK_LOGOUT = 7, /* of all logins */
 	/* broker to supervisor */
 	LINK_OVER = 10, /* pid of a job that is over */
 	LINK_STOP = 11, /* somebody asked for the agent's end */
+	LINK_LAST = 12, /* log out when no session is left */
 	/* broker to spawner */
 	LINK_SPAWN = 20, /* program, tag */
 	/* spawner to supervisor and broker */
 	LINK_SPAWNED = 30, /* tag, pid, fd */
 	LINK_FAILED = 31,  /* tag, error: errno; to the broker only */
+	/* to the supervisor: the user has no session since a while */
+	LINK_ALONE = 32,
+	LINK_ALONE_STILL = 33,
 	/* supervisor to spawner; LINK_END ends its programs and itself */
 	LINK_BROKER = 40, /* fd: the spawner's end of a new broker's link */
 };

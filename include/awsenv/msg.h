@@ -328,6 +328,7 @@ struct nudge_req {
 	struct view service; /* for the log: of PAM */
 	struct view tty;
 	struct view rhost;
+	uint8_t last; /* BOOL: log out when no session is left */
 };
 
 /* What a desktop asks again and again: the login that changed next. */

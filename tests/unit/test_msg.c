@@ -145,7 +145,7 @@ rows_are_as_long_as_their_structs(void **state)
 	    {MSG_WHOAMI_REQ, 6 * 4 + 4 * 8},
 	    {MSG_WHOAMI_REP, 10 * 4 + 8},
 	    {MSG_DONE_REP, 2 * 4},
-	    {MSG_NUDGE_REQ, 2 + 4 * 4},
+	    {MSG_NUDGE_REQ, 2 + 4 * 4 + 1},
 	    {MSG_WATCH_REQ, 8 + 4},
 	    {MSG_WATCH_REP, 3 * 4 + 8 + 1},
 	    {MSG_PROFILES_REQ, 7 * 4 + 4 * 8},
