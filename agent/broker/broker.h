@@ -342,6 +342,9 @@ struct job *login_refresh(struct view id);
 /* With a person; by a browser on this machine, if that is to be. */
 void login_begin(
     struct login *, const struct target *, struct view name, bool desktop);
+/* One that was made elsewhere, in the place of whatever is there. */
+void login_adopt(
+    struct login *, const struct session *, const struct adopt_req *);
 /* Somebody looks at the code now. */
 void login_watch(struct login *);
 /* The portal refused the token that expires then. */
@@ -488,6 +491,7 @@ union message {
 	struct logout_req logout;
 	struct whoami_req whoami;
 	struct nudge_req nudge;
+	struct adopt_req adopt;
 	struct watch_req watch;
 	struct profiles_req profiles;
 	struct grants_req grants;
@@ -537,6 +541,16 @@ enum aw_err round_creds(
 
 /* What is known of a login, into r->rep.login. */
 enum aw_err round_tell(struct round *, const struct login *);
+
+/* Of the user that the agent belongs to, as a client with no variables set
+ * would ask: which file that is, no client tells. */
+static const struct ask ask_nobody = {.stamp = {.mtime = STAMP_UNKNOWN}};
+
+/* adopt.c: logins that were made elsewhere. */
+
+enum aw_err adopt_run(struct round *);
+/* Now that the file is read: make one that waits a login. */
+void adopt_place(const struct table *);
 
 /* nudge.c */
 

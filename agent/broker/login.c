@@ -31,6 +31,10 @@ static struct holds watchers = LIST_HEAD_INITIALIZER(watchers);
 static uint64_t changes;
 
 static void poll_login(void *arg);
+static void on_tokens(
+    struct login *, const struct answer *, const struct fetch_tag *);
+static void on_person(
+    struct login *, const struct answer *, const struct fetch_tag *);
 static void refresh_due(void *arg);
 
 static void
@@ -389,6 +393,34 @@ login_begin(
 	l->watched = true;
 	if (!fetch_start(&f, &tag, 3))
 		fail(l, AW_CONFIG, "this profile's settings are too long");
+}
+
+void
+login_adopt(
+    struct login *l, const struct session *row, const struct adopt_req *req)
+{
+	const struct fetch_tag t = {.id = login_id(l), .facts = row->facts};
+	const struct answer a = {
+	    .what = FETCH_LOGIN,
+	    .tok = req->tok,
+	    .tok_expires = req->tok_expires,
+	    .ref = req->ref,
+	    .ref_expires = req->ref_expires,
+	    .refreshable = req->refreshable,
+	    .person = req->person,
+	};
+
+	job_abandon_all(
+	    1u << FETCH_LOGIN | 1u << FETCH_POLL | 1u << FETCH_REFRESH,
+	    login_id(l));
+	forget_offer(l);
+	l->session = text_dup(row->name);
+	l->notice = text_dup(row->notice);
+	on_tokens(l, &a, &t);
+	on_person(l, &a, &t);
+	loop_cancel(&l->step);
+	change(l, LOGIN_DONE);
+	log_info("the login of %s was handed over", l->person);
 }
 
 /* Go on with a code that a person may be looking at. */

@@ -25,10 +25,6 @@
 static struct hold under_way; /* a reading, or a refresh */
 static int64_t quiet;	      /* until then another broker's may be open */
 
-/* No file of its own tells which: of the user that the agent belongs to, as a
- * client with no variables set would ask. */
-static const struct ask nobody = {.stamp = {.mtime = STAMP_UNKNOWN}};
-
 void
 nudge_open(const struct link *hello)
 {
@@ -80,7 +76,7 @@ stands_for_all(const struct table *t, uint32_t i, bool marked)
 static struct ask
 asking_for(const struct table *t, uint32_t i)
 {
-	struct ask ask = nobody;
+	struct ask ask = ask_nobody;
 	struct session row;
 	struct profile p;
 	uint32_t n;
@@ -195,10 +191,11 @@ begin_wanted(const struct table *t, bool allowed)
 static void
 decide(void)
 {
-	struct table *t = table_for(&nobody);
+	struct table *t = table_for(&ask_nobody);
 
 	if (!t || !t->now)
 		return;
+	adopt_place(t); /* what is there need not be begun */
 	begin_wanted(t, may_begin());
 }
 
@@ -214,7 +211,7 @@ was_read(void *arg, enum aw_err error, const char *text)
 static void
 nudge(void)
 {
-	struct table *t = table_for(&nobody);
+	struct table *t = table_for(&ask_nobody);
 	struct job *job;
 
 	if (!t)
@@ -223,7 +220,7 @@ nudge(void)
 		decide();
 		return;
 	}
-	if ((job = table_read(t, &nobody))) {
+	if ((job = table_read(t, &ask_nobody))) {
 		under_way.fn = was_read;
 		hold_on(&job->holds, &under_way);
 	}
@@ -269,7 +266,7 @@ to_show(void)
 static enum aw_err
 wait_for_code(struct round *r, struct login *l, int64_t left)
 {
-	struct table *t = table_for(&nobody);
+	struct table *t = table_for(&ask_nobody);
 
 	if (left > 0 && l && l->state == LOGIN_STARTING)
 		return conn_hold(r->conn, STAGE_LOGIN, &l->holds, left);

@@ -52,6 +52,7 @@ static const struct request {
 	{"logout@awsenv",  LOCAL | ROOT, MSG_LOGOUT_REQ, MSG_LOGOUT_REP, true,  30, logout_run},
 	{"whoami@awsenv",  LOCAL,        MSG_WHOAMI_REQ, MSG_WHOAMI_REP, true,  60, on_whoami},
 	{"stop@awsenv",    LOCAL,        MSG_EMPTY,      MSG_DONE_REP,   false,  0, on_stop},
+	{"adopt@awsenv",   ROOT,         MSG_ADOPT_REQ,  MSG_DONE_REP,   false,  0, adopt_run},
 	{"nudge@awsenv",   LOCAL | ROOT, MSG_NUDGE_REQ,  MSG_LOGIN_REP,  false, 10, nudge_run},
 	{"watch@awsenv",   LOCAL,        MSG_WATCH_REQ,  MSG_WATCH_REP,  false, WATCH_MAX, on_watch},
 	{"profiles@awsenv", LOCAL,       MSG_PROFILES_REQ, MSG_PROFILES_REP, true, 30, on_profiles},
@@ -449,10 +450,11 @@ may_ask(struct round *r, const struct request *q)
 	if (q->who & r->conn->origin)
 		return AW_OK;
 	round_say(r,
-	    r->conn->origin == REMOTE
-		? "forwarded use is not allowed"
+	    r->conn->origin == REMOTE ? "forwarded use is not allowed"
+		: r->conn->origin == LOCAL
+		? "only root may hand over a login, to another user's agent"
 		: "root may ask another user's agent for status, lists, "
-		  "logout and nudge it, not for this");
+		  "logout, nudge it and hand over a login, not for this");
 	return AW_DENIED;
 }
 

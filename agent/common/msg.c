@@ -306,6 +306,19 @@ static const struct field grant_item_fields[] = {
     {END, 0},
 };
 
+static const struct field adopt_req_fields[] = {
+    F(U32, adopt_req, version),
+    F(U32, adopt_req, uid),
+    F(VIEW, adopt_req, facts),
+    F(VIEW, adopt_req, tok),
+    F(U64, adopt_req, tok_expires),
+    F(VIEW, adopt_req, ref),
+    F(U64, adopt_req, ref_expires),
+    F(BOOL, adopt_req, refreshable),
+    F(VIEW, adopt_req, person),
+    {END, 0},
+};
+
 static const struct field read_fields[] = {
     F(U32, read_req, version),
     F(VIEW, read_req, config),
@@ -520,6 +533,7 @@ static const struct {
     [MSG_GRANTS_REQ] = {grants_req_fields, sizeof(struct grants_req)},
     [MSG_GRANTS_REP] = {grants_rep_fields, sizeof(struct grants_rep)},
     [MSG_GRANT_ITEM] = {grant_item_fields, sizeof(struct grant_item)},
+    [MSG_ADOPT_REQ] = {adopt_req_fields, sizeof(struct adopt_req)},
     [MSG_READ] = {read_fields, sizeof(struct read_req)},
     [MSG_SESSION] = {session_fields, sizeof(struct session)},
     [MSG_PROFILE] = {profile_fields, sizeof(struct profile)},

@@ -56,6 +56,7 @@ enum msg_kind {
 	MSG_GRANTS_REP,
 	MSG_GRANT_ITEM,
 	/* part two: between our own processes */
+	MSG_ADOPT_REQ, /* answered by MSG_DONE_REP */
 	MSG_READ,
 	MSG_SESSION,
 	MSG_PROFILE,
@@ -404,6 +405,22 @@ struct grant_item {
 };
 
 /* Part two: between our own processes. */
+
+/*
+ * From the PAM module to the agent of whom it let in, and before that in a key
+ * of root's: the login that FETCH_FACTOR answered.
+ */
+struct adopt_req {
+	uint32_t version;
+	uint32_t uid;	   /* whose login it is */
+	struct view facts; /* what the token is bound to */
+	struct view tok;
+	uint64_t tok_expires;
+	struct view ref;
+	uint64_t ref_expires;
+	uint8_t refreshable;
+	struct view person;
+};
 
 /*
  * To awsenv-profile: which file, as whom. It answers with any number of

@@ -154,6 +154,7 @@ rows_are_as_long_as_their_structs(void **state)
 	    {MSG_GRANTS_REQ, 7 * 4 + 5 * 8},
 	    {MSG_GRANTS_REP, 6 * 4 + 8 + 1},
 	    {MSG_GRANT_ITEM, 4 * 4 + 8},
+	    {MSG_ADOPT_REQ, 2 * 4 + 4 * 4 + 2 * 8 + 1},
 	    {MSG_READ, 3 * 4},
 	    {MSG_SESSION, 7 * 4 + 2},
 	    {MSG_PROFILE, 16 * 4},
