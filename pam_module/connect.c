@@ -80,24 +80,49 @@ agent_connect(pam_handle_t *pamh, const struct passwd *pw,
 	return r;
 }
 
-enum aw_err
-agent_nudge(int fd, const struct nudge_req *req, struct answer_text *a,
-    int64_t deadline)
+/* `frame` keeps what *got points into. */
+static enum aw_err
+ask(int fd, const char *name, enum msg_kind kind, const void *req,
+    struct buf *frame, struct view *got, int64_t deadline)
 {
-	static const char name[] = "nudge@awsenv";
 	AUTOBUF struct buf body = {0}, out = {0};
-	struct view got;
-	enum aw_err r;
 
-	msg_encode(MSG_NUDGE_REQ, req, &body);
+	msg_encode(kind, req, &body);
 	io_put_request(&out, name, view_of(&body));
-	if (out.bad)
+	if (body.bad || out.bad)
 		return AW_NOMEM;
 	/* No write(2), which may end a host process by SIGPIPE. It fits into
 	 * the buffer of a new socket whole. */
 	if (send(fd, out.data, out.len, MSG_NOSIGNAL) != (ssize_t)out.len)
 		return AW_GONE;
-	if ((r = io_get_reply(fd, name, &a->frame, &got, deadline)) != AW_OK)
+	return io_get_reply(fd, name, frame, got, deadline);
+}
+
+enum aw_err
+agent_nudge(int fd, const struct nudge_req *req, struct answer_text *a,
+    int64_t deadline)
+{
+	struct view got;
+	enum aw_err r;
+
+	r = ask(
+	    fd, "nudge@awsenv", MSG_NUDGE_REQ, req, &a->frame, &got, deadline);
+	if (r != AW_OK)
 		return r;
 	return msg_decode(MSG_LOGIN_REP, got, &a->rep) ? AW_OK : AW_PROTO;
+}
+
+enum aw_err
+agent_adopt(int fd, const struct adopt_req *req, int64_t deadline)
+{
+	AUTOBUF struct buf frame = {0};
+	struct done_rep rep;
+	struct view got;
+	enum aw_err r;
+
+	r = ask(fd, "adopt@awsenv", MSG_ADOPT_REQ, req, &frame, &got, deadline);
+	if (r != AW_OK)
+		return r;
+	return msg_decode(MSG_DONE_REP, got, &rep) ? (enum aw_err)rep.error
+						   : AW_PROTO;
 }

@@ -392,7 +392,7 @@ static enum verdict
 ask_until_told(struct attempt *a, struct question *q)
 {
 	enum verdict v = PENDING;
-	struct answer s;
+	struct answer s = {0};
 	enum aw_err r;
 
 	while (v == PENDING && (v = ask(a, q)) == PENDING) {
@@ -402,6 +402,8 @@ ask_until_told(struct attempt *a, struct question *q)
 		else if (r != AW_TIMEOUT)
 			v = lost(a, r);
 	}
+	if (v == APPROVED && a->o->handover && s.tok.n)
+		handover_keep(a->pamh, a->who.pw, &s);
 	return v;
 }
 

@@ -36,6 +36,7 @@ static const struct row {
 	{"exempt",      TEXT,   AT(exempt),      NULL,             0},
 	{"fetch",       PATH,   AT(fetch),       AWSENV_LIBEXECDIR "/awsenv-fetch", 0},
 	{"groups",      TEXT,   AT(groups),      NULL,             0},
+	{"handover",    WORD,   AT(handover),    "no,yes",         1},
 	{"login",       WORD,   AT(login),       "eager,lazy,off", NUDGE_EAGER},
 	{"logout_last", FLAG,   AT(logout_last), NULL,             0},
 	{"map",         PATH,   AT(map),         NULL,             0},

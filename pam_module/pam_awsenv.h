@@ -47,8 +47,9 @@ struct options {
 	const char *fetch;  /* the program */
 	const char *ca;
 	const char *endpoint;
-	uint32_t timeout; /* seconds; UNSET: by the service */
-	uint32_t enforce; /* 0: decide nothing */
+	uint32_t timeout;  /* seconds; UNSET: by the service */
+	uint32_t enforce;  /* 0: decide nothing */
+	uint32_t handover; /* 0: the agent does not get the login */
 };
 
 #define UNSET UINT32_MAX
@@ -116,6 +117,8 @@ enum aw_err agent_connect(pam_handle_t *, const struct passwd *,
 enum aw_err agent_nudge(
     int fd, const struct nudge_req *, struct answer_text *, int64_t deadline);
 
+enum aw_err agent_adopt(int fd, const struct adopt_req *, int64_t deadline);
+
 /* spawn.c: programs as their users and nothing else. */
 
 /* An agent where no service manager starts one. AW_OK: it listens. */
@@ -173,6 +176,13 @@ void limit_forgive(struct limit *);
 /* terminal.c: the one that login(1) has. */
 
 void terminal_qr(pam_handle_t *, const struct login_rep *, struct buf *out);
+
+/* handover.c: the login that a factor brought, for the agent. */
+
+void handover_keep(
+    pam_handle_t *, const struct passwd *, const struct answer *);
+/* True: there was one; it is not there any more. Views point into the buffer. */
+bool handover_claim(const struct passwd *, struct buf *, struct adopt_req *);
 
 /* text.c: what a person is shown. */
 

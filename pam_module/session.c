@@ -129,9 +129,23 @@ reach(pam_handle_t *pamh, const struct options *o, const struct person *who,
 	return agent_connect(pamh, who->pw, p, fd, io_deadline(NUDGE_MS));
 }
 
+/* First, so that the agent begins none where there is one. */
+static void
+hand_over(pam_handle_t *pamh, const struct options *o,
+    const struct adopt_req *req, int fd)
+{
+	enum aw_err r = agent_adopt(fd, req, io_deadline(NUDGE_MS));
+
+	if (r != AW_OK || o->debug)
+		pam_syslog(pamh, r == AW_OK ? LOG_DEBUG : LOG_WARNING,
+		    "the login that was asked for is handed to the agent: %s",
+		    aw_strerror(r));
+}
+
+/* `login`: what a factor brought, or NULL. */
 static void
 greet(pam_handle_t *pamh, const struct options *o, const struct person *who,
-    struct place *p, int flags)
+    struct place *p, const struct adopt_req *login, int flags)
 {
 	struct nudge_req req = request(pamh, o, NUDGE_LOGIN);
 	uint32_t wait = seconds_to_wait(o, who, flags);
@@ -141,6 +155,8 @@ greet(pam_handle_t *pamh, const struct options *o, const struct person *who,
 	bool shown;
 
 	r = reach(pamh, o, who, p, &fd);
+	if (r == AW_OK && login)
+		hand_over(pamh, o, login, fd);
 	if (r == AW_OK) {
 		req.ms = wait * 1000;
 		r = agent_nudge(
@@ -181,11 +197,15 @@ set_paths(pam_handle_t *pamh, const struct place *p)
 int
 session_open(pam_handle_t *pamh, const struct options *o, int flags)
 {
+	AUTOBUF struct buf kept = {0};
+	struct adopt_req login;
 	struct person who;
 	struct place p;
+	bool brought;
 
 	if (!scope_has(pamh, o, &who))
 		return PAM_IGNORE;
+	brought = handover_claim(who.pw, &kept, &login) && o->handover;
 	if (is_off(pamh, o))
 		return PAM_SUCCESS;
 	if (!place_find(pamh, who.pw, true, &p)) {
@@ -197,7 +217,7 @@ session_open(pam_handle_t *pamh, const struct options *o, int flags)
 	}
 	set_paths(pamh, &p);
 	if (o->login == NUDGE_EAGER) {
-		greet(pamh, o, &who, &p, flags);
+		greet(pamh, o, &who, &p, brought ? &login : NULL, flags);
 		has_come(pamh);
 	}
 	place_leave(&p);

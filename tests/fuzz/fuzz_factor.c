@@ -6,7 +6,8 @@
  *
  * Input: which allocation fails (0: none), which call on the link fails, bits
  * (see below), then packets, each with a length of two bytes; the first of them
- * is where the person comes from, the second a map.
+ * is where the person comes from, the second a map. The others are what the
+ * fetcher says, answers if they begin with an 'A'.
  */
 #include <assert.h>
 #include <errno.h>
@@ -18,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 
 #include <security/pam_ext.h>
@@ -220,6 +222,13 @@ limit_enter(struct limit *l, uid_t uid, const char *from, int64_t deadline,
 }
 
 void
+handover_keep(pam_handle_t *h, const struct passwd *pw, const struct answer *a)
+{
+	(void)h;
+	assert(pw->pw_uid == 1000 && a->tok.n);
+}
+
+void
 limit_leave(struct limit *l)
 {
 	(void)l;
@@ -245,8 +254,16 @@ fetch_spawn(pam_handle_t *h, const struct passwd *pw, const char *program,
 	assert(pw->pw_uid == 990 && seconds > 60);
 	if (flaky(&link_fails) || link_pair(fds) != 0)
 		return AW_SYSTEM;
-	for (i = 2; i < n_packets; i++)
-		send(fds[1], packets[i].p, packets[i].n, MSG_NOSIGNAL);
+	for (i = 2; i < n_packets; i++) {
+		uint8_t kind =
+		    packets[i].n && packets[i].p[0] == 'A' ? MSG_ANSWER : 0;
+		struct iovec iov[] = {{&kind, 1},
+		    {(void *)(uintptr_t)(packets[i].p + 1), packets[i].n - 1}};
+		struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
+
+		if (packets[i].n)
+			sendmsg(fds[1], &m, MSG_NOSIGNAL);
+	}
 	shutdown(fds[1], SHUT_WR);
 	own_close(&far);
 	far = fds[1];
@@ -294,8 +311,8 @@ somebody_may(void)
 
 	for (i = 2; i < n_packets; i++) {
 		body = packets[i];
-		if (!view_u8(&body, &kind) || kind != MSG_ANSWER ||
-		    !msg_decode(kind, body, &a) || a.error || !a.last)
+		if (!view_u8(&body, &kind) || kind != 'A' ||
+		    !msg_decode(MSG_ANSWER, body, &a) || a.error || !a.last)
 			continue;
 		if (bits & WITH_MAP && !(bits & WITH_DOMAIN)) {
 			char person[PERSON_SIZE] = "";

@@ -214,8 +214,9 @@ class Stack:
             f"{options}\n{kind} required {self.behind}\n" for kind in TYPES)
 
     def call(self, account, *calls, user=None, as_user=False, env=None,
-             putenv=(), preload=(), enter=None, run=None, **order):
-        """`run`: a folder that takes the place of /run."""
+             putenv=(), preload=(), enter=None, run=None, run_in=None, **order):
+        """`run`: a folder that takes the place of /run; `run_in`: a program
+        that runs it all."""
         confdir = account.dir / "pam.d"
         confdir.mkdir(exist_ok=True)
         (confdir / self.service).write_text(self.text(account))
@@ -235,6 +236,8 @@ class Stack:
         if run:
             command = ["unshare", "-m", "--propagation", "private", "sh", "-c",
                        f'mount --bind {run} /run && exec "$@"', "sh", *command]
+        if run_in:
+            command = [run_in, *command]
         done = subprocess.run(
             command, input=json.dumps(order),
             capture_output=True, text=True, timeout=60,

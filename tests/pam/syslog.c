@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 void vsyslog(int priority, const char *fmt, va_list ap);
@@ -11,11 +12,22 @@ void syslog(int priority, const char *fmt, ...);
 void __vsyslog_chk(int priority, int flag, const char *fmt, va_list ap);
 void __syslog_chk(int priority, int flag, const char *fmt, ...);
 
+static char path[4096];
+
+/* sshd's process that authenticates has no environment any more. */
+static __attribute__((constructor)) void
+remember(void)
+{
+	const char *given = getenv("PAM_LOG");
+
+	if (given && strlen(given) < sizeof(path))
+		memcpy(path, given, strlen(given) + 1);
+}
+
 void
 vsyslog(int priority, const char *fmt, va_list ap)
 {
-	const char *path = getenv("PAM_LOG");
-	int fd = path ? open(path, O_WRONLY | O_APPEND | O_CLOEXEC) : -1;
+	int fd = *path ? open(path, O_WRONLY | O_APPEND | O_CLOEXEC) : -1;
 
 	if (fd < 0)
 		return;

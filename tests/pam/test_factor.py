@@ -646,7 +646,7 @@ def sim(shared):
     return shared
 
 
-def at_aws(account, sim, options="", prompts=(), **order):
+def at_aws(account, sim, options="", prompts=(), calls=("auth",), **order):
     control = sim.info["control"]
     line = (f"start_url={sim.start_url} region={sim.region} account="
             f"{sim.info['accounts'][0]['id']} role={sim.info['roles'][0]} "
@@ -655,7 +655,7 @@ def at_aws(account, sim, options="", prompts=(), **order):
     path = account.dir / "map"
     path.write_text(f"{account.name} ann@example.com\n")
     path.chmod(0o644)
-    return log_in(account, f"map={path} {options}", line=line,
+    return log_in(account, f"map={path} {options}", None, *calls, line=line,
                   control=[control["host"], control["port"]],
                   at_prompt=[list(p) for p in prompts], **order)
 

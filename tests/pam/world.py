@@ -39,9 +39,10 @@ def free_port():
 
 class World:
     def __init__(self, account, sim=None, options="",
-                 services=("sshd", "login"), line=True):
-        """line: ours is there."""
-        self.account, self.sim = account, sim
+                 services=("sshd", "login"), line=True, auth=None):
+        """line: ours is there. auth: takes the place of common-auth, FACTOR in
+        it that of the module as one."""
+        self.account, self.sim, self.auth = account, sim, auth
         self.options, self.services, self.line = options, services, line
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="awsenv-world.",
                                                  dir="/tmp"))
@@ -51,6 +52,18 @@ class World:
         self.children = []
 
     # The namespace
+
+    def _factor(self):
+        """The words of a line that lets in who approves as ann."""
+        sim, info = self.sim, self.sim.info
+        names = self.dir / "names"
+        names.write_text(f"{self.account.name} ann@example.com\n")
+        names.chmod(0o644)
+        return (f"{MODULE} mode=factor user=nobody map={names} "
+                f"start_url={sim.start_url} region={sim.region} "
+                f"account={info['accounts'][0]['id']} role={info['roles'][0]} "
+                f"endpoint={sim.urls['https']} ca={sim.ca} "
+                f"fetch={BUILD / 'awsenv-fetch'}")
 
     def _stacks(self):
         folder = self.dir / "pam.d"
@@ -62,6 +75,9 @@ class World:
                 text = TALK.sub("", (folder / name).read_text())
             if name in ("sshd", "login"):
                 text += f"\nsession optional pam_motd.so motd={self.dir}/motd"
+            if self.auth:
+                text = text.replace("@include common-auth", self.auth.replace(
+                    "FACTOR", self._factor()))
             if self.line:
                 text += (f"\nsession optional {MODULE} agent={AGENT} "
                          f"{self.options}")
