@@ -124,8 +124,9 @@ check_hop(struct walk *w, const struct section *s)
 
 	if ((e = get(w, s, "mfa_serial")))
 		return refuse(w,
-		    "mfa_serial at %.*s:%u: awsenv asks for no MFA "
-		    "code; remove it, if the role can be assumed without",
+		    "mfa_serial at %.*s:%u: AWS takes the code of an IAM "
+		    "user's device, and this chain begins with a role; remove "
+		    "it, if the role can be assumed without",
 		    AT(e));
 	if (!check_role_arn(arn->value))
 		return refuse(w,
