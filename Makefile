@@ -7,6 +7,7 @@
 #   make check-quick     the part that takes a minute
 #   make check-desktop   as root: from a greeter on, pictures in build/desktop
 #   make check-system    as root: packages, logins and agents on a booted system
+#   make check-clients   AWS's tools and SDKs, from their own registries
 #   make lint            format, static analysis, pages, hygiene of the tree
 #   make fuzz            libFuzzer on each target (FUZZ_SECONDS=60)
 #   make cov             the tests once more, with line coverage
@@ -75,8 +76,8 @@ RELRO    := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 .SECONDEXPANSION:
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps demo check check-quick check-desktop check-system tests lint fuzz cov bench install \
-	uninstall deb clean help FORCE
+.PHONY: all deps demo check check-quick check-clients check-desktop \
+	check-system tests lint fuzz cov bench install uninstall deb clean help FORCE
 
 # Each room is an archive of everything in its folder but main.c ...
 objects = $(patsubst %.c,$2/%.o,$(filter-out %/main.c,$(wildcard $1/*.c)))
@@ -269,6 +270,10 @@ check-system: all deb
 	@tests/system/rootfs $B/system/root $(DEB)/*awsenv_*.deb
 	@B=$(abspath $B) $(PYTHON) tests/run --system $(T)
 
+# What this needs beyond check it installs under $B/clients.
+check-clients: all
+	@B=$(abspath $B) $(PYTHON) tests/clients/run $(T)
+
 fuzz: $(FUZZERS)
 	@tests/fuzz/run $B/fuzz $(FUZZ_SECONDS) $(T)
 
@@ -291,7 +296,7 @@ demo: all
 	@B=$(abspath $B) tests/demo
 
 # These install what they need first, so they work in a fresh clone.
-ifneq ($(filter demo check check-quick check-desktop check-system bench cov,$(MAKECMDGOALS)),)
+ifneq ($(filter demo check check-quick check-clients check-desktop check-system bench cov,$(MAKECMDGOALS)),)
 $B/.flags: | deps
 endif
 

@@ -146,8 +146,15 @@ profile_warn(char *const *argv)
 }
 
 /* Programs that take credentials from an endpoint whenever theirs run short:
- * those of awsenv(1), which tests have shown to. */
-static const char served[] = "aws\0";
+ * those of awsenv(1), of which make check-clients has shown it, or of the
+ * libraries by which they find credentials. */
+static const char served[] = "aws\0"
+			     "cdk\0"
+			     "pulumi\0"
+			     "sam\0"
+			     "terraform\0"
+			     "terragrunt\0"
+			     "tofu\0";
 
 /* By an endpoint, or frozen? The profile's wish is among its settings. */
 static bool

@@ -267,6 +267,10 @@ class Simulator:
         """Every secret handed out: [{"kind", "value", "operation"}]."""
         return self.control("secrets")["secrets"]
 
+    def keys(self):
+        """Role credentials handed out: [{"id", "secret", "token", ...}]."""
+        return self.control("keys")["keys"]
+
     def bugs(self):
         """Answers that the simulator refused to itself."""
         return self.control("bugs")["bugs"]

@@ -2,6 +2,7 @@
 """The tests' side door: POST /verb with a JSON object. client.py says what
 each verb is for."""
 
+import dataclasses
 import json
 
 from . import approve, options
@@ -72,6 +73,11 @@ class Control:
     def do_secrets(self):
         with self._state.lock:
             return {"secrets": list(self._state.secrets)}
+
+    def do_keys(self):
+        with self._state.lock:
+            return {"keys": [dataclasses.asdict(key)
+                             for key in self._state.keys.values()]}
 
     def do_counts(self):
         return {"counts": dict(self._ledger.counts)}

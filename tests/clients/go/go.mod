@@ -1,0 +1,3 @@
+module awsenv.invalid/clients
+
+go 1.24
