@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: ISC
 """mode=factor through real libpam. What needs an account of its own for the
 fetcher, or a folder that is root's, is for root; lines are judged for all."""
+import grp
 import os
-import pathlib
 import re
-import shutil
 import signal
 import subprocess
 import threading
@@ -18,8 +17,9 @@ from agent import BUILD
 from simulator.client import Simulator
 from stack import (ALERT, AUTH_ERR, AUTHINFO_UNAVAIL, CONV_ERR, DELETE,
                    ECHO_ON, ERR, ERROR_MSG, IGNORE, MAXTRIES, NOTICE,
-                   NO_MODULE, PERM_DENIED, REINITIALIZE, SERVICE_ERR, SILENT, SUCCESS,
-                   SYSTEM_ERR, USER_UNKNOWN, WARNING, Account, Stack)
+                   NO_MODULE, PERM_DENIED, REINITIALIZE, SERVICE_ERR, SILENT,
+                   SUCCESS, SYSTEM_ERR, TOP, USER_UNKNOWN, WARNING, Account,
+                   Stack)
 
 ROOT = os.geteuid() == 0
 
@@ -137,6 +137,16 @@ def test_a_map_that_is_not_roots_alone_is_none(ann, how):
     assert "map" in "\n".join(ours(done, ERR))
 
 
+@root_only
+@pytest.mark.parametrize("name", ["sshd-factor", "login-factor"])
+def test_the_examples_can_be_used(ann, name):
+    text = (TOP / "examples/pam.d" / name).read_text().replace("\\\n", " ")
+    line, = re.findall(r"^auth +required +pam_awsenv.so (.*mode=factor.*)$",
+                       text, re.M)
+    done = log_in(ann, "fetch=/nowhere", line=line)
+    assert done.codes == [AUTHINFO_UNAVAIL], done.log
+
+
 # For whom
 
 @pytest.mark.parametrize("options, code", [
@@ -148,7 +158,8 @@ def test_a_map_that_is_not_roots_alone_is_none(ann, how):
     ("minimum_uid=4000000000 exempt=ANN", IGNORE)])
 def test_who_reaches_the_line_must_pass_but_for_the_exempt(ann, options, code):
     """Those whom it means come as far as the lack of a map."""
-    options = options.replace("ANN", ann.name).replace("GROUP", ann.name)
+    options = options.replace("ANN", ann.name).replace(
+        "GROUP", grp.getgrgid(ann.gid).gr_name)
     done = log_in(ann, options + " map=/nowhere")
     assert done.codes == [SERVICE_ERR if code is None else code]
 
