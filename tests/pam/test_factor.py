@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """mode=factor through real libpam. What needs an account of its own for the
 fetcher, or a folder that is root's, is for root; lines are judged for all."""
+# Starts first: as root it takes three minutes.
 import grp
 import os
 import re
