@@ -145,7 +145,7 @@ class FakeAgent:
 
     def login(self, state=wire.LOGIN_PENDING, **rep):
         answer = {"state": state, "ticket": 7, "session": "corp", "url": URL,
-                  "code": "ABCD-EFGH", "until": int(time.time()) + 600,
+                  "code": "ABCD-EFGH", "until": int(time.time()) + 630,
                   "host": "desk"}
         if state == wire.LOGIN_DONE:
             answer.update(url="", code="", person="jane@example.com",
