@@ -208,17 +208,13 @@ static void
 tell_sessions(void)
 {
 	struct link l = {.type = LINK_ALONE};
+	enum sessions_end end = sessions_ended(&spawner.sessions);
 
-	switch (sessions_ended(&spawner.sessions)) {
-	case SESSIONS_OVER:
+	if (end == SESSIONS_GO_ON)
+		return;
+	if (end == SESSIONS_OVER)
 		l.type = LINK_ALONE_STILL;
-		/* fall through */
-	case SESSIONS_NONE:
-		tell(spawner.supervisor, &l);
-		break;
-	case SESSIONS_GO_ON:
-		break;
-	}
+	tell(spawner.supervisor, &l);
 }
 
 static void

@@ -186,7 +186,7 @@ def test_one_that_is_refused_is_told(ann, desktop):
 
 
 def test_the_end_is_told_where_aws_refuses_to_go_on():
-    with Simulator(interval=1, token_life=16) as sim, \
+    with Simulator(interval=1, token_life=40) as sim, \
             Person(sim) as ann, Desktop(ann) as desktop:
         desktop.start_ready()
         ann.log_in()

@@ -267,7 +267,6 @@ item_get(struct desktop *d, uint64_t ticket)
 static void
 item_free(struct item *it)
 {
-	LIST_REMOVE(it, entry);
 	sd_event_source_unref(it->warning);
 	line_close(&it->waiting);
 	buf_free(&it->waiting.frame);
@@ -443,6 +442,7 @@ desktop_run(const struct options *o)
 	    .wait = {.fn = reach, .arg = &d},
 	    .presence = {.fn = on_presence, .arg = &d},
 	};
+	struct item *it, *next;
 	enum aw_err r;
 
 	if (!is_set("DISPLAY") && !is_set("WAYLAND_DISPLAY")) {
@@ -467,8 +467,10 @@ desktop_run(const struct options *o)
 	/* Its status is of no use: buses that end say it by one. */
 	sd_event_loop(d.event);
 	presence_close(&d.presence);
-	while (!LIST_EMPTY(&d.items))
-		item_free(LIST_FIRST(&d.items));
+	for (it = LIST_FIRST(&d.items); it; it = next) {
+		next = LIST_NEXT(it, entry);
+		item_free(it);
+	}
 	wait_end(&d.wait);
 	line_close(&d.watch);
 	buf_free(&d.watch.frame);

@@ -111,12 +111,11 @@ static int
 on_properties(sd_bus_message *m, void *arg, sd_bus_error *e)
 {
 	struct presence *p = arg;
-	int r;
 
 	(void)e;
 	if (!sd_bus_message_is_method_error(m, NULL) &&
 	    sd_bus_message_enter_container(m, 'a', "{sv}") >= 0) {
-		while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0 &&
+		while (sd_bus_message_enter_container(m, 'e', "sv") > 0 &&
 		    property_read(p, m) >= 0 &&
 		    sd_bus_message_exit_container(m) >= 0)
 			;
