@@ -7,6 +7,7 @@
 The command is a shell that tells its environment and then waits for the end
 of the block.
 """
+import contextlib
 import http.client
 import json
 import os
@@ -14,6 +15,7 @@ import pathlib
 import socket
 import subprocess
 import urllib.parse
+import uuid
 
 from agent import BUILD, stat, until
 
@@ -32,7 +34,9 @@ class Answer:
 class Served:
     def __init__(self, env, *words, program=BUILD / "awsenv", shell=SHELL,
                  **options):
-        self.words = [str(program), "--serve", *words, "sh", "-c", shell]
+        self.tag = uuid.uuid4().hex
+        self.words = [str(program), "--serve", *words, "sh", "-c", shell,
+                      self.tag]
         self.env, self.options = env, options
 
     def __enter__(self):
@@ -86,21 +90,19 @@ class Served:
 
     def server(self):
         """Pid of the endpoint's process."""
-        return until(lambda: next(iter(servers(self.child.pid)), None),
+        return until(lambda: next(iter(servers(self.tag)), None),
                      why="there is no endpoint")
 
 
-def servers(command):
-    """Processes that serve that one: they hold a pidfd of it."""
+def servers(tag):
+    """Processes that serve a command with that word among its own."""
     found = []
     for entry in filter(str.isdigit, os.listdir("/proc")):
         s = stat(int(entry))
         if not s or s[0] != "awsenv-serve" or s[1] == "Z":
             continue
-        for info in pathlib.Path(f"/proc/{entry}/fdinfo").glob("*"):
-            try:
-                if f"Pid:\t{command}\n" in info.read_text():
-                    found.append(int(entry))
-            except OSError:
-                pass
+        with contextlib.suppress(OSError):
+            argv = pathlib.Path(f"/proc/{entry}/cmdline").read_text()
+            if tag in argv.split("\0"):
+                found.append(int(entry))
     return found

@@ -278,6 +278,7 @@ def test_who_goes_away_while_waiting_harms_nobody(agent):
 # ---- as if awsenv were not there
 
 
+@as_root
 def test_the_endpoint_holds_nothing_of_the_commands(agent, tmp_path):
     held = os.open(tmp_path / "held", os.O_CREAT | os.O_RDWR)
     with Served(agent.env(), pass_fds=(held,)) as served:
@@ -360,8 +361,10 @@ def test_exit_status_and_signals_are_the_commands_own(agent):
 
 def test_where_nothing_can_be_served_the_command_is_not_run(agent, tmp_path):
     ran = tmp_path / "ran"
-    # The agent's connection is the one descriptor more that there may be.
-    done = run(agent, "--serve", "touch", str(ran), preexec_fn=lambda:
+    # The agent's connection is the one descriptor more that there may be; a
+    # search for leaks would want more.
+    done = run(agent, "--serve", "touch", str(ran),
+               env={"ASAN_OPTIONS": "detect_leaks=0"}, preexec_fn=lambda:
                resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4)))
     assert done.returncode == 125 and not ran.exists()
     assert "cannot serve" in done.stderr and "too many open" in done.stderr
@@ -376,13 +379,13 @@ def shell(agent):
     return Terminal(["bash", "--norc", "-i"], agent.env(PS1="$ ", HISTFILE=""))
 
 
-def test_ctrl_c_ends_the_command_and_the_endpoint(agent):
+def test_ctrl_c_ends_the_command_and_the_endpoint(agent, tmp_path):
     with shell(agent) as t:
-        t.press(f"{AWSENV} --serve sh -c 'echo up=$$; exec sleep 1000'\n"
+        t.press(f"{AWSENV} --serve sh -c 'echo up=$$; exec sleep 1000' {tmp_path}\n"
                 .encode())
         pid = int(until(lambda: (t.read(0.1), re.search(
             r"up=(\d+)\n", t.text))[1])[1])
-        server = until(lambda: next(iter(servers(pid)), None))
+        server = until(lambda: next(iter(servers(str(tmp_path))), None))
         t.press(b"\x03")
         end_of(pid)
         end_of(server)
@@ -390,13 +393,13 @@ def test_ctrl_c_ends_the_command_and_the_endpoint(agent):
         t.until("status=130")
 
 
-def test_ctrl_z_stops_the_command_and_not_its_endpoint(agent):
+def test_ctrl_z_stops_the_command_and_not_its_endpoint(agent, tmp_path):
     with shell(agent) as t:
-        t.press(f"{AWSENV} --serve sh -c 'echo up=$$; exec sleep 1000'\n"
+        t.press(f"{AWSENV} --serve sh -c 'echo up=$$; exec sleep 1000' {tmp_path}\n"
                 .encode())
         pid = int(until(lambda: (t.read(0.1), re.search(
             r"up=(\d+)\n", t.text))[1])[1])
-        server = until(lambda: next(iter(servers(pid)), None))
+        server = until(lambda: next(iter(servers(str(tmp_path))), None))
         t.press(b"\x1a")
         t.until("Stopped")
         assert process(pid)[1] == "T" and process(server)[1] == "S"
