@@ -127,7 +127,7 @@ take(struct view *v, const char *mark)
 	struct view part = *v;
 
 	if (!at) {
-		*v = (struct view){v->p + v->n, 0};
+		*v = (struct view){0};
 		return part;
 	}
 	part.n = (uint32_t)(at - v->p);
