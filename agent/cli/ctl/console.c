@@ -145,8 +145,8 @@ helper_end(struct helper *h)
 static enum aw_err
 helper_hear(struct helper *h, const char *who, int ms)
 {
-	enum msg_kind kind;
-	struct view body;
+	enum msg_kind kind = MSG_EMPTY;
+	struct view body = {0};
 	enum aw_err r = io_wait(h->fd, POLLIN, io_deadline(ms));
 
 	if (r == AW_OK)
