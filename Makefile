@@ -122,7 +122,9 @@ MODULE := $B/pam_awsenv.so
 $(MODULE): $(patsubst %.c,$B/%.o,$(wildcard pam_module/*.c)) $(COMMON)
 $(MODULE): LDLIBS = -lpam
 
-all: $B/awsenv $(CTL) $(AGENT) $(HELPERS) $(MODULE)
+COMPLETIONS := $(addprefix $B/completion.,bash zsh fish)
+
+all: $B/awsenv $(CTL) $(AGENT) $(HELPERS) $(MODULE) $(COMPLETIONS)
 
 # ---- rules -----------------------------------------------------------------
 
@@ -161,6 +163,10 @@ $(MODULE): pam_module/pam_awsenv.map $B/.files
 		-Wl,-z,defs,-z,relro,-z,now,-z,noexecstack \
 		-Wl,--version-script=pam_module/pam_awsenv.map \
 		$(LDFLAGS) -o $@ $(filter %.o,$^) $(archives) $(LDLIBS)
+
+# What completes words in shells is printed by what knows them.
+$(COMPLETIONS): $B/completion.%: $(CTL)
+	$(call run,GEN)$< completion $* >$@
 
 # musl-gcc cannot make a static PIE by itself: -static-pie gives a dynamic
 # file, -static one that is not PIE. So the start files are named here.
@@ -342,12 +348,12 @@ ENVIRONMENTDIR ?= $(PREFIX)/lib/environment.d
 SYSUSERSDIR    ?= $(PREFIX)/lib/sysusers.d
 TMPFILESDIR    ?= $(PREFIX)/lib/tmpfiles.d
 PAMCONFIGDIR   ?= $(PREFIX)/share/pam-configs
-UNITS = $(wildcard examples/systemd/awsenv-agent*)
-
-# What is copied as it is: FILE>TARGET.
 BASHCOMPDIR    ?= $(PREFIX)/share/bash-completion/completions
 ZSHCOMPDIR     ?= $(PREFIX)/share/zsh/site-functions
 FISHCOMPDIR    ?= $(PREFIX)/share/fish/vendor_completions.d
+UNITS = $(wildcard examples/systemd/awsenv-agent*)
+
+# What is copied as it is: FILE>TARGET.
 COPIES = $(foreach p,$(PAGES),$p>$(call manual,$p)) \
 	$(foreach u,$(UNITS),$u>$(USERUNITDIR)/$(notdir $u)) \
 	examples/systemd/awsenv.environment>$(ENVIRONMENTDIR)/50-awsenv.conf \
@@ -362,11 +368,7 @@ COPIES = $(foreach p,$(PAGES),$p>$(call manual,$p)) \
 source = $(firstword $(subst >, ,$1))
 target = $(DESTDIR)$(lastword $(subst >, ,$1))
 
-# What completes words in shells is printed by what knows them.
-$B/completion.%: $(CTL)
-	$< completion $* >$@
-
-install: all $(addprefix $B/completion.,bash zsh fish)
+install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR)
 	install $(OWNER) $(STRIP) -m 0755 $B/awsenv $(DESTDIR)$(BINDIR)
 	install $(OWNER) $(STRIP) -m 0711 $(AGENT) $(DESTDIR)$(BINDIR)
