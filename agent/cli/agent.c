@@ -31,6 +31,15 @@ agent_foreign(void)
 	return is_set("SSH_CONNECTION") && !is_set("AWSENV_SOCK");
 }
 
+/* Who is root by sudo has root's agent and config, and did not think of it. */
+const char *
+agent_sudo_hint(void)
+{
+	return geteuid() == 0 && is_set("SUDO_UID")
+	    ? "; sudo made this root's: run awsenv ... -- sudo -E ... instead"
+	    : "";
+}
+
 static enum aw_err
 no_agent(const struct agent *a, enum agent_start start)
 {
@@ -60,8 +69,8 @@ told(const struct agent *a, enum aw_err r)
 		    CLIENT_PATH);
 		break;
 	case AW_DENIED:
-		warn("the socket %s is not of an agent of yours",
-		    shown_str(a->path));
+		warn("the socket %s is not of an agent of yours%s",
+		    shown_str(a->path), agent_sudo_hint());
 		break;
 	case AW_BUSY:
 		warn("the agent on %s does not accept connections; try again",

@@ -212,8 +212,9 @@ complain(const struct question *q, uint32_t error, struct view text)
 		word_add(&again, "--role", q->ask.role);
 		word_add(&again, "--sso-session", q->ask.session);
 		buf_u8(&again, '\0');
-		warn("%s: a login is needed; run: awsenv login%s", name,
-		    again.bad ? "" : (const char *)again.data);
+		warn("%s: a login is needed; run: awsenv login%s%s", name,
+		    again.bad ? "" : (const char *)again.data,
+		    agent_sudo_hint());
 		return AW_LOGIN;
 	}
 	/* The agent's words mostly name it already. */
@@ -221,10 +222,11 @@ complain(const struct question *q, uint32_t error, struct view text)
 		name = "";
 	if (!*what)
 		what = aw_strerror((enum aw_err)error);
-	warn("%s%s%s%s", name, *name ? ": " : "", what,
+	warn("%s%s%s%s%s", name, *name ? ": " : "", what,
 	    q && error == AW_NOPROFILE && !q->profile
 		? "; name one with -p, or in AWS_PROFILE"
-		: "");
+		: "",
+	    error == AW_NOPROFILE ? agent_sudo_hint() : "");
 	return (enum aw_err)error;
 }
 

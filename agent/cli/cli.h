@@ -289,6 +289,8 @@ enum agent_start { AGENT_AS_IS, AGENT_START, AGENT_START_HERE };
 /* In an SSH session with no agent of its own named: what is started here, root
  * here holds. */
 bool agent_foreign(void);
+/* What to add to a refusal that sudo explains; mostly "". */
+const char *agent_sudo_hint(void);
 /* AGENT_AS_IS: only one that runs. The others start one where it is proper. */
 enum aw_err agent_open(struct agent *, enum agent_start);
 void agent_close(struct agent *);

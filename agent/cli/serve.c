@@ -212,6 +212,7 @@ static void
 client_read(struct client *c)
 {
 	ssize_t n = read(c->fd, c->text + c->n, HTTP_MOST - c->n);
+	const char *why = "awsenv: this endpoint is for one command";
 	unsigned int status;
 	uid_t uid;
 
@@ -222,16 +223,18 @@ client_read(struct client *c)
 	}
 	c->n += (uint32_t)n;
 	status = http_judge((struct view){c->text, c->n}, s.host, s.token);
-	if (status == 200 && !(peer_uid(c->fd, &uid) && uid == geteuid()))
+	if (status == 200 && !(peer_uid(c->fd, &uid) && uid == geteuid())) {
 		status = 403;
+		why = "awsenv: this endpoint is for one user; sudo needs "
+		      "awsenv --env";
+	}
 	if (status == 200) {
 		c->waits = true;
 		c->until = io_deadline(AGENT_MS);
 		if (!ask_begin())
 			client_give(c);
 	} else if (status) {
-		client_refuse(c, status,
-		    view_str("awsenv: this endpoint is for one command"));
+		client_refuse(c, status, view_str(why));
 	}
 }
 
