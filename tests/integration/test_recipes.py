@@ -196,8 +196,8 @@ exec setpriv --reuid "$0" --regid "$0" --clear-groups "$@"
 def contained(ann, inside, outside, *argv):
     """In namespaces of its own, where the host's user outside is inside."""
     child = subprocess.Popen(
-        ["unshare", "--user", "--keep-caps", "--net", "--pid", "--fork",
-         "sh", "-c", IMAGE, str(inside), *map(str, argv)],
+        ["unshare", "--user", "--keep-caps", "--net", "--pid", "--kill-child",
+         "--fork", "sh", "-c", IMAGE, str(inside), *map(str, argv)],
         preexec_fn=ann.space.enter, text=True, env=IN_THERE,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
