@@ -67,6 +67,7 @@ struct profile_list {
 	size_t n;
 };
 
+/* Both lists are to be freed in any case: some pages may have come. */
 enum aw_err profiles_get(struct talk *, struct profile_list *);
 void profiles_free(struct profile_list *);
 

@@ -214,14 +214,15 @@ profiles(struct talk *t, const struct options *o)
 	enum aw_err r;
 	bool good;
 
-	if ((r = profiles_get(t, &list)) != AW_OK)
-		return r;
-	if (o->given & (OPT_JSON | OPT_CSV))
-		good = profiles_data(&list, csv(o));
-	else
-		good = profiles_table(&list);
+	if ((r = profiles_get(t, &list)) == AW_OK) {
+		if (o->given & (OPT_JSON | OPT_CSV))
+			good = profiles_data(&list, csv(o));
+		else
+			good = profiles_table(&list);
+		r = good ? AW_OK : AW_SYSTEM;
+	}
 	profiles_free(&list);
-	return good ? AW_OK : AW_SYSTEM;
+	return r;
 }
 
 /* -------- accounts and roles */
