@@ -323,6 +323,15 @@ check_text(struct view v)
 	MUST(v.n <= TEXT_MAX && text_is_printable(v));
 }
 
+/* A variable for the command, or the one that is for awsenv. */
+static bool
+check_setting(struct view entry)
+{
+	return view_is(entry, "AWSENV_SERVE=true") ||
+	    view_is(entry, "AWSENV_SERVE=false") ||
+	    (text_is_printable(entry) && text_starts(entry, "AWS_"));
+}
+
 static void
 check_profile(const struct profile *p, const struct table *t)
 {
@@ -340,7 +349,7 @@ check_profile(const struct profile *p, const struct table *t)
 	MUST(!p->region.n || check_region(p->region));
 	MUST(check_start_url(p->sts) && check_region(p->sts_region));
 	while (view_entry(&list, &entry))
-		MUST(text_is_printable(entry) && text_starts(entry, "AWS_"));
+		MUST(check_setting(entry));
 	MUST(list.n == 0);
 	for (list = p->chain; msg_each(MSG_STEP, &list, &step);)
 		MUST(check_role_arn(step.role_arn));
