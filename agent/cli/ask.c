@@ -30,8 +30,7 @@ static const char counting[] = "HTTPS_PROXY\0"
 			       "AWS_REGION\0"
 			       "AWS_DEFAULT_REGION\0";
 
-/* An empty variable is an unset one. */
-static const char *
+const char *
 setting(const char *name)
 {
 	const char *v = getenv(name);

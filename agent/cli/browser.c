@@ -16,14 +16,6 @@
 
 extern char **environ;
 
-static const char *
-setting(const char *name)
-{
-	const char *v = getenv(name);
-
-	return v && *v ? v : NULL;
-}
-
 bool
 browser_there(const struct options *o)
 {

@@ -247,6 +247,9 @@ pid_t child_fork(int exit_signal);
 
 /* ask.c: who is asked for, and the errors that an agent answers. */
 
+/* A variable of our environment; an empty one is an unset one. */
+const char *setting(const char *name);
+
 struct question {
 	struct ask ask;
 	const char *profile; /* for messages; NULL: account and role */

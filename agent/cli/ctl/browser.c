@@ -19,14 +19,6 @@
 
 extern char **environ;
 
-static const char *
-setting(const char *name)
-{
-	const char *v = getenv(name);
-
-	return v && *v ? v : NULL;
-}
-
 /* The word with the URL in the place of %s, in `out`. */
 static bool
 word_fill(const char *word, const char *url, char *out, size_t size)

@@ -15,14 +15,6 @@
 
 #define PATIENCE_MS 100
 
-static const char *
-setting(const char *name)
-{
-	const char *v = getenv(name);
-
-	return v && *v ? v : NULL;
-}
-
 /* "47m", "3h", "2d"; what is left of less than a minute is "1m". */
 static void
 left_add(struct buf *out, uint64_t until)
