@@ -317,7 +317,7 @@ DEPS_CHECK := libcmocka-dev python3-boto3 python3-pytest procps acl strace \
 	binutils iproute2
 DEPS_WANT  := dbus python3-dbus python3-gi awscli python3-pyfuse3 fuse3 tmux curl \
 	busybox zsh fish systemd openssh-server libpam-wrapper libnss-wrapper \
-	pamtester rsync sudo cron
+	pamtester rsync sudo cron podman crun uidmap
 DEPS_DEB   := dpkg-dev debhelper lintian
 DEPS_DESKTOP := lightdm lightdm-gtk-greeter xvfb xauth xdotool openbox python3-xdg \
 	dunst chromium chromium-driver xterm imagemagick desktop-file-utils \

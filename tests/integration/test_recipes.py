@@ -2,9 +2,11 @@
 """What examples/sudo-cron-containers.md says.
 
 A person who has an entry in passwd and sudoers, in a mount namespace
-whose /etc and /run/user are the test's own. Containers are namespaces made by
-unshare: what counts is whose uid the kernel says the other end is.
+whose /etc and /run/user are the test's own. Containers are podman's, root's and
+her own, with an image that is made here; and, where it cannot run, namespaces
+made by unshare: what counts is whose uid the kernel says the other end is.
 """
+import json
 import os
 import pathlib
 import shutil
@@ -42,6 +44,8 @@ chmod 440 /mnt/sudoers &&
 mount --rbind /mnt /etc && mount -t tmpfs -o mode=755 none /run/user &&
 cd /run/user && mkdir -m 700 0 $0 $0/awsenv && chown -R $0:$0 $0 &&
 mkdir host-awsenv && mount --bind $0/awsenv host-awsenv &&
+echo "ann:2000000:65536" | tee /etc/subuid >/etc/subgid &&
+{ mount -t cgroup2 none /sys/fs/cgroup 2>/dev/null || :; } &&
 """
 
 
@@ -245,3 +249,163 @@ def test_a_container_of_roots(ann):
                           env=IN_THERE, preexec_fn=ann.space.enter,
                           capture_output=True, timeout=60)
     is_refusal(done, f"{SOCKET} is not of an agent of yours\n")
+
+
+# ---- podman's
+
+# Everything in folders of the test's; no control groups, no network and no
+# limits that are higher, which a machine of tests may not have to give.
+CONF = """
+[containers]
+cgroups = "disabled"
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+netns = "none"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "none"
+runtime = "crun"
+"""
+STORAGE = """
+[storage]
+driver = "vfs"
+graphroot = "{0}/store"
+runroot = "{0}/run"
+"""
+MIGRATE = """#!/bin/sh
+busybox wget -qO - --header "Authorization: $AWS_CONTAINER_AUTHORIZATION_TOKEN" \\
+    "$AWS_CONTAINER_CREDENTIALS_FULL_URI"
+"""
+
+
+class Podman:
+    """Images and containers of one user's, root's or the person's."""
+
+    def __init__(self, ann, uid):
+        self.ann, self.uid = ann, uid
+        self.dir = ann.dir / f"podman.{uid}"
+        self.dir.mkdir()
+        (self.dir / "containers.conf").write_text(CONF)
+        (self.dir / "storage.conf").write_text(STORAGE.format(self.dir))
+        os.chown(self.dir, uid, uid)
+        self.env = {"CONTAINERS_CONF": self.dir / "containers.conf",
+                    "CONTAINERS_STORAGE_CONF": self.dir / "storage.conf"}
+
+    def run(self, line):
+        """A line in the person's shell, or in root's with her variables. What
+        leads to the simulator instead of AWS is known inside, too."""
+        leads = "".join(f" -e {name}" for name in self.ann.sim.env())
+        line = line.replace("podman run --rm", "podman run --rm" + leads)
+        child = subprocess.Popen(
+            ["sh", "-c", line], text=True, cwd="/", stdin=subprocess.DEVNULL,
+            env=self.ann.environ(self.env),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            preexec_fn=self.ann.become if self.uid else self.ann.space.enter)
+        out, err = child.communicate(timeout=60)
+        # It has a word to say on everybody's machine.
+        err = "".join(s for s in err.splitlines(True) if "level=warn" not in s)
+        return subprocess.CompletedProcess(line, child.returncode, out, err)
+
+    def load(self):
+        """An image with a shell, awsenv and a command that takes long."""
+        tree = self.dir / "tree"
+        for name in ("bin", "tmp", "etc"):
+            (tree / name).mkdir(parents=True)
+        shutil.copy(AWSENV, tree / "bin")
+        self.copy(shutil.which("busybox"), tree, "/bin/busybox")
+        for name in ("sh", "env", "id"):
+            (tree / "bin" / name).symlink_to("busybox")
+        (tree / "migrate").write_text(MIGRATE)
+        (tree / "migrate").chmod(0o755)
+        done = self.run(f"tar -C {tree} -c . | podman import - localhost/image")
+        assert done.returncode == 0, done.stderr
+
+    @staticmethod
+    def copy(program, tree, to):
+        shutil.copy(program, f"{tree}{to}")
+        found = subprocess.run(["ldd", program], capture_output=True, text=True)
+        for path in (s for s in found.stdout.split() if s.startswith("/")):
+            os.makedirs(os.path.dirname(f"{tree}{path}"), exist_ok=True)
+            shutil.copy(path, f"{tree}{path}")
+
+    def __enter__(self):
+        self.load()
+        return self
+
+    def __exit__(self, *_):
+        """It leaves a process that holds the user's namespaces."""
+        self.run("kill -9 $(cat $XDG_RUNTIME_DIR/libpod/tmp/pause.pid)")
+
+
+@pytest.fixture
+def podman(ann, request):
+    for name in ("podman", "crun", "busybox"):
+        if not shutil.which(name):
+            pytest.skip(f"{name} is not installed")
+    with Podman(ann, request.param) as one:
+        done = one.run("podman run --rm localhost/image id -u")
+        if done.returncode:
+            pytest.skip("podman can run nothing here: " +
+                        done.stderr.strip().splitlines()[-1])
+        assert done.stdout == "0\n"
+        yield one
+
+
+roots = pytest.mark.parametrize("podman", [0], indirect=True, ids=["root's"])
+anns = pytest.mark.parametrize("podman", [UID], indirect=True, ids=["ann's"])
+BY_SOCKET = recipe("docker run --rm --user", tail="--serve -- ./migrate",
+                   instead="").replace("docker run", "podman run") \
+    .replace("IMAGE", "localhost/image")
+NOT_YOURS = "/run/host-awsenv/agent.sock is not of an agent of yours"
+AS_ANN = '--user "$(id -u):$(id -g)"'
+assert AS_ANN in BY_SOCKET
+
+
+def has_keys(ann, done):
+    """Those of AWS, and at the endpoint."""
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["SecretAccessKey"] in [
+        key["secret"] for key in ann.sim.keys()]
+
+
+@roots
+def test_a_container_of_roots_for_the_persons_number(ann, podman):
+    serve = BY_SOCKET.replace(AS_ANN, f"--user {UID}:{UID}")
+    has_keys(ann, podman.run(serve + "--serve -- ./migrate"))
+    done = podman.run(serve + "--env -- env")
+    assert done.returncode == 0 and KEYS < set(variables(done.stdout)), done
+    is_refusal(podman.run(BY_SOCKET.replace(AS_ANN, "") + "env"), NOT_YOURS)
+
+
+@anns
+def test_a_container_without_root(ann, podman):
+    """Root in there is the person, another number only if she asks for it."""
+    has_keys(ann, podman.run(BY_SOCKET.replace(AS_ANN, "") +
+                             "--serve -- ./migrate"))
+    has_keys(ann, podman.run(
+        BY_SOCKET.replace(AS_ANN, "--userns=keep-id") + "--serve -- ./migrate"))
+    is_refusal(podman.run(BY_SOCKET.replace(AS_ANN, "--user 1000") + "env"),
+               NOT_YOURS)
+
+
+@anns
+def test_keys_in_a_containers_variables(ann, podman):
+    line = recipe("docker run --rm -e AWS", tail="amazon/aws-cli s3 ls",
+                  instead="localhost/image env").replace("docker", "podman")
+    done = podman.run(line)
+    assert done.returncode == 0, done.stderr
+    got = variables(done.stdout)
+    assert KEYS < set(got) and got["AWS_REGION"] == "eu-central-1"
+
+
+@anns
+def test_a_devcontainers_mount(ann, podman):
+    """Its lines of JSON, as the devcontainer's program hands them on."""
+    mount, sock = [json.loads("{" + s.strip().rstrip(",") + "}")
+                   for s in PAGE.splitlines() if s.strip().startswith(
+                       ('"mounts"', '"containerEnv"'))]
+    mount, = mount["mounts"]
+    sock, = [f"{k}={v}" for k, v in sock["containerEnv"].items()]
+    has_keys(ann, podman.run(
+        f"podman run --rm -e {sock} --mount " +
+        mount.replace("${localEnv:XDG_RUNTIME_DIR}", "$XDG_RUNTIME_DIR") +
+        " localhost/image awsenv -p marketing --serve -- ./migrate"))
