@@ -132,6 +132,32 @@ void text_set(char **, const char *fmt, ...)
 /* A copy that the caller frees; "" for an empty view. */
 char *text_dup(struct view);
 
+/* spawner.c: what is said to the spawner, and who hears its answers. */
+
+void spawner_open(int fd);
+/* False: it has no room just now; see spawner_on_room(). */
+bool spawner_send(const struct link *);
+/* Who is given what it says of that type; descriptors in it are theirs. */
+void spawner_on(enum link_type, void (*fn)(const struct link *));
+/* Who is called when there is room again after there was none. */
+void spawner_on_room(void (*fn)(void));
+
+/* look.c: which program a process is, as the spawner sees it. */
+
+struct look {
+	LIST_ENTRY(look) entry;
+	enum { LOOK_NONE, LOOK_ASKED, LOOK_DONE } state;
+	uint64_t number;
+	struct seen seen; /* with LOOK_DONE; all zero: nothing can be said */
+	struct holds holds;
+};
+
+void look_open(void);
+/* Ask for it, once; `flags` as of LINK_LOOK. Zero the struct before. */
+void look_at(struct look *, pid_t, uint32_t flags);
+/* Nobody wants to know any more. */
+void look_off(struct look *);
+
 /* job.c: one-shot programs under way, at most one for the same purpose. */
 
 #define JOB_READ 16 /* the others are of enum fetch_what */
@@ -165,7 +191,7 @@ struct job {
 	void *arg; /* of whoever started it; NULL in an adopted one */
 };
 
-void job_open(int spawner, int supervisor);
+void job_open(int supervisor);
 void job_register(uint8_t what, const struct job_class *);
 /* The one under way for this purpose, or NULL. */
 struct job *job_find(uint8_t what, struct view id);
@@ -412,6 +438,7 @@ enum origin {
 enum stage {
 	STAGE_NONE,
 	STAGE_TABLE,
+	STAGE_LOOK,
 	STAGE_TOKEN,
 	STAGE_ROLE,
 	STAGE_IDENTITY,
@@ -452,6 +479,7 @@ struct conn {
 	struct hold hold;
 	enum stage stage;
 	struct progress progress;
+	struct look look; /* at its peer; see round_look() */
 };
 
 /* Not an error: the handler runs again when what it waits for has ended. */
@@ -529,6 +557,8 @@ void round_say(struct round *, const char *text);
 enum aw_err round_ended(struct round *, enum stage);
 /* REQUEST_HELD; an error, with its text, if there is no such job. */
 enum aw_err round_hold(struct round *, enum stage, struct job *, int64_t ms);
+/* Wait until r->conn->look is done. Not for long: the spawner never waits. */
+enum aw_err round_look(struct round *, uint32_t flags);
 /* These fill r->table, the second r->target too. */
 enum aw_err round_table(struct round *);
 enum aw_err round_target(struct round *, bool login);

@@ -111,6 +111,7 @@ static void
 conn_close(struct conn *c)
 {
 	hold_off(&c->hold);
+	look_off(&c->look);
 	loop_cancel(&c->timer);
 	loop_forget(c->fd);
 	close(c->fd);

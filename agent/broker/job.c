@@ -25,17 +25,19 @@
 
 static LIST_HEAD(, job) jobs = LIST_HEAD_INITIALIZER(jobs);
 static const struct job_class *classes[JOB_READ + 1];
-static int spawner = -1;
 static int supervisor = -1;
 
-static void on_spawner(uint32_t events, void *arg);
+static void pump(void);
+static void spawned(const struct link *);
+static void not_spawned(const struct link *);
 
 void
-job_open(int spawner_fd, int supervisor_fd)
+job_open(int supervisor_fd)
 {
-	spawner = spawner_fd;
 	supervisor = supervisor_fd;
-	loop_fd(spawner, EPOLLIN, on_spawner, NULL);
+	spawner_on(LINK_SPAWNED, spawned);
+	spawner_on(LINK_FAILED, not_spawned);
+	spawner_on_room(pump);
 }
 
 void
@@ -139,16 +141,9 @@ pump(void)
 			return;
 		l.program = next->class->program;
 		memcpy(l.tag, next->tag, LINK_TAG);
-		switch (link_send(spawner, &l)) {
-		case AW_OK:
-			next->state = JOB_ASKED;
-			break;
-		case AW_BUSY:
-			loop_fd(spawner, EPOLLIN | EPOLLOUT, on_spawner, NULL);
-			return;
-		default:
-			fatalx("the spawner is gone");
-		}
+		if (!spawner_send(&l))
+			return; /* pump() is called when it has room again */
+		next->state = JOB_ASKED;
 	}
 }
 
@@ -386,27 +381,6 @@ not_spawned(const struct link *l)
 						 : "awsenv-profile",
 	    strerror(l->error));
 	finish(job, false);
-}
-
-static void
-on_spawner(uint32_t events, void *arg)
-{
-	struct link l;
-	enum aw_err r;
-
-	(void)arg;
-	if (events & EPOLLOUT) {
-		loop_fd(spawner, EPOLLIN, on_spawner, NULL);
-		pump();
-	}
-	while ((r = link_recv(spawner, &l)) == AW_OK) {
-		if (l.type == LINK_SPAWNED)
-			spawned(&l);
-		else if (l.type == LINK_FAILED)
-			not_spawned(&l);
-	}
-	if (r != AW_BUSY)
-		fatalx("the spawner is gone");
 }
 
 void

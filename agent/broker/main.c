@@ -39,7 +39,9 @@ on_hello(const struct link *l)
 	report_open(l, sandbox);
 	fetch_lifetime(l->lifetime);
 	nudge_open(l);
-	job_open(l->fds[0], LINK_FD);
+	spawner_open(l->fds[0]);
+	look_open();
+	job_open(LINK_FD);
 	table_open();
 	login_open();
 	role_open();

@@ -3,7 +3,8 @@
  * The spawner: forked from the supervisor before the ring is joined, it has no
  * secret and no filter, and execs awsenv-profile and awsenv-fetch for the
  * broker. Filters pass through exec: the broker could start nothing that may
- * do more than itself. Reads nothing but struct link.
+ * do more than itself. For the same reason it looks into /proc for the broker.
+ * Reads nothing but struct link.
  */
 #include "supervisor.h"
 
@@ -134,6 +135,16 @@ on_spawn(const struct link *asked)
 }
 
 static void
+on_look(const struct link *asked)
+{
+	struct link l = {.type = LINK_SEEN, .pid = asked->pid};
+
+	memcpy(l.tag, asked->tag, sizeof(l.tag));
+	look_at_process(asked->pid, asked->flags, &l.seen);
+	tell(spawner.broker, &l);
+}
+
+static void
 read_broker(void)
 {
 	struct link l;
@@ -144,6 +155,8 @@ read_broker(void)
 			close(l.fds[--l.nfds]);
 		if (l.type == LINK_SPAWN)
 			on_spawn(&l);
+		else if (l.type == LINK_LOOK)
+			on_look(&l);
 	}
 	if (r == AW_BUSY)
 		return;

@@ -154,6 +154,9 @@ int sessions_wait_ms(const struct sessions *);
 void sessions_read(struct sessions *);
 enum sessions_end sessions_ended(struct sessions *);
 
+/* look.c: what that process is, as far as /proc tells; see struct seen. */
+void look_at_process(pid_t, uint32_t flags, struct seen *);
+
 /* spawner.c: the process that execs the one-shot programs. */
 _Noreturn void spawner_run(struct agent *, int link);
 

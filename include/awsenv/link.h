@@ -45,9 +45,11 @@ enum link_type {
 	LINK_LAST = 12, /* log out when no session is left */
 	/* broker to spawner */
 	LINK_SPAWN = 20, /* program, tag */
+	LINK_LOOK = 21,	 /* tag, pid, flags: LOOK_TERMINAL; LINK_SEEN comes */
 	/* spawner to supervisor and broker */
 	LINK_SPAWNED = 30, /* tag, pid, fd */
 	LINK_FAILED = 31,  /* tag, error: errno; to the broker only */
+	LINK_SEEN = 34,	   /* tag, pid, seen; to the broker only */
 	/* to the supervisor: the user has no session since a while */
 	LINK_ALONE = 32,
 	LINK_ALONE_STILL = 33,
@@ -64,6 +66,24 @@ enum link_program {
 	PROGRAM_FETCH = 2,
 };
 
+/* What a process is, by /proc. A hint: another may have its pid by then, and
+ * any process of the user can look like any other. */
+struct seen {
+	uint32_t flags;	   /* SEEN_..., 0: there is no such process of ours */
+	int32_t terminal;  /* device number of its controlling one; 0: none */
+	char program[128]; /* path; of a longer one the end */
+	char parents[128]; /* names, its own first: "awsenv < make < bash" */
+	char folder[128];  /* where it works; of a longer path the end */
+};
+
+#define SEEN_THERE 1u
+#define SEEN_SSH 2u   /* an ssh(1) */
+#define SEEN_BINDS 4u /* ... that sends session-bind: OpenSSH 8.9 or later */
+/* Asked for by LOOK_TERMINAL: some ssh(1) has that terminal, too, so that what
+ * is typed there may come from, or go to, another machine. */
+#define SEEN_SSH_BESIDE 8u
+#define LOOK_TERMINAL 1u
+
 struct link {
 	uint32_t version; /* MSG_VERSION */
 	uint32_t type;
@@ -79,6 +99,7 @@ struct link {
 	int32_t error;
 	uint8_t tag[LINK_TAG]; /* what the job is for; the broker's business */
 	char text[32];
+	struct seen seen;
 	/* received ones are close-on-exec and the caller's */
 	int fds[LINK_FDS];
 	int nfds;

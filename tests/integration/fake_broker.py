@@ -18,9 +18,10 @@ import struct
 import sys
 
 KEYS = ctypes.CDLL("libkeyutils.so.1", use_errno=True)
-LINK = struct.Struct("=IIiiQIIiIii64s32s4ii4x")
+LINK = struct.Struct("=IIiiQIIiIii64s32sIi128s128s128s4ii4x")
 FIELDS = ("version type ring session started restarts flags lifetime program "
-          "pid error tag text").split()
+          "pid error tag text seen terminal seen_program parents folder").split()
+TEXTS = "tag text seen_program parents folder".split()
 (HELLO, LISTENER, JOB, START, DROP, END) = range(1, 7)
 OVER, STOP, SPAWN, SPAWNED, FAILED = 10, 11, 20, 30, 31
 
@@ -35,7 +36,7 @@ def receive(link):
         return None
     values = LINK.unpack(data)
     message = dict(zip(FIELDS, values))
-    for name in ("tag", "text"):
+    for name in TEXTS:
         message[name] = message[name].rstrip(b"\0").decode()
     message["fds"] = list(fds)
     return message
@@ -43,7 +44,7 @@ def receive(link):
 
 def send(link, type, version=1, **fields):
     values = {name: 0 for name in FIELDS}
-    values.update(tag=b"", text=b"", version=version, type=type)
+    values.update({name: b"" for name in TEXTS}, version=version, type=type)
     values.update(fields)
     link.send(LINK.pack(*[values[n] for n in FIELDS], -1, -1, -1, -1, 0))
 

@@ -200,7 +200,9 @@ fake_begin(void)
 	fake_spawner = spawner[1];
 	fake_supervisor = supervisor[1];
 	loop_open();
-	job_open(spawner[0], supervisor[0]);
+	spawner_open(spawner[0]);
+	look_open();
+	job_open(supervisor[0]);
 	table_open();
 	login_open();
 	role_open();

@@ -351,6 +351,61 @@ who_leaves_while_others_are_called_is_not_called(void **state)
 	assert_true(LIST_EMPTY(&list));
 }
 
+static void
+a_look_is_asked_for_once_and_answered_once(void **state)
+{
+	struct look look = {0}, other = {0};
+	struct hold h = {.fn = wake};
+	struct link l, late;
+
+	(void)state;
+	look_at(&look, 4711, LOOK_TERMINAL);
+	look_at(&look, 4711, LOOK_TERMINAL);
+	look_at(&other, 4711, 0);
+	hold_on(&look.holds, &h);
+	assert_int_equal(link_recv(fake_spawner, &l), AW_OK);
+	assert_int_equal(l.type, LINK_LOOK);
+	assert_int_equal(l.pid, 4711);
+	assert_int_equal(l.flags, LOOK_TERMINAL);
+	assert_int_equal(link_recv(fake_spawner, &late), AW_OK);
+	assert_int_equal(late.flags, 0);
+	assert_int_equal(link_recv(fake_spawner, &late), AW_BUSY);
+	/* Who does not want to know any more is not told. */
+	look_off(&other);
+	late.type = l.type = LINK_SEEN;
+	late.seen = l.seen = (struct seen){.flags = SEEN_THERE};
+	assert_int_equal(link_send(fake_spawner, &late), AW_OK);
+	assert_int_equal(link_send(fake_spawner, &l), AW_OK);
+	assert_int_equal(link_send(fake_spawner, &l), AW_OK);
+	settle();
+	assert_int_equal(look.state, LOOK_DONE);
+	assert_int_equal(look.seen.flags, SEEN_THERE);
+	assert_int_equal(other.state, LOOK_NONE);
+	assert_int_equal(woken, 1);
+	look_off(&look);
+}
+
+static void
+a_look_that_finds_no_room_is_done_with_nothing(void **state)
+{
+	static struct look looks[4000];
+	struct link l;
+	unsigned int i, n = 0;
+
+	(void)state;
+	for (i = 0; i < 4000; i++)
+		look_at(&looks[i], 1, 0);
+	assert_int_equal(looks[3999].state, LOOK_DONE);
+	assert_int_equal(looks[3999].seen.flags, 0);
+	assert_int_equal(looks[0].state, LOOK_ASKED);
+	for (i = 0; i < 4000; i++)
+		look_off(&looks[i]);
+	while (link_recv(fake_spawner, &l) == AW_OK)
+		n++;
+	assert_in_range(n, 1, 3999);
+	settle();
+}
+
 int
 main(void)
 {
@@ -367,6 +422,8 @@ main(void)
 	    T(an_adopted_job_is_joined_and_ends_in_peace),
 	    T(readers_and_strangers_are_not_adopted),
 	    T(nonsense_from_a_program_ends_it),
+	    T(a_look_is_asked_for_once_and_answered_once),
+	    T(a_look_that_finds_no_room_is_done_with_nothing),
 	    T(who_leaves_while_others_are_called_is_not_called),
 	};
 

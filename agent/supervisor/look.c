@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Which program a process is, by /proc, for the spawner. Nothing here is proof
+ * (see struct seen), and all of it is bounded: a process may call itself
+ * anything and have any number of parents.
+ */
+#include "supervisor.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "awsenv/own.h"
+
+#define PARENTS_MAX 8
+#define SSH_MAX (64 << 20) /* an ssh is a few MB */
+#define BIND "session-bind@openssh.com"
+
+struct status {
+	char name[16];
+	pid_t parent;
+	int32_t terminal;
+};
+
+/* What of it is printable; the end, if it is too long. */
+static void
+keep_end(char *out, size_t size, const char *text)
+{
+	size_t n = strlen(text), i;
+
+	if (n >= size)
+		text += n - size + 1;
+	for (i = 0; text[i]; i++)
+		out[i] = isprint((unsigned char)text[i]) ? text[i] : '?';
+	out[i] = '\0';
+}
+
+static bool
+read_link(pid_t pid, const char *name, char *out, size_t size)
+{
+	char path[64], target[4096];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+	if ((n = readlink(path, target, sizeof(target) - 1)) < 0)
+		return false;
+	target[n] = '\0';
+	keep_end(out, size, target);
+	return true;
+}
+
+/* /proc/PID/stat: "PID (NAME) STATE PARENT GROUP SESSION TERMINAL ..." */
+static bool
+read_status(pid_t pid, struct status *s)
+{
+	char path[64], text[512], *open_paren, *close_paren;
+	AUTOCLOSE int fd = -1;
+	int parent, terminal;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0 ||
+	    (n = read(fd, text, sizeof(text) - 1)) <= 0)
+		return false;
+	text[n] = '\0';
+	/* A name may have parentheses of its own. */
+	open_paren = strchr(text, '(');
+	close_paren = strrchr(text, ')');
+	if (!open_paren || !close_paren ||
+	    sscanf(close_paren + 1, " %*c %d %*d %*d %d", &parent, &terminal) !=
+		2)
+		return false;
+	*close_paren = '\0';
+	keep_end(s->name, sizeof(s->name), open_paren + 1);
+	s->parent = parent;
+	s->terminal = terminal;
+	return true;
+}
+
+static void
+read_parents(pid_t pid, char *out, size_t size)
+{
+	struct status s;
+	size_t used = 0;
+	int i;
+
+	for (i = 0; i < PARENTS_MAX && pid > 1 && read_status(pid, &s); i++) {
+		if (used + strlen(s.name) + 4 > size)
+			return;
+		used += (size_t)snprintf(
+		    out + used, size - used, "%s%s", i ? " < " : "", s.name);
+		pid = s.parent;
+	}
+}
+
+/* Its ssh may be any build at any place: one that binds has the name of the
+ * message in it. Remembered by file, since that takes a millisecond. */
+static bool
+binds(pid_t pid)
+{
+	static struct {
+		dev_t dev;
+		ino_t ino;
+		struct timespec changed;
+		bool yes;
+	} last;
+	char path[64];
+	AUTOCLOSE int fd = -1;
+	struct stat st;
+	void *image;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0 ||
+	    fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 ||
+	    st.st_size > SSH_MAX)
+		return false;
+	if (st.st_dev == last.dev && st.st_ino == last.ino &&
+	    memcmp(&st.st_ctim, &last.changed, sizeof(last.changed)) == 0)
+		return last.yes;
+	image = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (image == MAP_FAILED)
+		return false;
+	last.yes = memmem(image, (size_t)st.st_size, BIND, strlen(BIND));
+	munmap(image, (size_t)st.st_size);
+	last.dev = st.st_dev;
+	last.ino = st.st_ino;
+	last.changed = st.st_ctim;
+	return last.yes;
+}
+
+static bool
+is_ssh(const char *program)
+{
+	const char *slash = strrchr(program, '/');
+	const char *name = slash ? slash + 1 : program;
+
+	/* One that was upgraded meanwhile is "ssh (deleted)". */
+	return strcmp(name, "ssh") == 0 || strcmp(name, "ssh (deleted)") == 0;
+}
+
+static bool
+ssh_beside(int32_t terminal)
+{
+	struct dirent *entry;
+	struct status s;
+	DIR *proc;
+	bool yes = false;
+
+	if (!terminal || !(proc = opendir("/proc")))
+		return false;
+	while (!yes && (entry = readdir(proc))) {
+		if (isdigit((unsigned char)entry->d_name[0]) &&
+		    read_status((pid_t)atoi(entry->d_name), &s))
+			yes = s.terminal == terminal &&
+			    strcmp(s.name, "ssh") == 0;
+	}
+	closedir(proc);
+	return yes;
+}
+
+void
+look_at_process(pid_t pid, uint32_t flags, struct seen *seen)
+{
+	struct status s;
+
+	*seen = (struct seen){0};
+	if (pid <= 0 || !read_status(pid, &s))
+		return;
+	seen->flags = SEEN_THERE;
+	seen->terminal = s.terminal;
+	/* Of a program that its user cannot read, such as an installed awsenv,
+	 * only the name is told; its parent works in the same folder, mostly. */
+	if (!read_link(pid, "exe", seen->program, sizeof(seen->program)))
+		keep_end(seen->program, sizeof(seen->program), s.name);
+	if (!read_link(pid, "cwd", seen->folder, sizeof(seen->folder)))
+		read_link(s.parent, "cwd", seen->folder, sizeof(seen->folder));
+	read_parents(pid, seen->parents, sizeof(seen->parents));
+	if (is_ssh(seen->program))
+		seen->flags |= SEEN_SSH | (binds(pid) ? SEEN_BINDS : 0);
+	if (flags & LOOK_TERMINAL && ssh_beside(s.terminal))
+		seen->flags |= SEEN_SSH_BESIDE;
+}
