@@ -270,6 +270,9 @@ struct job *table_read(struct table *, const struct ask *);
 void table_forget_all(void);
 /* The administrator has switched awsenv off: why, for a person; else empty. */
 struct view table_off(const struct table *);
+/* What section [awsenv] says to the agent itself; empty: nothing. That of
+ * ask_nobody counts, since it is the one that no client chose. */
+struct view table_setting(const struct table *, const char *name);
 bool table_profile(const struct table *, struct view name, struct profile *);
 bool table_profile_at(const struct table *, uint32_t index, struct profile *);
 bool table_session(const struct table *, uint32_t index, struct session *);

@@ -39,7 +39,8 @@ struct content {
 	struct rows sessions;
 	struct rows profiles;
 	struct rows problems;
-	struct view off; /* why nothing is given on this machine */
+	struct view off;      /* why nothing is given on this machine */
+	struct view settings; /* of the agent itself */
 	uint32_t *slots; /* hash table of profile numbers plus one; 0: free */
 	uint32_t mask;
 	unsigned int tries; /* of the job when the reader began */
@@ -87,14 +88,23 @@ content_room(struct content *c, size_t n)
 	return chunk->data + chunk->used - n;
 }
 
+static struct view
+content_keep(struct content *c, struct view v)
+{
+	uint8_t *p = content_room(c, v.n);
+
+	if (v.n)
+		memcpy(p, v.p, v.n);
+	return (struct view){p, v.n};
+}
+
 static void
 rows_add(struct content *c, struct rows *rows, struct view body)
 {
-	uint8_t *p = content_room(c, body.n);
+	struct view row = content_keep(c, body);
 	uint32_t cap = rows->cap ? rows->cap * 2 : 8;
 	struct view *grown;
 
-	memcpy(p, body.p, body.n);
 	if (rows->n == rows->cap) {
 		grown = reallocarray(rows->row, cap, sizeof(*grown));
 		if (!grown)
@@ -102,7 +112,7 @@ rows_add(struct content *c, struct rows *rows, struct view body)
 		rows->row = grown;
 		rows->cap = cap;
 	}
-	rows->row[rows->n++] = (struct view){p, body.n};
+	rows->row[rows->n++] = row;
 }
 
 /* The name is the first field of a profile. */
@@ -165,13 +175,10 @@ end_packet(struct job *job, struct content *c, struct view body)
 	    !content_complete(c, &end))
 		return fail(job, "awsenv-profile sent half a table");
 	c->stamp = end.stamp;
-	if (end.off.n) {
-		uint8_t *p = content_room(c, end.off.n);
-
-		memcpy(p, end.off.p, end.off.n);
-		c->off = (struct view){p, end.off.n};
-		log_warn("%.*s", VIEW_ARG(end.off));
-	}
+	c->off = content_keep(c, end.off);
+	c->settings = content_keep(c, end.settings);
+	if (c->off.n)
+		log_warn("%.*s", VIEW_ARG(c->off));
 	content_index(c);
 	job_outcome(job, AW_OK, (struct view){0});
 	return true;
@@ -399,6 +406,16 @@ struct view
 table_off(const struct table *t)
 {
 	return t->now ? t->now->off : (struct view){0};
+}
+
+struct view
+table_setting(const struct table *t, const char *name)
+{
+	struct view value = {0};
+
+	if (t->now)
+		view_find(t->now->settings, name, &value);
+	return value;
 }
 
 bool

@@ -367,6 +367,7 @@ static const struct field table_end_fields[] = {
     F(U32, table_end, profiles),
     F(U32, table_end, sessions),
     F(VIEW, table_end, off),
+    F(VIEW, table_end, settings),
     {END, 0},
 };
 

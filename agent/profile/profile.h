@@ -306,6 +306,14 @@ void resolve_profile(
  * the command's own. */
 void settings_list(struct reach *, struct buf *list);
 
+/* agent.c: section [awsenv], what is said to the agent itself. */
+
+bool agent_is_key(struct view);
+/* Tell what cannot be used. */
+void agent_tell_entry(struct config *, const struct entry *);
+/* A list of NAME=value: what is said, paths resolved, and of the right form. */
+void agent_settings(struct config *, struct buf *list);
+
 /* table.c: all of it, and handing it over. */
 
 struct table {
@@ -318,6 +326,7 @@ struct table {
 	struct profile_row *profile, *last_profile;
 	struct stamp stamp;
 	struct view off;
+	struct buf settings; /* of the agent itself */
 	uint32_t sessions;
 	uint32_t profiles;
 	bool broken; /* a file could not be read: no MSG_TABLE_END */

@@ -31,7 +31,11 @@ tell_entry(struct config *c, const struct entry *e)
 	struct file *f = e->file;
 	bool yes;
 
-	if (text_starts(e->key, "awsenv_") && !config_is_known(e->key))
+	if (agent_is_key(e->key))
+		config_problem(c, f, e->line,
+		    "%.*s counts in the section [awsenv] alone: move it there",
+		    NAME_ARG(e->key));
+	else if (text_starts(e->key, "awsenv_") && !config_is_known(e->key))
 		config_problem(c, f, e->line,
 		    "%.*s is no key that this version of awsenv knows: see "
 		    "awsenv-config(5)",
@@ -55,7 +59,9 @@ tell_agent_entry(struct config *c, const struct entry *e)
 	struct file *f = e->file;
 	bool yes;
 
-	if (text_starts(e->key, "awsenv_"))
+	if (agent_is_key(e->key))
+		agent_tell_entry(c, e);
+	else if (text_starts(e->key, "awsenv_"))
 		tell_entry(c, e);
 	else if (!view_is(e->key, "enabled"))
 		config_problem(c, f, e->line,
@@ -150,6 +156,7 @@ table_read(struct table *t, const char *admin, const struct read_req *req,
 		    NAME_ARG(off->value), AT(off));
 		return AW_OK;
 	}
+	agent_settings(&t->config, &t->settings);
 	login_bare(t);
 	for (s = t->config.first; s; s = s->next) {
 		if (s->kind == SECTION_PROFILE && config_is_top(&t->config, s))
@@ -162,7 +169,7 @@ enum aw_err
 table_send(const struct table *t, table_sink *sink, void *arg)
 {
 	const struct table_end end = {
-	    t->stamp, t->profiles, t->sessions, t->off};
+	    t->stamp, t->profiles, t->sessions, t->off, view_of(&t->settings)};
 	const struct session_row *s;
 	const struct profile_row *p;
 	const struct problem *b;
@@ -190,5 +197,6 @@ table_free(struct table *t)
 	map_free(&t->bundles);
 	map_free(&t->places);
 	config_free(&t->config);
+	buf_free(&t->settings);
 	*t = (struct table){0};
 }

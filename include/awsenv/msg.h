@@ -473,7 +473,8 @@ struct table_end {
 	struct stamp stamp; /* of the file that was read */
 	uint32_t profiles;
 	uint32_t sessions;
-	struct view off; /* why awsenv is switched off here; else empty */
+	struct view off;      /* why awsenv is switched off here; else empty */
+	struct view settings; /* of [awsenv]: list of NAME=value */
 };
 
 /* All that the fetcher needs to know of a login. Opaque to the broker. */

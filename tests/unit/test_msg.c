@@ -158,7 +158,7 @@ rows_are_as_long_as_their_structs(void **state)
 	    {MSG_READ, 3 * 4},
 	    {MSG_SESSION, 7 * 4 + 2},
 	    {MSG_PROFILE, 16 * 4},
-	    {MSG_TABLE_END, 4 * 8 + 2 * 4 + 4},
+	    {MSG_TABLE_END, 4 * 8 + 2 * 4 + 4 + 4},
 	    {MSG_FACTS, 11 * 4},
 	    {MSG_STEP, 6 * 4},
 	    {MSG_FETCH, 4 + 1 + 13 * 4 + 1 + 1},

@@ -294,12 +294,65 @@ the_environment_counts_for_sessions_too(void **state)
 	assert_true(view_is(f.proxy, "http://u:geheim@p.example:1"));
 }
 
+static const char *
+setting(const char *name)
+{
+	static char text[200];
+	struct view v = {0};
+
+	view_find(view_of(&table.settings), name, &v);
+	snprintf(text, sizeof(text), "%.*s", VIEW_ARG(v));
+	return text;
+}
+
+static void
+the_agent_is_told_what_stands_in_its_section(void **state)
+{
+	char path[160];
+
+	(void)state;
+	put_file("etc/config",
+	    "[awsenv]\nawsenv_ssh_agent = /etc/sock\n"
+	    "awsenv_ssh_relay = all\n");
+	read_home("[awsenv]\nawsenv_ssh_agent = ~/my sock\n");
+	snprintf(path, sizeof(path), "%s/my sock", folder);
+	assert_string_equal(setting("awsenv_ssh_agent"), path);
+	assert_string_equal(setting("awsenv_ssh_relay"), "all");
+	assert_null(table.config.problem);
+	/* What the administrator enforces, a user's section does not undo. */
+	put_file("etc/config",
+	    "[awsenv]\nawsenv_enforce = true\nawsenv_ssh_relay = keys\n");
+	read_home("[awsenv]\nawsenv_ssh_relay = all\n");
+	assert_string_equal(setting("awsenv_ssh_relay"), "keys");
+	put_file("etc/config", "");
+	read_home("");
+	assert_string_equal(setting("awsenv_ssh_relay"), "");
+}
+
+static void
+what_the_agent_cannot_use_counts_as_the_strictest(void **state)
+{
+	(void)state;
+	read_home("[awsenv]\nawsenv_ssh_agent = sock\n"
+		  "awsenv_ssh_relay = some\n");
+	assert_string_equal(setting("awsenv_ssh_agent"), "none");
+	assert_string_equal(setting("awsenv_ssh_relay"), "keys");
+	assert_non_null(table.config.problem);
+	assert_int_equal(table.config.problem->line, 2);
+	assert_non_null(table.config.problem->next);
+	read_home("[profile a]\nawsenv_ssh_agent = /sock\n");
+	assert_string_equal(setting("awsenv_ssh_agent"), "");
+	assert_non_null(table.config.problem);
+}
+
 #define T(name) cmocka_unit_test_teardown(name, forget)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    T(the_agent_is_told_what_stands_in_its_section),
+	    T(what_the_agent_cannot_use_counts_as_the_strictest),
 	    T(each_step_of_a_chain_and_sts_count_in_its_digest),
 	    T(a_chain_begins_with_the_role_next_to_the_login),
 	    T(sixteen_profiles_in_a_row_are_the_most),

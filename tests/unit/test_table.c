@@ -250,8 +250,10 @@ two_sessions(void)
 	    .region = view_str("eu-west-1"),
 	    .sts = view_str("https://sts"),
 	};
-	struct table_end end = {
-	    .stamp = fake_stamp(1), .profiles = 2, .sessions = 3};
+	struct table_end end = {.stamp = fake_stamp(1),
+	    .profiles = 2,
+	    .sessions = 3,
+	    .settings = {(const uint8_t *)"a=1\0awsenv_b=~/x\0", 17}};
 	int fd;
 
 	table_read(t, &ask);
@@ -294,6 +296,17 @@ find(struct ask ask, bool login, struct target *t, const char *text)
 	assert_string_equal(said ? said : "", text);
 	free(said);
 	return r;
+}
+
+static void
+settings_of_the_agent_come_with_the_table(void **state)
+{
+	struct table *t = two_sessions();
+
+	(void)state;
+	assert_true(view_is(table_setting(t, "awsenv_b"), "~/x"));
+	assert_true(view_is(table_setting(t, "a"), "1"));
+	assert_int_equal(table_setting(t, "awsenv").n, 0);
 }
 
 static void
@@ -445,6 +458,7 @@ main(void)
 	    T(why_it_is_switched_off_is_kept_until_it_is_on_again),
 	    T(four_tables_are_kept_and_the_unused_one_goes),
 	    T(another_environment_is_another_table),
+	    T(settings_of_the_agent_come_with_the_table),
 	    T(a_profile_names_account_and_role),
 	    T(an_unusable_profile_says_why),
 	    T(account_and_role_need_a_session_where_there_are_two),
