@@ -308,6 +308,8 @@ struct target {
  * and the caller's to free. Free target.id in any case. */
 enum aw_err target_find(const struct table *, const struct ask *, bool login,
     struct target *, char **text);
+/* The ARN of the last step, or empty. */
+struct view target_chain_end(struct view chain);
 
 /* login.c: one for each identity that tokens are bound to. */
 
@@ -448,7 +450,9 @@ enum stage {
 	STAGE_LOGIN,
 	STAGE_LOGOUT,
 	STAGE_CHANGE,
-	STAGE_GRANTS
+	STAGE_GRANTS,
+	STAGE_QUESTION,
+	STAGE_QUESTIONS
 };
 
 /* How far a held request has come; all zero for a new one. */
@@ -463,6 +467,9 @@ struct progress {
 	unsigned int refused;
 	bool fetched; /* and it brought something */
 	struct logout *logout;
+	struct buf asked;  /* of the person: what a yes is for, ... */
+	uint64_t question; /* ... which question that was, ... */
+	bool agreed;	   /* ... and that the answer was yes */
 };
 
 struct conn {
@@ -482,7 +489,9 @@ struct conn {
 	struct hold hold;
 	enum stage stage;
 	struct progress progress;
-	struct look look; /* at its peer; see round_look() */
+	struct look look;      /* at its peer; see round_look() */
+	LIST_ENTRY(conn) seat; /* of those who can show a question, ... */
+	int64_t seated;	       /* ... until then; 0: it is none */
 };
 
 /* Not an error: the handler runs again when what it waits for has ended. */
@@ -509,6 +518,8 @@ enum aw_err conn_hold(struct conn *, enum stage, struct holds *, int64_t ms);
  * connection is held and this is called again. */
 void request_run(struct conn *, struct view frame);
 void request_forget(struct progress *);
+/* It is about to be closed, and waits for nothing any more. */
+void request_gone(struct conn *);
 
 /* round.c: the steps that handlers have in common. */
 
@@ -526,6 +537,8 @@ union message {
 	struct watch_req watch;
 	struct profiles_req profiles;
 	struct grants_req grants;
+	struct questions_req questions;
+	struct answer_req answer;
 };
 
 /* All begin with error and text, so that refusing needs no kinds. */
@@ -540,6 +553,7 @@ union reply {
 	struct watch_rep watch;
 	struct profiles_rep profiles;
 	struct grants_rep grants;
+	struct questions_rep questions;
 };
 
 /* One round of a request: what is asked and what becomes of it. */
@@ -578,6 +592,37 @@ enum aw_err round_tell(struct round *, const struct login *);
 /* Of the user that the agent belongs to, as a client with no variables set
  * would ask: which file that is, no client tells. */
 static const struct ask ask_nobody = {.stamp = {.mtime = STAMP_UNKNOWN}};
+
+/*
+ * question.c: what only the person may say. Others show the questions and give
+ * the answers; here nobody waits but who asked.
+ */
+
+struct question {
+	const struct target *target;
+	bool remote;
+	struct view
+	    host; /* the first host's key, "SHA256:..."; empty: unknown */
+	struct view hops; /* list of texts: further ones, as they claim */
+};
+
+void question_open(void);
+/*
+ * Which programs ask is taken from a look at the peer. AW_OK: yes. AW_DENIED:
+ * no, or nobody answered. AW_BUSY: too many questions.
+ * REQUEST_HELD: the handler runs again with the answer, and may ask again then
+ * and each time after: the yes lasts as long as the request.
+ */
+enum aw_err question_ask(struct round *, const struct question *);
+/* Is anybody there who can show one? */
+bool question_can(void);
+/* Every yes that is remembered for that login, or for all if it is empty. What
+ * waits for an answer is refused. */
+void question_forget(struct view login);
+/* A client that may have asked, or could have answered. */
+void question_gone(struct conn *);
+enum aw_err questions_run(struct round *);
+enum aw_err answer_run(struct round *);
 
 /* adopt.c: logins that were made elsewhere. */
 

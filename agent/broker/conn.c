@@ -117,7 +117,7 @@ conn_close(struct conn *c)
 	close(c->fd);
 	buf_free(&c->in);
 	buf_free(&c->out);
-	request_forget(&c->progress);
+	request_gone(c);
 	LIST_REMOVE(c, entry);
 	nconns--;
 	free(c);

@@ -44,6 +44,7 @@ forget_login(struct logout *o, struct view id)
 	}
 	o->logins += rec.id.n || (l && l->told == AW_BUSY);
 	roles = login_forget(id);
+	question_forget(id);
 	buf_put(&o->ids, id.p, id.n);
 	buf_string(&o->lines, view_str(line));
 	buf_u32(&o->counts, roles);

@@ -46,6 +46,7 @@ on_hello(const struct link *l)
 	login_open();
 	role_open();
 	grants_open();
+	question_open();
 	conn_open();
 }
 
@@ -74,6 +75,7 @@ drop_all(void)
 	    (struct view){0});
 	for (l = login_next(NULL); l; l = login_next(l))
 		login_touch(l);
+	question_forget((struct view){0});
 	log_info("dropped all credentials (%u)", n);
 }
 

@@ -252,17 +252,6 @@ report_list(const struct list_req *req, struct list_rep *rep, struct buf *items)
 	rep->items = view_of(items);
 }
 
-/* The ARN of the last step. */
-static struct view
-chain_end(struct view chain)
-{
-	struct step step = {0};
-
-	while (msg_each(MSG_STEP, &chain, &step))
-		continue;
-	return step.role_arn;
-}
-
 static void
 profile_login(const struct session *s, struct profile_item *item)
 {
@@ -305,7 +294,7 @@ list_profile(struct page *page, const struct table *t, const struct profile *p)
 		profile_login(&s, &item);
 		item.account = p->account;
 		item.role = p->role;
-		item.chain = chain_end(p->chain);
+		item.chain = target_chain_end(p->chain);
 		item.region = p->region;
 		role_id(&id, s.login, p->account, p->role, p->chain_digest);
 		if (store_get(KEY_ROLE, view_of(&id), &key, &rec) == AW_OK)

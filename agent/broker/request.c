@@ -57,6 +57,8 @@ static const struct request {
 	{"watch@awsenv",   LOCAL,        MSG_WATCH_REQ,  MSG_WATCH_REP,  false, WATCH_MAX, on_watch},
 	{"profiles@awsenv", LOCAL,       MSG_PROFILES_REQ, MSG_PROFILES_REP, true, 30, on_profiles},
 	{"grants@awsenv",  LOCAL,        MSG_GRANTS_REQ, MSG_GRANTS_REP, true,  30, on_grants},
+	{"questions@awsenv", LOCAL,      MSG_QUESTIONS_REQ, MSG_QUESTIONS_REP, false, WATCH_MAX, questions_run},
+	{"answer@awsenv",  LOCAL,        MSG_ANSWER_REQ, MSG_DONE_REP,   false, 30, answer_run},
 };
 
 /* What ssh-agents understand; their answers have no form of ours. */
@@ -517,5 +519,13 @@ request_forget(struct progress *p)
 {
 	logout_free(p->logout);
 	free(p->text);
+	buf_free(&p->asked);
 	*p = (struct progress){0};
+}
+
+void
+request_gone(struct conn *c)
+{
+	question_gone(c);
+	request_forget(&c->progress);
 }

@@ -301,3 +301,13 @@ target_find(const struct table *table, const struct ask *ask, bool login,
 		    t->chain_digest);
 	return r;
 }
+
+struct view
+target_chain_end(struct view chain)
+{
+	struct step step = {0};
+
+	while (msg_each(MSG_STEP, &chain, &step))
+		continue;
+	return step.role_arn;
+}

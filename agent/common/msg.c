@@ -306,6 +306,43 @@ static const struct field grant_item_fields[] = {
     {END, 0},
 };
 
+static const struct field questions_req_fields[] = {
+    F(U64, questions_req, seen),
+    F(U32, questions_req, seconds),
+    {END, 0},
+};
+
+static const struct field questions_rep_fields[] = {
+    F(U32, questions_rep, error),
+    F(VIEW, questions_rep, text),
+    F(U64, questions_rep, change),
+    F(VIEW, questions_rep, items),
+    {END, 0},
+};
+
+static const struct field question_item_fields[] = {
+    F(U64, question_item, id),
+    F(U64, question_item, until),
+    F(U8, question_item, answers),
+    F(BOOL, question_item, remote),
+    F(VIEW, question_item, profile),
+    F(VIEW, question_item, session),
+    F(VIEW, question_item, account),
+    F(VIEW, question_item, role),
+    F(VIEW, question_item, chain),
+    F(VIEW, question_item, host),
+    F(VIEW, question_item, hops),
+    F(VIEW, question_item, programs),
+    F(VIEW, question_item, folder),
+    {END, 0},
+};
+
+static const struct field answer_req_fields[] = {
+    F(U64, answer_req, id),
+    F(U8, answer_req, answer),
+    {END, 0},
+};
+
 static const struct field adopt_req_fields[] = {
     F(U32, adopt_req, version),
     F(U32, adopt_req, uid),
@@ -534,6 +571,10 @@ static const struct {
     [MSG_GRANTS_REQ] = {grants_req_fields, sizeof(struct grants_req)},
     [MSG_GRANTS_REP] = {grants_rep_fields, sizeof(struct grants_rep)},
     [MSG_GRANT_ITEM] = {grant_item_fields, sizeof(struct grant_item)},
+    [MSG_QUESTIONS_REQ] = {questions_req_fields, sizeof(struct questions_req)},
+    [MSG_QUESTIONS_REP] = {questions_rep_fields, sizeof(struct questions_rep)},
+    [MSG_QUESTION_ITEM] = {question_item_fields, sizeof(struct question_item)},
+    [MSG_ANSWER_REQ] = {answer_req_fields, sizeof(struct answer_req)},
     [MSG_ADOPT_REQ] = {adopt_req_fields, sizeof(struct adopt_req)},
     [MSG_READ] = {read_fields, sizeof(struct read_req)},
     [MSG_SESSION] = {session_fields, sizeof(struct session)},

@@ -26,6 +26,7 @@ struct status {
 	char name[16];
 	pid_t parent;
 	int32_t terminal;
+	uint64_t began;
 };
 
 /* What of it is printable; the end, if it is too long. */
@@ -55,12 +56,14 @@ read_link(pid_t pid, const char *name, char *out, size_t size)
 	return true;
 }
 
-/* /proc/PID/stat: "PID (NAME) STATE PARENT GROUP SESSION TERMINAL ..." */
+/* /proc/PID/stat: "PID (NAME) STATE PARENT GROUP SESSION TERMINAL ...", the
+ * 22nd word says when it began. */
 static bool
 read_status(pid_t pid, struct status *s)
 {
 	char path[64], text[512], *open_paren, *close_paren;
 	AUTOCLOSE int fd = -1;
+	unsigned long long began;
 	int parent, terminal;
 	ssize_t n;
 
@@ -73,13 +76,16 @@ read_status(pid_t pid, struct status *s)
 	open_paren = strchr(text, '(');
 	close_paren = strrchr(text, ')');
 	if (!open_paren || !close_paren ||
-	    sscanf(close_paren + 1, " %*c %d %*d %*d %d", &parent, &terminal) !=
-		2)
+	    sscanf(close_paren + 1,
+		" %*c %d %*d %*d %d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d "
+		"%*d %*d %*d %*d %llu",
+		&parent, &terminal, &began) != 3)
 		return false;
 	*close_paren = '\0';
 	keep_end(s->name, sizeof(s->name), open_paren + 1);
 	s->parent = parent;
 	s->terminal = terminal;
+	s->began = began;
 	return true;
 }
 
@@ -174,6 +180,7 @@ look_at_process(pid_t pid, uint32_t flags, struct seen *seen)
 		return;
 	seen->flags = SEEN_THERE;
 	seen->terminal = s.terminal;
+	seen->began = s.began;
 	/* Of a program that its user cannot read, such as an installed awsenv,
 	 * only the name is told; its parent works in the same folder, mostly. */
 	if (!read_link(pid, "exe", seen->program, sizeof(seen->program)))

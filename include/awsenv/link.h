@@ -71,6 +71,7 @@ enum link_program {
 struct seen {
 	uint32_t flags;	   /* SEEN_..., 0: there is no such process of ours */
 	int32_t terminal;  /* device number of its controlling one; 0: none */
+	uint64_t began;	   /* ticks after the boot: tells uses of a pid apart */
 	char program[128]; /* path; of a longer one the end */
 	char parents[128]; /* names, its own first: "awsenv < make < bash" */
 	char folder[128];  /* where it works; of a longer path the end */

@@ -55,6 +55,10 @@ enum msg_kind {
 	MSG_GRANTS_REQ,
 	MSG_GRANTS_REP,
 	MSG_GRANT_ITEM,
+	MSG_QUESTIONS_REQ,
+	MSG_QUESTIONS_REP,
+	MSG_QUESTION_ITEM,
+	MSG_ANSWER_REQ, /* answered by MSG_DONE_REP */
 	/* part two: between our own processes */
 	MSG_ADOPT_REQ, /* answered by MSG_DONE_REP */
 	MSG_READ,
@@ -402,6 +406,48 @@ struct grant_item {
 	struct view email;
 	struct view role;
 	uint64_t expires; /* role credentials that are held; 0: none */
+};
+
+/* What the agent would have the person say. */
+struct questions_req {
+	uint64_t seen;	  /* `change` of the reply before; 0: none yet */
+	uint32_t seconds; /* hold the reply this long, <= 3600 */
+};
+
+struct questions_rep {
+	uint32_t error;
+	struct view text;
+	uint64_t change;   /* to be `seen` of the next request */
+	struct view items; /* list of MSG_QUESTION_ITEM: all that wait now */
+};
+
+enum answer_what {
+	ANSWER_NO = 0,
+	ANSWER_ONCE = 1, /* this use */
+	ANSWER_PEER = 2, /* all of the connection that it came by */
+	ANSWER_HOUR = 3, /* all of the same kind for an hour */
+};
+
+struct question_item {
+	uint64_t id;
+	uint64_t until;	     /* then it is a no */
+	uint8_t answers;     /* 1 << ANSWER_...: those that may be given */
+	uint8_t remote;	     /* BOOL */
+	struct view profile; /* empty: account and role were named */
+	struct view session;
+	struct view account;
+	struct view role;
+	struct view chain; /* ARN of the role that a chain ends in, or empty */
+	struct view host;  /* of the first bind; empty: unknown */
+	/* What follows is what others say. */
+	struct view hops;     /* list of texts */
+	struct view programs; /* "awsenv < make < bash" */
+	struct view folder;
+};
+
+struct answer_req {
+	uint64_t id;
+	uint8_t answer; /* enum answer_what */
 };
 
 /* Part two: between our own processes. */

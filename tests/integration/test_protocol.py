@@ -114,6 +114,7 @@ ASK = fields(section("4.1"))
     ("4.8", "MSG_WHOAMI_REQ", "MSG_WHOAMI_REP"),
     ("4.9", None, "MSG_DONE_REP"),
     ("4.10", "MSG_NUDGE_REQ", None),
+    ("4.16", "MSG_ANSWER_REQ", "MSG_DONE_REP"),
 ])
 def test_the_page_has_the_fields_of_the_code(number, request_kind, reply_kind):
     asked, _, replied = section(number).partition("\nReply")
@@ -135,6 +136,14 @@ def test_the_page_has_the_entries_of_lists(title, kind):
     text = section("4.6")
     table = text[text.index("\n" + title):].split("\n\n")[1]
     assert fields("\n" + table) == row(kind)
+
+
+def test_the_page_has_what_a_question_is():
+    asked, _, replied = section("4.15").partition("\nReply")
+    replied, _, question = replied.partition("\nA question:")
+    assert fields(asked) == row("MSG_QUESTIONS_REQ")
+    assert fields(replied) == row("MSG_QUESTIONS_REP")
+    assert fields(question) == row("MSG_QUESTION_ITEM")
 
 
 def test_the_page_has_all_errors_and_requests(agent):

@@ -34,6 +34,13 @@ request_forget(struct progress *p)
 	*p = (struct progress){.deadline = fake_ms + 60000};
 }
 
+void
+request_gone(struct conn *c)
+{
+	request_forget(&c->progress);
+	free(c->progress.text);
+}
+
 static int client = -1;
 
 static int

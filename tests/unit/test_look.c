@@ -103,6 +103,7 @@ a_process_is_told_by_program_parents_and_folder(void **state)
 	(void)state;
 	look_at_process(getpid(), 0, &seen);
 	assert_true(seen.flags == SEEN_THERE);
+	assert_true(seen.began > 0);
 	n = strlen(self) < sizeof(seen.program) ? 0 : strlen(self) - 127;
 	assert_string_equal(seen.program, self + n);
 	snprintf(name, sizeof(name), "%s", strrchr(self, '/') + 1);
