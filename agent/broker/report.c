@@ -296,6 +296,7 @@ list_profile(struct page *page, const struct table *t, const struct profile *p)
 		item.role = p->role;
 		item.chain = target_chain_end(p->chain);
 		item.region = p->region;
+		item.browser = p->browser;
 		role_id(&id, s.login, p->account, p->role, p->chain_digest);
 		if (store_get(KEY_ROLE, view_of(&id), &key, &rec) == AW_OK)
 			item.expires = rec.expires;

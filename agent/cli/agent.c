@@ -53,7 +53,8 @@ no_agent(const struct agent *a, enum agent_start start)
 		    "        awsenv login --here logs in here, where root will "
 		    "hold that login");
 	else
-		warn("no agent runs; awsenv login starts one");
+		warn("no agent runs; awsenv login starts one%s",
+		    agent_sudo_hint());
 	return AW_NOAGENT;
 }
 
@@ -103,8 +104,10 @@ agent_open(struct agent *a, enum agent_start start)
 
 	*a = (struct agent){.fd = -1};
 	r = client_path(a->path);
+	if (start == AGENT_START && *agent_sudo_hint())
+		start = AGENT_AS_IS;
 	a->start = (start == AGENT_START_HERE ||
-		       (start == AGENT_START && !agent_foreign())) &&
+		       (start != AGENT_AS_IS && !agent_foreign())) &&
 	    (!is_set("AWSENV_SOCK") || (r == AW_OK && is_usual_place(a->path)));
 	if (r == AW_OK)
 		r = client_connect(a->path, &a->fd, io_deadline(CONNECT_MS));

@@ -38,7 +38,7 @@ setting(const char *name)
 	return v && *v ? v : NULL;
 }
 
-static const char *
+const char *
 profile_chosen(const struct options *o)
 {
 	const char *p = o->profile;

@@ -260,6 +260,8 @@ struct question {
 	pid_t looker;
 };
 
+/* NULL: none is named. */
+const char *profile_chosen(const struct options *);
 /* Starts to look at the config file; question_ready() waits for what it saw. */
 enum aw_err question_begin(struct question *, const struct options *);
 void question_ready(struct question *);
@@ -287,14 +289,15 @@ struct agent {
 	bool start; /* one may be started */
 };
 
-enum agent_start { AGENT_AS_IS, AGENT_START, AGENT_START_HERE };
+enum agent_start { AGENT_AS_IS, AGENT_START, AGENT_LOGIN, AGENT_START_HERE };
 
 /* In an SSH session with no agent of its own named: what is started here, root
  * here holds. */
 bool agent_foreign(void);
 /* What to add to a refusal that sudo explains; mostly "". */
 const char *agent_sudo_hint(void);
-/* AGENT_AS_IS: only one that runs. The others start one where it is proper. */
+/* AGENT_AS_IS: only one that runs. The others start one where it is proper;
+ * root by sudo gets one for a login only. */
 enum aw_err agent_open(struct agent *, enum agent_start);
 void agent_close(struct agent *);
 /*

@@ -315,7 +315,7 @@ login_verb(const struct options *o, char **argv)
 		warn(
 		    "logging in on this host: its root will hold the login, until "
 		    "awsenv logout");
-	r = talk_begin(&t, o, here ? AGENT_START_HERE : AGENT_START);
+	r = talk_begin(&t, o, here ? AGENT_START_HERE : AGENT_LOGIN);
 	if (r == AW_OK) {
 		r = login_wait(&t, o, true);
 		talk_end(&t);

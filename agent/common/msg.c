@@ -275,6 +275,7 @@ static const struct field profile_item_fields[] = {
     F(U64, profile_item, login_expires),
     F(BOOL, profile_item, refreshable),
     F(U64, profile_item, expires),
+    F(VIEW, profile_item, browser),
     {END, 0},
 };
 

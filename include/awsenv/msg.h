@@ -379,6 +379,7 @@ struct profile_item {
 	uint64_t login_expires;
 	uint8_t refreshable; /* BOOL */
 	uint64_t expires;    /* role credentials that are held; 0: none */
+	struct view browser; /* awsenv_browser: what opens pages, or empty */
 };
 
 /* What a login may use at AWS: every account and role, as they become known. */

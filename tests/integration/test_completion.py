@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+import etc
 from agent import BUILD
 
 CONFIG = """[default]
@@ -108,6 +109,23 @@ def test_hostile_names_are_words_and_nothing_else(home):
     (home / ".aws/config").unlink()
     os.mkfifo(home / ".aws/config")
     assert words(home, "-p", "") == ("words", [])
+
+
+@pytest.mark.skipif(bool(etc.missing()), reason="needs a mount namespace")
+def test_what_the_administrator_has_is_offered_too(home, tmp_path):
+    (tmp_path / "etc/config.d").mkdir(parents=True)
+    (tmp_path / "etc/config").write_text("[profile all]\n")
+    (tmp_path / "etc/config.d/10-team.conf").write_text(
+        "[profile alpha]\n[sso-session of-all]\n")
+    (tmp_path / "etc/config.d/20-old.conf.bak").write_text("[profile alt]\n")
+
+    def offers(*line):
+        return subprocess.run(
+            [*etc.prefix(tmp_path / "etc"), BUILD / "awsenv", "completion",
+             "words", "--", *line], env=env(home), capture_output=True,
+            text=True, timeout=30).stdout.split("\n")[:-1]
+    assert offers("-p", "al") == ["words", "all", "alpha"]
+    assert offers("--sso-session", "") == ["words", "corp", "of-all"]
 
 
 @pytest.mark.parametrize("argv", [[], ["tcsh"], ["bash", "zsh"]])

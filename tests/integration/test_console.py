@@ -21,7 +21,9 @@ from simulator.client import Simulator
 from simulator.visitor import Visitor, browse
 
 ROOT = os.geteuid() == 0
-PROFILES = ["marketing", {"name": "home", "region": "us-east-1"}]
+PROFILES = ["marketing", {"name": "home", "region": "us-east-1"},
+            {"name": "beijing", "region": "cn-north-1"},
+            {"name": "painted", "awsenv_browser": "HERE/browser"}]
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +43,8 @@ class Desk(Person):
         script.write_text(f'#!/bin/sh\necho "$1" >>{self.visited}\n'
                           f'cat /proc/$$/cmdline >>{self.visited}.argv\n')
         script.chmod(0o755)
+        self.config.write_text(self.config.read_text().replace(
+            "HERE", str(self.dir)))
         self.desktop = {"DISPLAY": ":0", "AWSENV_BROWSER": str(script)}
 
     def at_desk(self, *argv, cols=100, **env):
@@ -86,6 +90,17 @@ def test_the_browser_is_led_on_and_signed_in(ann, sim):
     # Once: whoever comes later finds nobody.
     with pytest.raises(OSError):
         ann.browse(url)
+
+
+@pytest.mark.parametrize("words", [[], ["--logout"]])
+def test_the_profiles_own_browser_is_opened(ann, words):
+    """AWSENV_BROWSER overrules it, and BROWSER does not."""
+    with ann.at_desk("console", "painted", *words, AWSENV_BROWSER=None,
+                     BROWSER="/bin/false") as t:
+        url = ann.opened()
+        if not words:
+            assert ann.browse(url)[1] == 200
+        assert t.exit_status() == 0
 
 
 def test_no_secret_stands_in_any_argv_or_file(ann, sim):
@@ -265,6 +280,16 @@ def test_signing_out_needs_no_login(sim):
                        "cn-northwest-1")
         assert done.stdout.startswith(
             "https://cn-northwest-1.signin.amazonaws.cn/")
+        # By whom a profile names, its partition.
+        for words in (["beijing"], ["-p", "beijing"]):
+            done = bob.run("console", *words, "--logout", "--print")
+            assert done.stdout.startswith(
+                "https://signin.amazonaws.cn/"), done.stderr
+        done = bob.run("console", "--logout", "--print",
+                       env={"AWS_PROFILE": "beijing"})
+        assert ".amazonaws.cn/" in done.stdout
+        done = bob.run("console", "nobody", "--logout", "--print")
+        assert done.returncode == 4 and "no profile" in done.stderr
         with bob.at_desk("console", "--logout") as t:
             assert bob.opened().endswith("/oauth?Action=logout")
             assert t.exit_status() == 0

@@ -128,7 +128,19 @@ HINT = "run awsenv ... -- sudo -E ... instead\n"
 
 
 @with_sudo
+def test_root_by_sudo_gets_no_agent_that_it_did_not_mean(ann):
+    for words in ("-p marketing env", "whoami -p marketing", "ls",
+                  "console marketing --print", "agent status"):
+        done = ann.sh("sudo awsenv " + words)
+        assert done.returncode == (125 if "env" in words else 7), words
+        assert not done.stdout and done.stderr == (
+            "awsenv: no agent runs; awsenv login starts one; "
+            "sudo made this root's: " + HINT)
+
+
+@with_sudo
 def test_root_by_sudo_is_told_whose_agent_and_config_it_has(ann):
+    assert ann.sh("sudo awsenv agent start").returncode == 0
     try:
         for before, words in [
                 ("", ['no profile "marketing"']),

@@ -150,7 +150,7 @@ rows_are_as_long_as_their_structs(void **state)
 	    {MSG_WATCH_REP, 3 * 4 + 8 + 1},
 	    {MSG_PROFILES_REQ, 7 * 4 + 4 * 8},
 	    {MSG_PROFILES_REP, 4 * 4},
-	    {MSG_PROFILE_ITEM, 11 * 4 + 2 + 2 * 8},
+	    {MSG_PROFILE_ITEM, 12 * 4 + 2 + 2 * 8},
 	    {MSG_GRANTS_REQ, 7 * 4 + 5 * 8},
 	    {MSG_GRANTS_REP, 6 * 4 + 8 + 1},
 	    {MSG_GRANT_ITEM, 4 * 4 + 8},

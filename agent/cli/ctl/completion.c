@@ -11,6 +11,7 @@
  * it is.
  */
 #include <fcntl.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,12 +165,19 @@ put_sections(struct offer *f, const char *kind)
 {
 	const char *named = getenv("AWS_CONFIG_FILE"), *home = getenv("HOME");
 	char path[PATH_MAX];
+	glob_t more;
+	size_t i;
 
 	if (named && *named)
 		put_sections_of(f, named, kind);
 	else if (home && format(path, sizeof(path), "%s/.aws/config", home))
 		put_sections_of(f, path, kind);
 	put_sections_of(f, "/etc/awsenv/config", kind);
+	if (glob("/etc/awsenv/config.d/*.conf", 0, NULL, &more) != 0)
+		return;
+	for (i = 0; i < more.gl_pathc; i++)
+		put_sections_of(f, more.gl_pathv[i], kind);
+	globfree(&more);
 }
 
 /* -------- options and their values */

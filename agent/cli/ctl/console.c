@@ -230,10 +230,38 @@ print(struct view url)
 	return text_print(&out) ? AW_OK : AW_SYSTEM;
 }
 
+/* What the config file says of a profile; its texts live as long as the
+ * process. */
 static enum aw_err
-visit(struct helper *h, const char *who)
+row_get(const struct options *o, const char *name, struct profile_row *row)
 {
-	browser_start(h->answer.url, (struct view){0});
+	struct profile_list list;
+	const struct profile_row *found;
+	struct talk t;
+	enum aw_err r;
+
+	*row = (struct profile_row){.region = "", .browser = ""};
+	if ((r = talk_begin(&t, o, AGENT_START)) != AW_OK)
+		return r;
+	r = profiles_get(&t, &list);
+	if ((found = profile_named(&list, name)))
+		*row = *found;
+	else if (r == AW_OK)
+		r = complain(&t.question, AW_NOPROFILE, (struct view){0});
+	profiles_free(&list);
+	talk_end(&t);
+	return r;
+}
+
+static enum aw_err
+visit(struct helper *h, const struct options *o, const struct given *g,
+    const char *who)
+{
+	struct profile_row row = {.browser = ""};
+
+	if (g->rep.profile.n)
+		row_get(o, keep(g->rep.profile), &row);
+	browser_start(h->answer.url, view_str(row.browser));
 	return helper_hear(h, who, VISIT_MS);
 }
 
@@ -254,21 +282,31 @@ sign_in(const struct options *o, const struct given *g)
 		    errno_text());
 		r = AW_SYSTEM;
 	} else if ((r = helper_hear(&h, who, ANSWER_MS)) == AW_OK) {
-		r = o->given & OPT_PRINT ? print(h.answer.url) : visit(&h, who);
+		r = o->given & OPT_PRINT ? print(h.answer.url)
+					 : visit(&h, o, g, who);
 	}
 	helper_end(&h);
 	return r;
 }
 
-/* Nothing secret here: it ends whatever session the browser has. */
+/* Nothing secret here: it ends whatever session the browser has. Which
+ * partition's is told by the region, and that by the profile, if one is named:
+ * where none is, nobody needs to be asked. */
 static enum aw_err
 sign_out(const struct options *o)
 {
 	const char *region = o->region ? o->region : getenv("AWS_REGION");
+	const char *name = profile_chosen(o);
+	struct profile_row row = {.region = "", .browser = ""};
 	AUTOBUF struct buf url = {0};
 	const struct partition *p;
+	enum aw_err r;
 
-	if (!region || !is_region(view_str(region)))
+	if (name && (r = row_get(o, name, &row)) != AW_OK)
+		return r;
+	if (!region || !*region)
+		region = row.region;
+	if (!is_region(view_str(region)))
 		region = MAIN_REGION;
 	p = partition_of(view_str(region));
 	if (!p->signin) {
@@ -281,7 +319,7 @@ sign_out(const struct options *o)
 	    strcmp(region, p->home) != 0 ? "." : "", p->signin);
 	if (o->given & OPT_PRINT)
 		return print(view_of(&url));
-	browser_start(view_of(&url), (struct view){0});
+	browser_start(view_of(&url), view_str(row.browser));
 	return AW_OK;
 }
 

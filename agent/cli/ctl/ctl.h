@@ -60,6 +60,7 @@ struct profile_row {
 	uint64_t login_expires;
 	bool refreshable;
 	uint64_t expires;
+	const char *browser;
 };
 
 struct profile_list {
@@ -70,6 +71,8 @@ struct profile_list {
 /* Both lists are to be freed in any case: some pages may have come. */
 enum aw_err profiles_get(struct talk *, struct profile_list *);
 void profiles_free(struct profile_list *);
+const struct profile_row *profile_named(
+    const struct profile_list *, const char *);
 
 struct grant_row {
 	const char *account;

@@ -69,6 +69,7 @@ profile_keep(struct profile_list *list, const struct profile_item *p)
 	    .login_expires = p->login_expires,
 	    .refreshable = p->refreshable,
 	    .expires = p->expires,
+	    .browser = keep(p->browser),
 	};
 }
 
@@ -97,6 +98,18 @@ profiles_get(struct talk *t, struct profile_list *list)
 		req.from = rep.next;
 	} while (req.from);
 	return AW_OK;
+}
+
+const struct profile_row *
+profile_named(const struct profile_list *list, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < list->n; i++) {
+		if (!strcmp(list->row[i].name, name))
+			return &list->row[i];
+	}
+	return NULL;
 }
 
 void
