@@ -100,6 +100,36 @@ def test_a_start_url_is_enough_for_a_whole_file(sim, ann):
                 if "configure" in n]
 
 
+def test_programs_are_told_what_changed(sim, ann):
+    def told(*more):
+        done = ann.run(*words(sim, "--json", *more))
+        assert done.returncode == 0 and done.stderr == "", done.stderr
+        got = json.loads(done.stdout)
+        assert got.pop("file") == str(ann.config)
+        return got
+    names = [f"{a['name']}-{r}" for a in sim.info["accounts"]
+             for r in sim.info["roles"]]
+    nothing = {"written": False, "added": [], "changed": [], "removed": []}
+    write(ann, MINE + "[profile mine]\n")
+    got = told("--all", "--diff")
+    assert sorted(got.pop("added")) == sorted(names)
+    assert got == {"written": False, "changed": [], "removed": []}
+    assert ann.config.read_bytes().endswith(b"[profile mine]\n")
+    got = told("--all")
+    assert got["written"] and sorted(got["added"]) == sorted(names)
+    assert told("--all") == nothing
+    got = told("--all", "--region", "us-east-1")
+    assert sorted(got["changed"]) == sorted(names) and not got["added"]
+    done = ann.run("configure", "--undo", "--json")
+    got = json.loads(done.stdout)
+    assert sorted(got["removed"]) == sorted(names) and got["written"]
+    assert not got["added"] and not got["changed"], "what follows a block"
+    ann.run(*words(sim, "--all"))
+    done = ann.run("configure", "--credential-process", "-p", names[0],
+                   "--json")
+    assert json.loads(done.stdout)["changed"] == [names[0]]
+
+
 def test_a_second_run_changes_nothing(ann):
     write(ann, MINE)
     configure(ann, "--all")

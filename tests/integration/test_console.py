@@ -289,7 +289,7 @@ def test_signing_out_needs_no_login(sim):
                        env={"AWS_PROFILE": "beijing"})
         assert ".amazonaws.cn/" in done.stdout
         done = bob.run("console", "nobody", "--logout", "--print")
-        assert done.returncode == 4 and "no profile" in done.stderr
+        assert done.returncode == 4 and "no such profile" in done.stderr
         with bob.at_desk("console", "--logout") as t:
             assert bob.opened().endswith("/oauth?Action=logout")
             assert t.exit_status() == 0

@@ -22,16 +22,19 @@ int
 configure_finish(const struct options *o, const struct file *f,
     const struct text *new, const char *done)
 {
-	if (o->given & OPT_DIFF)
+	bool json = (o->given & OPT_JSON) != 0, same, write;
+
+	if ((o->given & OPT_DIFF) && !json)
 		return diff_print(f->path, &f->text, new) ? EXIT_GOOD
 							  : EXIT_OTHER;
-	if (f->text.n == new->n && !memcmp(f->text.p, new->p, new->n)) {
-		say("awsenv: %s: nothing to change\n", shown_str(f->path));
-		return EXIT_GOOD;
-	}
-	if (!file_save(f, new))
+	same = f->text.n == new->n && !memcmp(f->text.p, new->p, new->n);
+	write = !same && !(o->given & OPT_DIFF);
+	if (write && !file_save(f, new))
 		return EXIT_OTHER;
-	say("awsenv: %s: %s\n", shown_str(f->path), done);
+	if (json)
+		return changes_print(f, new, write) ? EXIT_GOOD : EXIT_OTHER;
+	say("awsenv: %s: %s\n", shown_str(f->path),
+	    same ? "nothing to change" : done);
 	return EXIT_GOOD;
 }
 
@@ -382,15 +385,16 @@ moves(const struct options *o)
 static bool
 fits(const struct options *o)
 {
-	uint64_t given = o->given & ~(uint64_t)(OPT_DIFF | OPT_SESSION);
+	uint64_t given =
+	    o->given & ~(uint64_t)(OPT_DIFF | OPT_SESSION | OPT_JSON);
 	uint64_t moving = given & ~(uint64_t)(OPT_PROCESS | OPT_PROFILE);
 
 	if ((o->given & OPT_UNDO) && given != OPT_UNDO) {
-		warn("--undo goes with --diff and --sso-session only");
+		warn("--undo goes with --diff, --json and --sso-session only");
 		return false;
 	}
 	if ((o->given & OPT_FROM) && moving != OPT_FROM) {
-		warn("--from goes with --diff, --profile and "
+		warn("--from goes with --diff, --json, --profile and "
 		     "--credential-process only");
 		return false;
 	}

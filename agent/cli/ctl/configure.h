@@ -49,6 +49,10 @@ int moved_verb(const struct options *, const char *from);
 bool wizard_login(struct plan *);
 bool wizard_roles(struct plan *, struct grant_list *);
 
+/* changed.c: for programs, on standard output. False: told why not. */
+
+bool changes_print(const struct file *, const struct text *new, bool written);
+
 /* configure.c */
 
 /* Write it, or show what would be written; the exit status. */

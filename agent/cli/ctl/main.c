@@ -13,7 +13,7 @@ static int help_verb(const struct options *, char **argv);
 #define OPT_CONFIGURE                                                 \
 	(OPT_WHO | OPT_WAITING | OPT_HERE | OPT_ALL | OPT_START_URL | \
 	    OPT_SSO_REGION | OPT_TEMPLATE | OPT_PROCESS | OPT_PRUNE | \
-	    OPT_DIFF | OPT_UNDO | OPT_FROM)
+	    OPT_DIFF | OPT_UNDO | OPT_FROM | OPT_JSON)
 
 /* A verb that people type stands in the list of agent/cli/verbs.c too. */
 /* clang-format off */
