@@ -452,7 +452,8 @@ enum stage {
 	STAGE_CHANGE,
 	STAGE_GRANTS,
 	STAGE_QUESTION,
-	STAGE_QUESTIONS
+	STAGE_QUESTIONS,
+	STAGE_LOG,
 };
 
 /* How far a held request has come; all zero for a new one. */
@@ -539,6 +540,7 @@ union message {
 	struct grants_req grants;
 	struct questions_req questions;
 	struct answer_req answer;
+	struct log_req log;
 };
 
 /* All begin with error and text, so that refusing needs no kinds. */
@@ -554,6 +556,7 @@ union reply {
 	struct profiles_rep profiles;
 	struct grants_rep grants;
 	struct questions_rep questions;
+	struct log_rep log;
 };
 
 /* One round of a request: what is asked and what becomes of it. */
@@ -564,7 +567,8 @@ struct round {
 	union reply rep;
 	struct target target;
 	struct table *table;
-	struct buf keep[3]; /* what views of the reply point into */
+	struct view access_key; /* of the credentials in the reply */
+	struct buf keep[3];	/* what views of the reply point into */
 	char *text;
 	char *notice;
 };
@@ -653,6 +657,26 @@ void report_profiles(const struct table *, uint32_t from, struct profiles_rep *,
     struct buf *items);
 /* The ids of all logins that left a trace, one after the other. */
 void report_logins(struct buf *ids);
+
+/* audit.c: what was handed out, and what was refused. */
+
+struct audit_what {
+	struct view profile;
+	struct view account;
+	struct view role;
+	struct view access_key;
+};
+
+/* The lines are in that memory; the spawner is told when there are new ones. */
+void audit_open(int fd);
+void audit_start(void);
+/* The reply is on its way: AW_OK, credentials were in it. */
+void audit_note(const struct conn *, const char *request, enum aw_err,
+    const struct audit_what *);
+/* The lines from that number on, a page of them. */
+void audit_tell(uint64_t from, struct log_rep *, struct buf *items);
+/* Who waits for the next line. */
+struct holds *audit_watchers(void);
 
 /* sandbox.c: no files, as far as this kernel can promise it. */
 

@@ -23,9 +23,9 @@ static void
 on_hello(const struct link *l)
 {
 	const char *sandbox;
-	int users = l->nfds > 1 ? l->fds[1] : -1;
+	int users = l->nfds > 2 ? l->fds[2] : -1;
 
-	if (greeted || l->nfds < 1)
+	if (greeted || l->nfds < 2)
 		fatalx("awsenv-agent does not speak our language");
 	greeted = true;
 	log_open(
@@ -41,6 +41,7 @@ on_hello(const struct link *l)
 	nudge_open(l);
 	spawner_open(l->fds[0]);
 	look_open();
+	audit_open(l->fds[1]);
 	job_open(LINK_FD);
 	table_open();
 	login_open();
@@ -96,6 +97,7 @@ take(const struct link *l)
 		break;
 	case LINK_START:
 		login_resume();
+		audit_start();
 		conn_start();
 		break;
 	case LINK_DROP:

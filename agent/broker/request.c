@@ -19,7 +19,7 @@
 #include "awsenv/own.h"
 
 #define WAIT_MAX 30
-#define WATCH_MAX 3600
+#define WATCH_MAX 3600 /* of log@ too */
 
 static enum aw_err on_creds(struct round *);
 static enum aw_err on_login(struct round *);
@@ -31,6 +31,7 @@ static enum aw_err on_stop(struct round *);
 static enum aw_err on_watch(struct round *);
 static enum aw_err on_profiles(struct round *);
 static enum aw_err on_grants(struct round *);
+static enum aw_err on_log(struct round *);
 static void on_query(struct conn *, struct view body);
 static void on_bind(struct conn *, struct view body);
 
@@ -59,6 +60,7 @@ static const struct request {
 	{"grants@awsenv",  LOCAL,        MSG_GRANTS_REQ, MSG_GRANTS_REP, true,  30, on_grants},
 	{"questions@awsenv", LOCAL,      MSG_QUESTIONS_REQ, MSG_QUESTIONS_REP, false, WATCH_MAX, questions_run},
 	{"answer@awsenv",  LOCAL,        MSG_ANSWER_REQ, MSG_DONE_REP,   false, 30, answer_run},
+	{"log@awsenv",     LOCAL,        MSG_LOG_REQ,    MSG_LOG_REP,    false, WATCH_MAX, on_log},
 };
 
 /* What ssh-agents understand; their answers have no form of ours. */
@@ -137,6 +139,7 @@ on_creds(struct round *r)
 	rep->settings = t->settings;
 	rep->notice = view_str(r->notice);
 	rep->sealed = rec.sealed;
+	r->access_key = rec.access_key;
 	return AW_OK;
 }
 
@@ -368,6 +371,19 @@ on_grants(struct round *r)
 	return e;
 }
 
+static enum aw_err
+on_log(struct round *r)
+{
+	const struct log_req *req = &r->msg->log;
+	uint32_t seconds = req->seconds < WATCH_MAX ? req->seconds : WATCH_MAX;
+
+	audit_tell(req->from, &r->rep.log, &r->keep[0]);
+	if (r->rep.log.items.n || !seconds || r->progress->waited == STAGE_LOG)
+		return AW_OK;
+	return conn_hold(
+	    r->conn, STAGE_LOG, audit_watchers(), (int64_t)seconds * 1000);
+}
+
 /* ---- the dispatcher */
 
 static void
@@ -416,12 +432,42 @@ origin_name(enum origin o)
 	return o == LOCAL ? "local" : o == ROOT ? "root" : "remote";
 }
 
+/*
+ * To be noted are credentials that were handed out, and whatever was refused,
+ * by us or by AWS. Of a remote client anything that it did not get.
+ */
+static bool
+notable(const struct round *r, const struct request *q, enum aw_err e)
+{
+	if (e == AW_DENIED)
+		return true;
+	if (q->fn != on_creds)
+		return false;
+	return e == AW_OK || e == AW_AWS || r->conn->origin == REMOTE;
+}
+
+static void
+note(const struct round *r, const struct request *q, enum aw_err e)
+{
+	const struct creds_rep *given = &r->rep.creds;
+	struct audit_what w = {
+	    .profile = q->ask ? r->msg->ask.profile : (struct view){0},
+	    .account = r->target.account,
+	    .role = r->target.role,
+	};
+
+	if (e == AW_OK)
+		w = (struct audit_what){
+		    given->profile, given->account, given->role, r->access_key};
+	audit_note(r->conn, q->name, e, &w);
+}
+
 static void
 answer(struct round *r, const struct request *q, enum aw_err e)
 {
 	AUTOBUF struct buf out = {0};
 	AUTOFREE char *line = NULL;
-	struct view profile = {0};
+	struct view profile;
 
 	/* A failed login is told with all that is known of it. */
 	if (e != AW_OK && q->reply != MSG_LOGIN_REP &&
@@ -437,10 +483,14 @@ answer(struct round *r, const struct request *q, enum aw_err e)
 		refuse(r->conn, SSH_AGENT_EXTENSION_FAILURE);
 	else
 		conn_send(r->conn, SSH_AGENT_EXTENSION_RESPONSE, view_of(&out));
-	if (q->ask)
-		profile = r->msg->ask.profile;
+	if (notable(r, q, e)) {
+		note(r, q, public_error(e));
+		return;
+	}
+	profile = q->ask && r->msg->ask.profile.n ? r->msg->ask.profile
+						  : view_str("-");
 	text_set(&line, "%.*s", VIEW_ARG(profile));
-	log_info("%s %s %s pid %d: %s%s%s", q->name, *line ? line : "-",
+	log_info("%s %s %s pid %d: %s%s%s", q->name, line,
 	    origin_name(r->conn->origin), (int)r->conn->pid,
 	    e == AW_OK ? "ok" : aw_strerror(public_error(e)),
 	    e == AW_OK ? "" : ": ", e == AW_OK || !r->text ? "" : r->text);

@@ -33,11 +33,11 @@ static const struct verb verbs[] = {
 
 /* Those of awsenv-ctl, which the first word after options is enough to find. */
 const char verbs_apart[] = "agent\0configure\0ls\0shell\0console\0status\0"
-			   "logout\0doctor\0prompt\0completion\0";
+			   "logout\0doctor\0prompt\0completion\0log\0";
 
 /* Kept, so that no script comes to rely on a program of that name without
  * "--". */
-static const char reserved[] = "confirm\0forward\0lock\0log\0unlock\0";
+static const char reserved[] = "confirm\0forward\0lock\0unlock\0";
 
 #define NVERBS (sizeof(verbs) / sizeof(verbs[0]))
 

@@ -344,6 +344,37 @@ static const struct field answer_req_fields[] = {
     {END, 0},
 };
 
+static const struct field log_req_fields[] = {
+    F(U64, log_req, from),
+    F(U32, log_req, seconds),
+    {END, 0},
+};
+
+static const struct field log_rep_fields[] = {
+    F(U32, log_rep, error),
+    F(VIEW, log_rep, text),
+    F(U64, log_rep, next),
+    F(VIEW, log_rep, items),
+    {END, 0},
+};
+
+static const struct field log_item_fields[] = {
+    F(U64, log_item, number),
+    F(U64, log_item, time),
+    F(U32, log_item, error),
+    F(U32, log_item, pid),
+    F(VIEW, log_item, request),
+    F(VIEW, log_item, origin),
+    F(VIEW, log_item, profile),
+    F(VIEW, log_item, account),
+    F(VIEW, log_item, role),
+    F(VIEW, log_item, access_key),
+    F(VIEW, log_item, host),
+    F(VIEW, log_item, hops),
+    F(VIEW, log_item, program),
+    {END, 0},
+};
+
 static const struct field adopt_req_fields[] = {
     F(U32, adopt_req, version),
     F(U32, adopt_req, uid),
@@ -576,6 +607,9 @@ static const struct {
     [MSG_QUESTIONS_REP] = {questions_rep_fields, sizeof(struct questions_rep)},
     [MSG_QUESTION_ITEM] = {question_item_fields, sizeof(struct question_item)},
     [MSG_ANSWER_REQ] = {answer_req_fields, sizeof(struct answer_req)},
+    [MSG_LOG_REQ] = {log_req_fields, sizeof(struct log_req)},
+    [MSG_LOG_REP] = {log_rep_fields, sizeof(struct log_rep)},
+    [MSG_LOG_ITEM] = {log_item_fields, sizeof(struct log_item)},
     [MSG_ADOPT_REQ] = {adopt_req_fields, sizeof(struct adopt_req)},
     [MSG_READ] = {read_fields, sizeof(struct read_req)},
     [MSG_SESSION] = {session_fields, sizeof(struct session)},

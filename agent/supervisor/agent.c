@@ -29,6 +29,7 @@ agent_init(struct agent *a)
 	*a = (struct agent){
 	    .lock = -1,
 	    .command = -1,
+	    .audit = -1,
 	    .signals = -1,
 	    .broker.link = -1,
 	    .spawner.link = -1,
@@ -64,12 +65,25 @@ raise_limit(void)
 	setrlimit(RLIMIT_NOFILE, &r);
 }
 
+/* One that another version made, and that we cannot read, is left. */
+static void
+audit_ready(struct agent *a)
+{
+	if (a->audit >= 0 && audit_is(a->audit))
+		return;
+	if (a->audit >= 0)
+		close(a->audit);
+	if ((a->audit = audit_make()) < 0)
+		fatal("memfd_create");
+}
+
 void
 agent_start(struct agent *a)
 {
 	a->started = (uint64_t)time(NULL);
 	program_find_all(a);
 	take_signals(a);
+	audit_ready(a);
 	child_start_due(a);
 	raise_limit();
 	ring_guard();
@@ -89,6 +103,7 @@ agent_resume(struct agent *a, int state)
 	log_info(
 	    "version %s goes on for version %s", AWSENV_VERSION, a->before);
 	program_find_all(a);
+	audit_ready(a);
 	ring_guard();
 	if (!ring_verify(&a->ring))
 		fatalx("somebody changed the session keyring during the "
@@ -112,6 +127,7 @@ pass_all(const struct agent *a, int state, bool pass)
 	pass_on(state, pass);
 	pass_on(a->lock, pass);
 	pass_on(a->command, pass);
+	pass_on(a->audit, pass);
 	for (i = 0; i < a->nlisteners; i++)
 		pass_on(a->listeners[i].fd, pass);
 	for (i = 0; i < a->njobs; i++)

@@ -171,6 +171,18 @@ ssh_beside(int32_t terminal)
 }
 
 void
+look_at_program(pid_t pid, char *out, size_t size)
+{
+	struct status s;
+
+	*out = '\0';
+	/* Of a program that its user cannot read, such as an installed awsenv,
+	 * only the name is told. */
+	if (!read_link(pid, "exe", out, size) && read_status(pid, &s))
+		keep_end(out, size, s.name);
+}
+
+void
 look_at_process(pid_t pid, uint32_t flags, struct seen *seen)
 {
 	struct status s;
@@ -181,10 +193,9 @@ look_at_process(pid_t pid, uint32_t flags, struct seen *seen)
 	seen->flags = SEEN_THERE;
 	seen->terminal = s.terminal;
 	seen->began = s.began;
-	/* Of a program that its user cannot read, such as an installed awsenv,
-	 * only the name is told; its parent works in the same folder, mostly. */
-	if (!read_link(pid, "exe", seen->program, sizeof(seen->program)))
-		keep_end(seen->program, sizeof(seen->program), s.name);
+	look_at_program(pid, seen->program, sizeof(seen->program));
+	/* Of one that nobody may read, such as an installed awsenv, the parent
+	 * works in the same folder, mostly. */
 	if (!read_link(pid, "cwd", seen->folder, sizeof(seen->folder)))
 		read_link(s.parent, "cwd", seen->folder, sizeof(seen->folder));
 	read_parents(pid, seen->parents, sizeof(seen->parents));

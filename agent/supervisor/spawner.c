@@ -3,8 +3,9 @@
  * The spawner: forked from the supervisor before the ring is joined, it has no
  * secret and no filter, and execs awsenv-profile and awsenv-fetch for the
  * broker. Filters pass through exec: the broker could start nothing that may
- * do more than itself. For the same reason it looks into /proc for the broker.
- * Reads nothing but struct link.
+ * do more than itself. For the same reason it looks into /proc for the broker,
+ * and writes to the journal what that noted. Reads nothing but struct link and
+ * the lines of audit.h.
  */
 #include "supervisor.h"
 
@@ -17,6 +18,7 @@
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "awsenv/io.h"
@@ -25,6 +27,7 @@
 
 #define PROGRAMS_MAX 64
 #define SEND_MS 1000
+#define JOURNAL "/run/systemd/journal/socket"
 
 static struct {
 	struct agent *agent;
@@ -33,6 +36,7 @@ static struct {
 	pid_t pids[PROGRAMS_MAX];
 	unsigned int n;
 	struct sessions sessions;
+	struct journal journal;
 } spawner;
 
 /* Descriptors of the supervisor's are not ours to hold open. */
@@ -147,6 +151,7 @@ on_look(const struct link *asked)
 static void
 read_broker(void)
 {
+	bool news = false;
 	struct link l;
 	enum aw_err r;
 
@@ -157,7 +162,11 @@ read_broker(void)
 			on_spawn(&l);
 		else if (l.type == LINK_LOOK)
 			on_look(&l);
+		else if (l.type == LINK_AUDIT)
+			news = true;
 	}
+	if (news)
+		journal_write(&spawner.journal);
 	if (r == AW_BUSY)
 		return;
 	close(spawner.broker);
@@ -256,11 +265,22 @@ take_signals(void)
 	return signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+static int
+wait_ms(void)
+{
+	int a = sessions_wait_ms(&spawner.sessions);
+	int b = journal_wait_ms(&spawner.journal);
+
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 _Noreturn void
 spawner_run(struct agent *a, int link)
 {
 	const struct link ready = {.type = LINK_START};
-	struct pollfd p[4] = {{0}};
+	struct pollfd p[5] = {{0}};
+	struct audit *lines = audit_map(a->audit);
+	struct journal *j = &spawner.journal;
 	int signals;
 
 	prctl(PR_SET_NAME, "awsenv-spawner");
@@ -275,20 +295,25 @@ spawner_run(struct agent *a, int link)
 	spawner.supervisor = link;
 	spawner.broker = -1;
 	sessions_open(&spawner.sessions);
+	if (!lines)
+		fatal("mmap");
+	journal_open(j, lines, JOURNAL, _PATH_LOG);
 	link_send(link, &ready);
 	for (;;) {
 		p[0] = (struct pollfd){spawner.supervisor, POLLIN, 0};
 		p[1] = (struct pollfd){signals, POLLIN, 0};
 		p[2] = (struct pollfd){spawner.broker, POLLIN, 0};
 		p[3] = (struct pollfd){spawner.sessions.fd, POLLIN, 0};
-		if (poll(p, 4, sessions_wait_ms(&spawner.sessions)) < 0 &&
-		    errno != EINTR)
+		p[4] = (struct pollfd){j->full ? j->fd : -1, POLLOUT, 0};
+		if (poll(p, 5, wait_ms()) < 0 && errno != EINTR)
 			fatal("poll");
 		reap(signals);
 		sessions_read(&spawner.sessions);
 		tell_sessions();
 		if (spawner.broker >= 0 && p[2].revents)
 			read_broker();
+		if (p[4].revents || journal_wait_ms(j) == 0)
+			journal_write(j);
 		read_supervisor();
 	}
 }

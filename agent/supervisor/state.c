@@ -34,6 +34,7 @@ enum tag {
 	TAG_QUICK = 12,
 	TAG_TRANSIENT = 15,
 	TAG_LOGOUT_LAST = 16,
+	TAG_AUDIT = 17,	   /* descriptor */
 	TAG_LISTENER = 13, /* items: */
 	TAG_JOB = 14,	   /* items: */
 	/* of a listener or a job */
@@ -113,6 +114,7 @@ state_save(const struct agent *a)
 	put_number(&b, TAG_DEBUG, a->debug);
 	put_fd(&b, TAG_LOCK, a->lock);
 	put_fd(&b, TAG_COMMAND, a->command);
+	put_fd(&b, TAG_AUDIT, a->audit);
 	put_number(&b, TAG_QUICK, a->broker.quick);
 	put_number(&b, TAG_TRANSIENT, a->transient);
 	put_number(&b, TAG_LOGOUT_LAST, a->logout_last);
@@ -243,6 +245,9 @@ load_item(struct agent *a, const struct item *i)
 		break;
 	case TAG_COMMAND:
 		a->command = adopt_fd(i->number);
+		break;
+	case TAG_AUDIT:
+		a->audit = adopt_fd(i->number);
 		break;
 	case TAG_QUICK:
 		a->broker.quick = (uint32_t)i->number;

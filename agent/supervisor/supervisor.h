@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "awsenv/audit.h"
 #include "awsenv/client.h"
 #include "awsenv/err.h"
 #include "awsenv/link.h"
@@ -63,6 +64,7 @@ struct agent {
 	bool transient;	  /* ends when the user has no session left */
 	bool logout_last; /* its logins do */
 	int command;	  /* pidfd of the process that we end with, or -1 */
+	int audit;	  /* memory of audit.h */
 	/* what is found out anew */
 	char before[32]; /* version that we were before a re-execution */
 	char self[PATH_MAX];
@@ -156,6 +158,27 @@ enum sessions_end sessions_ended(struct sessions *);
 
 /* look.c: what that process is, as far as /proc tells; see struct seen. */
 void look_at_process(pid_t, uint32_t flags, struct seen *);
+/* Its path, or its name where that is not to be read; or "". */
+void look_at_program(pid_t, char *out, size_t size);
+
+/* journal.c: the lines of audit.h, to whoever collects them. */
+struct journal {
+	struct audit *lines;
+	const char *paths[2]; /* sockets: the journal's own, syslog's */
+	int fd;
+	bool native; /* it is the first of them */
+	bool full;   /* go on when fd can be written to */
+	bool was_there;
+	int64_t due;	 /* child_clock(), to try again; or 0 */
+	uint64_t looked; /* whose programs are known */
+	uint64_t lost;
+};
+
+void journal_open(
+    struct journal *, struct audit *, const char *native, const char *syslog);
+/* What is new, as far as it is taken. */
+void journal_write(struct journal *);
+int journal_wait_ms(const struct journal *); /* -1: for good */
 
 /* spawner.c: the process that execs the one-shot programs. */
 _Noreturn void spawner_run(struct agent *, int link);

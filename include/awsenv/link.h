@@ -32,7 +32,8 @@
 
 enum link_type {
 	/* supervisor to broker */
-	LINK_HELLO = 1, /* fds: spawner, /proc/key-users or -1 (then nfds 1) */
+	/* fds: spawner, the lines of audit.h, /proc/key-users if there is one */
+	LINK_HELLO = 1,
 	LINK_LISTENER = 2, /* text: "agent", "forward", "remote"; fd */
 	LINK_JOB = 3,	   /* tag, pid, fd */
 	LINK_START = 4,
@@ -46,6 +47,7 @@ enum link_type {
 	/* broker to spawner */
 	LINK_SPAWN = 20, /* program, tag */
 	LINK_LOOK = 21,	 /* tag, pid, flags: LOOK_TERMINAL; LINK_SEEN comes */
+	LINK_AUDIT = 22, /* there are new lines */
 	/* spawner to supervisor and broker */
 	LINK_SPAWNED = 30, /* tag, pid, fd */
 	LINK_FAILED = 31,  /* tag, error: errno; to the broker only */

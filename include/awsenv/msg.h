@@ -59,6 +59,9 @@ enum msg_kind {
 	MSG_QUESTIONS_REP,
 	MSG_QUESTION_ITEM,
 	MSG_ANSWER_REQ, /* answered by MSG_DONE_REP */
+	MSG_LOG_REQ,
+	MSG_LOG_REP,
+	MSG_LOG_ITEM,
 	/* part two: between our own processes */
 	MSG_ADOPT_REQ, /* answered by MSG_DONE_REP */
 	MSG_READ,
@@ -449,6 +452,36 @@ struct question_item {
 struct answer_req {
 	uint64_t id;
 	uint8_t answer; /* enum answer_what */
+};
+
+/* What was handed out and what was refused, as far as the agent remembers. */
+struct log_req {
+	uint64_t from;	  /* number of the first line wanted; 0: the oldest */
+	uint32_t seconds; /* hold the reply this long, <= 3600, for a line */
+};
+
+struct log_rep {
+	uint32_t error;
+	struct view text;
+	uint64_t next;	   /* to be `from` of the next request */
+	struct view items; /* list of MSG_LOG_ITEM; empty: none is newer */
+};
+
+/* Texts are printable ASCII; long ones were cut. */
+struct log_item {
+	uint64_t number; /* lines are counted */
+	uint64_t time;
+	uint32_t error; /* AW_OK: credentials were handed out; else refused */
+	uint32_t pid;	/* of the peer */
+	struct view request;
+	struct view origin;
+	struct view profile;
+	struct view account;
+	struct view role;
+	struct view access_key;
+	struct view host;    /* SHA256:... of its first host key, or empty */
+	struct view hops;    /* host keys that later binds claim */
+	struct view program; /* of the peer, soon after it asked */
 };
 
 /* Part two: between our own processes. */

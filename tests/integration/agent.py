@@ -51,6 +51,7 @@ REQUESTS["profiles@awsenv"] = ("MSG_PROFILES_REQ", "MSG_PROFILES_REP")
 REQUESTS["grants@awsenv"] = ("MSG_GRANTS_REQ", "MSG_GRANTS_REP")
 REQUESTS["questions@awsenv"] = ("MSG_QUESTIONS_REQ", "MSG_QUESTIONS_REP")
 REQUESTS["answer@awsenv"] = ("MSG_ANSWER_REQ", "MSG_DONE_REP")
+REQUESTS["log@awsenv"] = ("MSG_LOG_REQ", "MSG_LOG_REP")
 ITEMS = {0: "MSG_LOGIN_ITEM", 1: "MSG_ROLE_ITEM", 2: "MSG_KEY_ITEM",
          3: "MSG_PROBLEM_ITEM"}
 

@@ -19,7 +19,7 @@ static void
 fresh(struct agent *a)
 {
 	memset(a, 0, sizeof(*a));
-	a->lock = a->command = -1;
+	a->lock = a->command = a->audit = -1;
 }
 
 static int
@@ -44,6 +44,7 @@ fill(struct agent *a)
 	a->debug = true;
 	a->lock = null();
 	a->command = null();
+	a->audit = null();
 	a->broker.quick = 3;
 	for (i = 0; i < 3; i++) {
 		struct listener *l = &a->listeners[a->nlisteners++];
@@ -76,6 +77,8 @@ drain(struct agent *a)
 		close(a->lock);
 	if (a->command >= 0)
 		close(a->command);
+	if (a->audit >= 0)
+		close(a->audit);
 }
 
 static struct buf
@@ -118,6 +121,7 @@ everything_comes_back(void **state)
 	assert_int_equal(out.ring.serial, in.ring.serial);
 	assert_int_equal(out.started, in.started);
 	assert_int_equal(out.restarts, 42);
+	assert_int_equal(out.audit, in.audit);
 	assert_int_equal(out.lifetime, 3600);
 	assert_true(out.foreground && out.debug);
 	assert_int_equal(out.lock, in.lock);

@@ -16,6 +16,7 @@
 #define OPT_CONFIG (1ull << 33)
 #define OPT_ROLES (1ull << 34)
 #define OPT_CSV (1ull << 35)
+#define OPT_FOLLOW (1ull << 36)
 #define OPT_START_URL (1ull << 52)
 #define OPT_SSO_REGION (1ull << 53)
 #define OPT_TEMPLATE (1ull << 54)
@@ -135,10 +136,11 @@ bool text_flush(struct buf *, bool all);
 bool profile_operand(
     const char *verb, uint64_t allowed, struct options *, char **argv);
 
-/* agent.c, browser.c, ls.c */
+/* agent.c, browser.c, log.c, ls.c */
 
 int agent_verb(const struct options *, char **argv);
 int ls_verb(const struct options *, char **argv);
+int log_verb(const struct options *, char **argv);
 int configure_verb(const struct options *, char **argv);
 /* For awsenv, not for people: the login to show comes on standard input. */
 int browser_verb(const struct options *, char **argv);

@@ -33,6 +33,8 @@ static const struct verb verbs[] = {
 	    "\0end a login, here and at AWS"},
 	{"doctor", OPT_WHO | OPT_JSON | OPT_CONFIG, doctor_verb,
 	    "\0what is wrong here, and the command that cures it"},
+	{"log", OPT_PROFILE | OPT_JSON | OPT_FOLLOW, log_verb,
+	    "\0who was given credentials, and who was refused"},
 	{"login", OPT_DESKTOP | OPT_PENDING | OPT_WAIT | OPT_NO_BROWSER,
 	    login_shown_verb, "\0show logins that others began"},
 	{"shell", OPT_RUN, shell_verb,

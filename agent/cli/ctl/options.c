@@ -51,6 +51,8 @@ static const struct option_row rows[] = {
 	    "\0take away all that configure ever wrote"},
 	{"from", 0, TEXT, AT(from), OPT_FROM,
 	    "TOOL\0what granted, aws-vault or aws-sso-cli wrote"},
+	{"follow", 0, FLAG, 0, OPT_FOLLOW,
+	    "\0go on with what comes"},
 	{"again", 0, FLAG, 0, OPT_AGAIN,
 	    "\0even if it was opened before"},
 };
