@@ -184,6 +184,7 @@ struct job {
 	struct buf request; /* kept, to begin again; wiped with the job */
 	unsigned int tries; /* how often it may begin again */
 	int64_t begun;
+	pid_t asker; /* the client that had it begun; 0: none */
 	struct timer rest;
 	struct holds holds;
 	enum aw_err error;
@@ -198,6 +199,8 @@ struct job *job_find(uint8_t what, struct view id);
 /* NULL: the message is too long. */
 struct job *job_start(uint8_t what, struct view id, enum msg_kind,
     const void *msg, unsigned int tries);
+/* For whom those are that begin from now on. */
+void job_asker(pid_t);
 /* One that outlived the broker before this one. */
 void job_adopt(const struct link *);
 void job_each(void (*fn)(struct job *));
@@ -437,7 +440,7 @@ enum origin {
 	REMOTE = 4, /* forwarded, or not known to be local */
 };
 
-#define CONN_MAX 1200
+#define CONN_MAX 2400
 
 /* What a held request waits for. */
 enum stage {

@@ -17,8 +17,7 @@
 #include "awsenv/io.h"
 #include "awsenv/log.h"
 
-#define PER_PEER (CONN_MAX - 100) /* one process does not shut others out */
-#define SPARE_FDS 80		  /* for listeners, links and jobs */
+#define SPARE_FDS 80 /* for listeners, links and jobs */
 #define LISTENERS_MAX 8
 #define READ_SIZE 4000
 #define PATIENCE_MS 30000 /* with half a frame, or an unread answer */
@@ -124,25 +123,28 @@ conn_close(struct conn *c)
 	listen_all(true);
 }
 
+/* A process may have as many as there is room left for: one that takes all it
+ * can get has half, two a third each, and who comes next finds a place. */
 static bool
 peer_full(pid_t pid)
 {
-	unsigned int n = 0;
+	unsigned int n = 0, room = most - nconns;
 	struct conn *c;
 
-	if (nconns < PER_PEER)
+	if (nconns < room)
 		return false;
 	LIST_FOREACH(c, &conns, entry)
 	{
 		n += c->pid == pid;
 	}
-	return n >= PER_PEER;
+	return n >= room;
 }
 
 /* The owner, or root; others should not have come through the directory. */
 static void
 admit(int fd, enum origin origin)
 {
+	static pid_t full; /* is said once */
 	struct ucred peer = {0};
 	socklen_t n = sizeof(peer);
 
@@ -153,7 +155,10 @@ admit(int fd, enum origin origin)
 		return;
 	}
 	if (peer_full(peer.pid)) {
-		log_warn("refused pid %d: too many connections", (int)peer.pid);
+		if (peer.pid != full)
+			log_warn("refused pid %d: too many connections",
+			    (int)peer.pid);
+		full = peer.pid;
 		close(fd);
 		return;
 	}

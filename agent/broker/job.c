@@ -26,6 +26,7 @@
 static LIST_HEAD(, job) jobs = LIST_HEAD_INITIALIZER(jobs);
 static const struct job_class *classes[JOB_READ + 1];
 static int supervisor = -1;
+static pid_t asker;
 
 static void pump(void);
 static void spawned(const struct link *);
@@ -118,27 +119,52 @@ report_over(pid_t pid)
 		job_report(&l);
 }
 
+void
+job_asker(pid_t pid)
+{
+	asker = pid;
+}
+
+/*
+ * The oldest that may run. For one client may run as many as there is room
+ * left for: who wants more than all has half, and whoever comes next a place.
+ */
+static struct job *
+next_job(void)
+{
+	pid_t busy[RUNNING_MAX];
+	unsigned int i, n = 0, his;
+	struct job *job, *next = NULL;
+
+	LIST_FOREACH(job, &jobs, entry)
+	{
+		if (job->state == JOB_QUEUED || job->state == JOB_RESTING)
+			continue;
+		if (n == RUNNING_MAX)
+			return NULL;
+		busy[n++] = job->asker;
+	}
+	/* The list has the newest first. */
+	LIST_FOREACH(job, &jobs, entry)
+	{
+		if (job->state != JOB_QUEUED)
+			continue;
+		for (i = his = 0; i < n; i++)
+			his += busy[i] == job->asker;
+		if (his < RUNNING_MAX - n)
+			next = job;
+	}
+	return next;
+}
+
 /* Ask the spawner for as many of those that wait as may run. */
 static void
 pump(void)
 {
 	struct link l = {.type = LINK_SPAWN};
-	struct job *job, *next = NULL;
-	unsigned int running;
+	struct job *next;
 
-	for (;;) {
-		running = 0;
-		next = NULL;
-		LIST_FOREACH(job, &jobs, entry)
-		{
-			/* The list has the newest first: take the oldest. */
-			if (job->state == JOB_QUEUED)
-				next = job;
-			else if (job->state != JOB_RESTING)
-				running++;
-		}
-		if (!next || running >= RUNNING_MAX)
-			return;
+	while ((next = next_job())) {
 		l.program = next->class->program;
 		memcpy(l.tag, next->tag, LINK_TAG);
 		if (!spawner_send(&l))
@@ -158,6 +184,7 @@ job_new(const uint8_t *tag)
 	job->class = classes[tag[0]];
 	job->fd = -1;
 	job->begun = loop_now();
+	job->asker = asker;
 	LIST_INSERT_HEAD(&jobs, job, entry);
 	return job;
 }

@@ -537,8 +537,8 @@ serve(struct conn *c, const struct request *q, struct view body)
 	free(r.notice);
 }
 
-void
-request_run(struct conn *c, struct view frame)
+static void
+dispatch(struct conn *c, struct view frame)
 {
 	struct view name;
 	uint8_t type;
@@ -562,6 +562,14 @@ request_run(struct conn *c, struct view frame)
 		}
 	}
 	refuse(c, SSH_AGENT_FAILURE);
+}
+
+void
+request_run(struct conn *c, struct view frame)
+{
+	job_asker(c->pid);
+	dispatch(c, frame);
+	job_asker(0);
 }
 
 void

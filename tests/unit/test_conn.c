@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -266,22 +269,41 @@ an_answer_that_is_too_long_becomes_a_failure(void **state)
 	assert_true(gets("\0\0\0\1\34", 5));
 }
 
-static void
-clients_come_through_the_listener_as_what_they_are(void **state)
-{
-	struct sockaddr_un at = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0), c;
+/* A socket that listens, at an abstract name of the kernel's choice. */
+static struct sockaddr_un at;
+static socklen_t at_size;
 
-	(void)state;
-	/* An abstract name of the kernel's choice. */
+static int
+listener(void)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	at = (struct sockaddr_un){.sun_family = AF_UNIX};
+	at_size = sizeof(at);
 	assert_int_equal(
 	    bind(fd, (struct sockaddr *)&at, sizeof(sa_family_t)), 0);
 	assert_int_equal(listen(fd, 8), 0);
-	socklen_t n = sizeof(at);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &n), 0);
-	conn_listen(fd, LOCAL);
-	c = socket(AF_UNIX, SOCK_STREAM, 0);
-	assert_int_equal(connect(c, (struct sockaddr *)&at, n), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &at_size), 0);
+	return fd;
+}
+
+static int
+visit(void)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	assert_int_equal(connect(fd, (struct sockaddr *)&at, at_size), 0);
+	return fd;
+}
+
+static void
+clients_come_through_the_listener_as_what_they_are(void **state)
+{
+	int c;
+
+	(void)state;
+	conn_listen(listener(), LOCAL);
+	c = visit();
 	settle();
 	assert_int_equal(conn_count(), 1); /* not before conn_start() */
 	conn_start();
@@ -289,6 +311,47 @@ clients_come_through_the_listener_as_what_they_are(void **state)
 	assert_int_equal(conn_count(), 2);
 	close(c);
 	settle();
+}
+
+/* With room for 160, by the listener of the test before. */
+static void
+a_process_has_no_more_than_it_leaves_to_others(void **state)
+{
+	struct rlimit few = {240, 240}, before;
+	int fd[100], i, status;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	conn_open();
+	for (i = 0; i < 100; i++) {
+		fd[i] = visit();
+		settle();
+	}
+	assert_int_equal(conn_count(), 80);
+	/* One that comes late is let in. */
+	if ((child = fork()) == 0) {
+		i = visit();
+		pause();
+	}
+	while (conn_count() < 81)
+		loop_once();
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	settle();
+	assert_int_equal(conn_count(), 80);
+	/* And who closes may come again. */
+	for (i = 0; i < 100; i++)
+		close(fd[i]);
+	settle();
+	assert_int_equal(conn_count(), 1);
+	fd[0] = visit();
+	settle();
+	assert_int_equal(conn_count(), 2);
+	close(fd[0]);
+	settle();
+	setrlimit(RLIMIT_NOFILE, &before);
 }
 
 int
@@ -308,6 +371,7 @@ main(void)
 	    T(who_does_not_read_is_not_read),
 	    T(an_answer_that_is_too_long_becomes_a_failure),
 	    T(clients_come_through_the_listener_as_what_they_are),
+	    T(a_process_has_no_more_than_it_leaves_to_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -206,8 +206,10 @@ thirty_two_run_at_once_and_the_others_wait(void **state)
 	(void)state;
 	for (i = 0; i < 40; i++) {
 		snprintf(id, sizeof(id), "job %d", i);
+		job_asker(i);
 		start(id, 0);
 	}
+	job_asker(0);
 	while ((fd[n] = fake_spawn(PROGRAM_FETCH)) >= 0)
 		n++;
 	assert_int_equal(n, 32);
@@ -227,19 +229,58 @@ static void
 an_abandoned_job_makes_room_for_one_that_waits(void **state)
 {
 	char id[8];
-	int fd[33], i;
+	int fd[17], i;
 
 	(void)state;
-	for (i = 0; i < 33; i++) {
+	for (i = 0; i < 17; i++) {
 		snprintf(id, sizeof(id), "job %d", i);
 		start(id, 0);
 	}
-	for (i = 0; i < 32; i++)
+	for (i = 0; i < 16; i++)
 		assert_true((fd[i] = fake_spawn(PROGRAM_FETCH)) >= 0);
 	assert_int_equal(fake_spawn(PROGRAM_FETCH), -1);
 	job_abandon(job_find(FETCH_IDENTITY, view_str("job 7")));
-	assert_true((fd[32] = fake_spawn(PROGRAM_FETCH)) >= 0);
-	for (i = 0; i < 33; i++)
+	assert_true((fd[16] = fake_spawn(PROGRAM_FETCH)) >= 0);
+	for (i = 0; i < 17; i++)
+		close(fd[i]);
+	settle();
+}
+
+/* Each of the greedy asks for more than there is, and before the others. */
+static void
+a_greedy_client_leaves_room_for_others(void **state)
+{
+	static const int has[] = {0, 16, 8, 4, 2, 1, 1, 0};
+	struct job *job;
+	char id[16];
+	int fd[64], who, i, n = 0;
+
+	(void)state;
+	for (who = 1; who < 8; who++) {
+		job_asker(who);
+		for (i = 0; i < 50; i++) {
+			snprintf(id, sizeof(id), "job %d of %d", i, who);
+			start(id, 0);
+		}
+		while ((fd[n] = fake_spawn(PROGRAM_FETCH)) >= 0)
+			n++;
+		for (i = 0; i < 50; i++) {
+			snprintf(id, sizeof(id), "job %d of %d", i, who);
+			job = job_find(FETCH_IDENTITY, view_str(id));
+			assert_int_equal(job->state,
+			    i < has[who] ? JOB_RUNNING : JOB_QUEUED);
+		}
+	}
+	job_asker(0);
+	assert_int_equal(n, 32);
+	/* What ends makes room for who has least, not for who came first. */
+	for (i = 0; i < 2; i++)
+		say(fd[i], 1);
+	job = job_find(FETCH_IDENTITY, view_str("job 0 of 7"));
+	assert_true((fd[n] = fake_spawn(PROGRAM_FETCH)) >= 0);
+	assert_int_equal(job->state, JOB_RUNNING);
+	job_abandon_all(~0u, (struct view){0});
+	for (i = 0; i <= n; i++)
 		close(fd[i]);
 	settle();
 }
@@ -418,6 +459,7 @@ main(void)
 	    T(a_spawner_that_cannot_says_why),
 	    T(thirty_two_run_at_once_and_the_others_wait),
 	    T(an_abandoned_job_makes_room_for_one_that_waits),
+	    T(a_greedy_client_leaves_room_for_others),
 	    T(an_abandoned_program_is_let_go_when_it_comes),
 	    T(an_adopted_job_is_joined_and_ends_in_peace),
 	    T(readers_and_strangers_are_not_adopted),
