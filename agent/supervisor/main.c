@@ -41,11 +41,15 @@ harden(void)
 static void
 find_path(const struct options *o, char path[static CLIENT_PATH])
 {
+	enum aw_err r;
+
 	if (o->bind) {
 		snprintf(path, CLIENT_PATH, "%s", o->bind);
 		return;
 	}
-	if (client_dir(path, true) != AW_OK)
+	if ((r = client_dir(path, true)) == AW_SYSTEM)
+		fatal("cannot make the directory of the socket");
+	if (r != AW_OK)
 		fatalx("no runtime directory: XDG_RUNTIME_DIR or /run/user/%lu "
 		       "must be a directory of this user with mode 0700; or "
 		       "name a socket by -a",

@@ -170,6 +170,81 @@ a_clock_that_was_set_back_means_new_credentials(void **state)
 	assert_true(view_is(rep.sealed, "new"));
 }
 
+/* A day ahead, so that all seems to have ended: AWS knows better. */
+static void
+a_clock_that_is_set_ahead_costs_a_refresh_and_no_login(void **state)
+{
+	AUTOBUF struct buf order = {0};
+	struct fetch f;
+	int fd;
+
+	(void)state;
+	fake_token(3600, true);
+	fake_role("Dev", 0, 3600, "old");
+	fake_seconds += 86400;
+	ask_creds("marketing", 0, false);
+	fake_profiles(mtime, names);
+	fd = fake_fetcher(&f, &order);
+	assert_int_equal(f.what, FETCH_REFRESH);
+	give_token(fd, &f, 3600);
+	fd = fake_fetcher(&f, &order);
+	assert_int_equal(f.what, FETCH_ROLE);
+	give_role(fd, &f, 3600, "new");
+	expect(AW_OK, NULL);
+	assert_true(view_is(rep.sealed, "new"));
+}
+
+/* A day back: the token seems good for 25 hours, until AWS refuses it. */
+static void
+a_clock_that_is_set_back_a_day_costs_no_login_either(void **state)
+{
+	AUTOBUF struct buf order = {0};
+	struct fetch f;
+	int fd;
+
+	(void)state;
+	fake_token(3600, true);
+	fake_role("Dev", 0, 3600, "old");
+	fake_seconds -= 86400;
+	ask_creds("marketing", 0, false);
+	fake_profiles(mtime, names);
+	fd = fake_fetcher(&f, &order);
+	assert_int_equal(f.what, FETCH_ROLE);
+	fake_failed(fd, &f, AW_TOKEN, "refused");
+	fd = fake_fetcher(&f, &order);
+	assert_int_equal(f.what, FETCH_REFRESH);
+	give_token(fd, &f, 3600);
+	fd = fake_fetcher(&f, &order);
+	assert_int_equal(f.what, FETCH_ROLE);
+	give_role(fd, &f, 3600, "new");
+	expect(AW_OK, NULL);
+	assert_true(view_is(rep.sealed, "new"));
+}
+
+/* What is held is held by another clock. */
+static void
+a_clock_that_is_set_neither_ends_nor_prolongs_a_hold(void **state)
+{
+	AUTOBUF struct buf order = {0};
+	struct fetch f;
+	int fd;
+
+	(void)state;
+	fake_token(86400, true);
+	ask_creds("marketing", 0, false);
+	fake_profiles(mtime, names);
+	fd = fake_fetcher(&f, &order);
+	fake_seconds += 86400;
+	settle();
+	assert_false(replied());
+	fake_seconds -= 2 * 86400;
+	pass(59);
+	assert_false(replied());
+	pass(2);
+	expect(AW_TIMEOUT, "AWS did not answer in time");
+	close(fd);
+}
+
 static void
 credentials_of_a_chain_bear_the_last_role(void **state)
 {
@@ -681,6 +756,9 @@ main(void)
 	    T(without_a_token_a_person_is_needed),
 	    T(stale_credentials_are_fetched_once_for_all),
 	    T(a_clock_that_was_set_back_means_new_credentials),
+	    T(a_clock_that_is_set_ahead_costs_a_refresh_and_no_login),
+	    T(a_clock_that_is_set_back_a_day_costs_no_login_either),
+	    T(a_clock_that_is_set_neither_ends_nor_prolongs_a_hold),
 	    T(credentials_of_a_chain_bear_the_last_role),
 	    T(half_of_the_life_is_wanted_for_frozen_ones),
 	    T(a_refused_token_is_refreshed_once),
