@@ -11,6 +11,7 @@
 #   make lint            format, static analysis, pages, hygiene of the tree
 #   make fuzz            libFuzzer on each target (FUZZ_SECONDS=60)
 #   make cov             the tests once more, with line coverage
+#   make chaos           everything goes wrong at once (CHAOS_SECONDS=600)
 #   make bench           measure, print one table
 #   make install         PREFIX=/usr/local BINDIR LIBEXECDIR MANDIR PAMDIR
 #                        SYSCONFDIR USERUNITDIR ... DESTDIR; switches nothing on
@@ -38,6 +39,7 @@ PAMDIR     ?= $(call once,PAMDIR,$(or $(shell $(PKG_CONFIG) --variable=libdir \
 	pam 2>/dev/null),/usr/lib/$(shell $(CC) -print-multiarch))/security)
 PYTHON     := /usr/bin/python3
 FUZZ_SECONDS ?= 60
+CHAOS_SECONDS ?= 600
 
 CFLAGS  ?= -O2 -g
 MUSL_CC ?= musl-gcc
@@ -77,7 +79,7 @@ RELRO    := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all deps demo check check-quick check-clients check-desktop \
-	check-system tests lint fuzz cov bench install uninstall deb clean help FORCE
+	check-system tests lint fuzz chaos cov bench install uninstall deb clean help FORCE
 
 # Each room is an archive of everything in its folder but main.c ...
 objects = $(patsubst %.c,$2/%.o,$(filter-out %/main.c,$(wildcard $1/*.c)))
@@ -298,11 +300,14 @@ $(LOAD): $B/%: $B/%.o $(COMMON)
 bench: all $(LOAD)
 	@B=$(abspath $B) $(PYTHON) tests/bench/run $(T)
 
+chaos: all
+	@B=$(abspath $B) $(PYTHON) tests/chaos/run $(CHAOS_SECONDS)
+
 demo: all
 	@B=$(abspath $B) tests/demo
 
 # These install what they need first, so they work in a fresh clone.
-ifneq ($(filter demo check check-quick check-clients check-desktop check-system bench cov,$(MAKECMDGOALS)),)
+ifneq ($(filter demo check check-quick check-clients check-desktop check-system bench chaos cov,$(MAKECMDGOALS)),)
 $B/.flags: | deps
 endif
 

@@ -5,11 +5,11 @@ import ctypes
 import os
 import pathlib
 import re
-import time
 
 import pytest
 
 from agent import key_quota, until
+from hog import Hog
 from journey import Person
 from simulator.client import Simulator
 
@@ -59,43 +59,6 @@ def test_a_hundred_profiles_one_after_another():
             done = ann.run("-p", row["name"], "--", "true")
             assert done.returncode == 0, done.stderr
         assert sim.counts()["StartDeviceAuthorization"] == 1
-
-
-class Hog:
-    """Another program of the same user, which keeps his keyring full."""
-
-    def __init__(self, uid):
-        self.ready, end = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            try:
-                os.setgroups([])
-                os.setresgid(uid, uid, uid)
-                os.setresuid(uid, uid, uid)
-                self._fill()
-                os.write(end, b"x")
-                time.sleep(120)
-            finally:
-                os._exit(1)
-        os.close(end)
-        assert os.read(self.ready, 1) == b"x"
-
-    @staticmethod
-    def _fill():
-        keys = ctypes.CDLL("libkeyutils.so.1", use_errno=True)
-        keys.keyctl_join_session_keyring(None)
-        size, n = 4096, 0
-        while size:
-            data, n = b"x" * size, n + 1
-            if keys.add_key(b"user", b"hog:%d" % n, data, size, -3) < 0:
-                size //= 2
-
-    def close(self):
-        if self.pid:
-            os.kill(self.pid, 9)
-            os.waitpid(self.pid, 0)
-            os.close(self.ready)
-        self.pid = 0
 
 
 @pytest.fixture
