@@ -13,7 +13,7 @@
 #include "awsenv/log.h"
 
 #define PAUSE_MS 20
-#define MANY 128 /* of AUDIT_LINES: then it is told before the pause is over */
+#define MANY 256 /* of AUDIT_LINES: then it is told before the pause is over */
 #define PAGE (64 * 1024)
 
 static struct audit *lines; /* NULL: none are kept */

@@ -223,7 +223,9 @@ put_line(struct journal *j, uint64_t number)
 static void
 look_at_peers(struct journal *j, uint64_t from, uint64_t next)
 {
+	char program[sizeof(((struct audit_line *)0)->program)];
 	struct audit_line l;
+	int32_t pid = 0;
 
 	if (j->looked < from)
 		j->looked = from;
@@ -231,8 +233,11 @@ look_at_peers(struct journal *j, uint64_t from, uint64_t next)
 		if (!audit_get(j->lines, j->looked, &l) || *l.program ||
 		    l.pid <= 0)
 			continue;
-		look_at_program(l.pid, l.program, sizeof(l.program));
-		audit_program(j->lines, j->looked, l.program);
+		/* Many lines in a row are mostly one program's. */
+		if (l.pid != pid)
+			look_at_program(l.pid, program, sizeof(program));
+		pid = l.pid;
+		audit_program(j->lines, j->looked, program);
 	}
 }
 
