@@ -12,7 +12,6 @@
 #include <sys/types.h>
 
 #include "awsenv/buf.h"
-#include "awsenv/client.h"
 #include "awsenv/err.h"
 #include "awsenv/link.h"
 #include "awsenv/msg.h"
@@ -55,7 +54,6 @@ enum store_kind {
 	KEY_REF = 2,  /* registration and refresh token */
 	KEY_DEV = 3,  /* a device authorization under way */
 	KEY_LOCK = 4, /* the agent is locked */
-	KEY_PERMIT = 5, /* what a further socket is for */
 	KEY__MAX
 };
 
@@ -459,7 +457,6 @@ enum stage {
 	STAGE_QUESTION,
 	STAGE_QUESTIONS,
 	STAGE_LOG,
-	STAGE_PERMIT,
 };
 
 /* How far a held request has come; all zero for a new one. */
@@ -547,7 +544,6 @@ union message {
 	struct questions_req questions;
 	struct answer_req answer;
 	struct log_req log;
-	struct forward_req forward;
 };
 
 /* All begin with error and text, so that refusing needs no kinds. */
@@ -564,7 +560,6 @@ union reply {
 	struct grants_rep grants;
 	struct questions_rep questions;
 	struct log_rep log;
-	struct forward_rep forward;
 };
 
 /* One round of a request: what is asked and what becomes of it. */
@@ -665,29 +660,6 @@ void report_profiles(const struct table *, uint32_t from, struct profiles_rep *,
     struct buf *items);
 /* The ids of all logins that left a trace, one after the other. */
 void report_logins(struct buf *ids);
-
-/* permit.c: further sockets, each for one purpose. */
-
-#define PERMIT_NAME 32
-
-struct permit {
-	LIST_ENTRY(permit) entry;
-	char name[PERMIT_NAME];
-	char path[CLIENT_PATH];
-	int fd; /* -1: the supervisor was asked for it */
-	struct buf facts;
-	struct forward_item item; /* views into them */
-	struct timer timer;
-	struct holds holds; /* waiting for fd */
-};
-
-/* The socket of that name; fd -1: there is none, for that errno. */
-void permit_listen(const char *name, int fd, int error);
-void permit_start(void);
-bool permit_covers(const struct permit *, struct view profile);
-/* May it be used from there? NULL: the host is not known. */
-bool permit_host(const struct permit *, const char *host);
-enum aw_err permit_run(struct round *);
 
 /* audit.c: what was handed out, and what was refused. */
 
