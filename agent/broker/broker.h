@@ -265,8 +265,9 @@ struct table *table_for(const struct ask *);
 struct table *table_last(void);
 /* Is what is there what the client saw, or the best there can be? */
 bool table_current(const struct table *, const struct stamp *);
-/* Old enough to be read again on the quiet? */
-bool table_old(const struct table *);
+/* Old enough to be read again on the quiet, or, `far`, before it is used: what
+ * a far side may have is to be as the file says now. */
+bool table_old(const struct table *, bool far);
 /* Read it, or join the reading under way. NULL with t->error and t->text. */
 struct job *table_read(struct table *, const struct ask *);
 /* Forget what was read: some of it proved wrong. */
@@ -430,6 +431,23 @@ struct holds *grants_holds(struct grants *);
 void grants_tell(const struct grants *, const struct grants_req *,
     struct grants_rep *, struct buf *items);
 
+/* bind.c: the hosts that a connection says it comes from. */
+
+#define BIND_HOST 51 /* "SHA256:...", with its NUL */
+#define BINDS_MAX 16
+
+struct binds {
+	unsigned int n;
+	bool poisoned; /* one was none, or there were too many */
+	bool login;    /* one was for a login there: nothing is to be had */
+	bool counts;   /* the first is the word of the user's own ssh */
+	char first[BIND_HOST];
+	struct buf claims; /* the others, one after the other, NUL and all */
+};
+
+void bind_take(struct binds *, struct view body);
+void bind_free(struct binds *);
+
 /* conn.c: clients of the sockets. One request at a time: the next is not read
  * before its answer is on its way. */
 
@@ -438,6 +456,13 @@ enum origin {
 	LOCAL = 1,  /* the owner, on this machine */
 	ROOT = 2,   /* root, asking somebody else's agent */
 	REMOTE = 4, /* forwarded, or not known to be local */
+};
+
+/* Whose socket it came through; one of an unknown name is like AT_REMOTE. */
+enum listener {
+	AT_AGENT,   /* this machine's */
+	AT_FORWARD, /* ssh's, for agent forwarding */
+	AT_REMOTE,  /* other relays' */
 };
 
 #define CONN_MAX 2400
@@ -480,8 +505,10 @@ struct conn {
 	LIST_ENTRY(conn) entry;
 	int fd;
 	pid_t pid;
+	enum listener listener;
 	enum origin origin;
-	bool poisoned; /* it sent a bind that was none */
+	struct binds binds;
+	uint64_t frames; /* that were answered */
 	bool held;
 	bool dead;
 	uint32_t events;
@@ -503,7 +530,7 @@ struct conn {
 
 void conn_open(void);
 /* Clients are accepted after conn_start(). */
-void conn_listen(int fd, enum origin);
+void conn_listen(int fd, enum listener);
 void conn_start(void);
 /* Takes over fd. */
 struct conn *conn_add(int fd, enum origin, pid_t);
@@ -572,6 +599,7 @@ struct round {
 	struct table *table;
 	struct view access_key; /* of the credentials in the reply */
 	struct buf keep[3];	/* what views of the reply point into */
+	bool may_tell;		/* the client may hear what is wrong with it */
 	char *text;
 	char *notice;
 };
@@ -631,6 +659,21 @@ void question_gone(struct conn *);
 enum aw_err questions_run(struct round *);
 enum aw_err answer_run(struct round *);
 
+/* policy.c: what may be had from another host. */
+
+bool policy_is_far(const struct conn *);
+/* Take out what no far side has a say in. */
+void policy_ask(struct ask *);
+/* May this connection use what r->target is? AW_OK; AW_DENIED; REQUEST_HELD
+ * while the person is asked, if that is to be. */
+enum aw_err policy_use(struct round *, bool ask);
+/* Is it worth telling this connection of? */
+bool policy_shows(const struct conn *, const struct profile *);
+/* The error that a far side is told. */
+enum aw_err policy_told(struct round *, enum aw_err);
+/* How many profiles there are for this connection. */
+uint32_t policy_count(const struct conn *, const struct table *);
+
 /* adopt.c: logins that were made elsewhere. */
 
 enum aw_err adopt_run(struct round *);
@@ -656,8 +699,8 @@ void report_open(const struct link *hello, const char *sandbox);
 void report_agent(struct status_rep *);
 void report_list(const struct list_req *, struct list_rep *, struct buf *items);
 /* Profiles of a table, and what of each is held. */
-void report_profiles(const struct table *, uint32_t from, struct profiles_rep *,
-    struct buf *items);
+void report_profiles(const struct conn *, const struct table *, uint32_t from,
+    struct profiles_rep *, struct buf *items);
 /* The ids of all logins that left a trace, one after the other. */
 void report_logins(struct buf *ids);
 

@@ -28,7 +28,7 @@ static unsigned int nconns;
 static unsigned int most = CONN_MAX;
 static struct {
 	int fd;
-	enum origin origin;
+	enum listener at;
 } listeners[LISTENERS_MAX];
 static int nlisteners;
 static bool listening;
@@ -68,12 +68,12 @@ listen_all(bool on)
 }
 
 void
-conn_listen(int fd, enum origin origin)
+conn_listen(int fd, enum listener at)
 {
 	if (nlisteners == LISTENERS_MAX)
 		fatalx("too many sockets");
 	listeners[nlisteners].fd = fd;
-	listeners[nlisteners++].origin = origin;
+	listeners[nlisteners++].at = at;
 }
 
 void
@@ -97,6 +97,7 @@ conn_add(int fd, enum origin origin, pid_t pid)
 	if (!(c = calloc(1, sizeof(*c))))
 		fatal("conn");
 	c->fd = fd;
+	c->listener = origin == REMOTE ? AT_REMOTE : AT_AGENT;
 	c->origin = origin;
 	c->pid = pid;
 	c->events = EPOLLIN;
@@ -116,6 +117,7 @@ conn_close(struct conn *c)
 	close(c->fd);
 	buf_free(&c->in);
 	buf_free(&c->out);
+	bind_free(&c->binds);
 	request_gone(c);
 	LIST_REMOVE(c, entry);
 	nconns--;
@@ -142,8 +144,9 @@ peer_full(pid_t pid)
 
 /* The owner, or root; others should not have come through the directory. */
 static void
-admit(int fd, enum origin origin)
+admit(int fd, enum listener at)
 {
+	enum origin origin = at == AT_AGENT ? LOCAL : REMOTE;
 	static pid_t full; /* is said once */
 	struct ucred peer = {0};
 	socklen_t n = sizeof(peer);
@@ -164,7 +167,7 @@ admit(int fd, enum origin origin)
 	}
 	if (origin == LOCAL && peer.uid != getuid())
 		origin = ROOT;
-	conn_add(fd, origin, peer.pid);
+	conn_add(fd, origin, peer.pid)->listener = at;
 }
 
 static void
@@ -190,7 +193,7 @@ on_listener(uint32_t events, void *arg)
 		fd = accept4(
 		    listeners[i].fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd >= 0) {
-			admit(fd, listeners[i].origin);
+			admit(fd, listeners[i].at);
 		} else if (errno == EAGAIN) {
 			return;
 		} else if (errno != EINTR && errno != ECONNABORTED) {
@@ -313,6 +316,7 @@ run(struct conn *c)
 	request_run(c, (struct view){c->in.data, c->need});
 	if (c->held)
 		return;
+	c->frames++;
 	request_forget(&c->progress);
 	loop_cancel(&c->timer);
 	buf_eat(&c->in, c->need);

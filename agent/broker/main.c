@@ -54,11 +54,15 @@ on_hello(const struct link *l)
 static void
 on_listening(const struct link *l)
 {
-	bool local = strncmp(l->text, "agent", sizeof(l->text)) == 0;
+	enum listener at = AT_REMOTE;
 
 	if (l->nfds != 1)
 		fatalx("a socket is missing");
-	conn_listen(l->fds[0], local ? LOCAL : REMOTE);
+	if (strncmp(l->text, "agent", sizeof(l->text)) == 0)
+		at = AT_AGENT;
+	else if (strncmp(l->text, "forward", sizeof(l->text)) == 0)
+		at = AT_FORWARD;
+	conn_listen(l->fds[0], at);
 }
 
 /* SIGUSR1 of the agent, as ssh-agent has it: nothing to hand out is left, nor

@@ -305,15 +305,19 @@ list_profile(struct page *page, const struct table *t, const struct profile *p)
 }
 
 void
-report_profiles(const struct table *t, uint32_t from, struct profiles_rep *rep,
-    struct buf *items)
+report_profiles(const struct conn *c, const struct table *t, uint32_t from,
+    struct profiles_rep *rep, struct buf *items)
 {
 	struct page page = {.items = items, .from = from, .index = from};
 	struct profile p;
 	uint32_t i;
 
-	for (i = from; !page.next && table_profile_at(t, i, &p); i++)
-		list_profile(&page, t, &p);
+	for (i = from; !page.next && table_profile_at(t, i, &p); i++) {
+		if (!policy_is_far(c) || policy_shows(c, &p))
+			list_profile(&page, t, &p);
+		else
+			page.index++;
+	}
 	rep->next = page.next;
 	rep->items = view_of(items);
 }

@@ -45,18 +45,18 @@ static const struct request {
 	enum aw_err (*fn)(struct round *);
 } requests[] = {
 	/* extension name  who may ask   request         reply           ask    held handler */
-	{"creds@awsenv",   LOCAL,        MSG_CREDS_REQ,  MSG_CREDS_REP,  true,  60, on_creds},
+	{"creds@awsenv",   LOCAL | REMOTE, MSG_CREDS_REQ,  MSG_CREDS_REP,  true,  60, on_creds},
 	{"login@awsenv",   LOCAL,        MSG_LOGIN_REQ,  MSG_LOGIN_REP,  true,  60, on_login},
 	{"wait@awsenv",    LOCAL,        MSG_WAIT_REQ,   MSG_LOGIN_REP,  false, 30, on_wait},
-	{"status@awsenv",  LOCAL | ROOT, MSG_STATUS_REQ, MSG_STATUS_REP, true,  30, on_status},
+	{"status@awsenv",  LOCAL | ROOT | REMOTE, MSG_STATUS_REQ, MSG_STATUS_REP, true,  30, on_status},
 	{"list@awsenv",    LOCAL | ROOT, MSG_LIST_REQ,   MSG_LIST_REP,   false,  0, on_list},
 	{"logout@awsenv",  LOCAL | ROOT, MSG_LOGOUT_REQ, MSG_LOGOUT_REP, true,  30, logout_run},
-	{"whoami@awsenv",  LOCAL,        MSG_WHOAMI_REQ, MSG_WHOAMI_REP, true,  60, on_whoami},
+	{"whoami@awsenv",  LOCAL | REMOTE, MSG_WHOAMI_REQ, MSG_WHOAMI_REP, true,  60, on_whoami},
 	{"stop@awsenv",    LOCAL,        MSG_EMPTY,      MSG_DONE_REP,   false,  0, on_stop},
 	{"adopt@awsenv",   ROOT,         MSG_ADOPT_REQ,  MSG_DONE_REP,   false,  0, adopt_run},
 	{"nudge@awsenv",   LOCAL | ROOT, MSG_NUDGE_REQ,  MSG_LOGIN_REP,  false, 10, nudge_run},
 	{"watch@awsenv",   LOCAL,        MSG_WATCH_REQ,  MSG_WATCH_REP,  false, WATCH_MAX, on_watch},
-	{"profiles@awsenv", LOCAL,       MSG_PROFILES_REQ, MSG_PROFILES_REP, true, 30, on_profiles},
+	{"profiles@awsenv", LOCAL | REMOTE, MSG_PROFILES_REQ, MSG_PROFILES_REP, true, 30, on_profiles},
 	{"grants@awsenv",  LOCAL,        MSG_GRANTS_REQ, MSG_GRANTS_REP, true,  30, on_grants},
 	{"questions@awsenv", LOCAL,      MSG_QUESTIONS_REQ, MSG_QUESTIONS_REP, false, WATCH_MAX, questions_run},
 	{"answer@awsenv",  LOCAL,        MSG_ANSWER_REQ, MSG_DONE_REP,   false, 30, answer_run},
@@ -121,12 +121,15 @@ on_creds(struct round *r)
 	const struct creds_req *req = &r->msg->creds;
 	struct creds_rep *rep = &r->rep.creds;
 	struct target *t = &r->target;
+	bool far = policy_is_far(r->conn);
 	struct record rec;
 	enum aw_err e;
 
+	/* From afar nobody chooses: the oldest that will do are the ones that
+	 * end first. */
 	if ((e = round_target(r, false)) != AW_OK ||
-	    (e = round_creds(r, &r->keep[0], &rec, req->seconds, req->half)) !=
-		AW_OK)
+	    (e = round_creds(r, &r->keep[0], &rec, far ? 0 : req->seconds,
+		 !far && req->half)) != AW_OK)
 		return e;
 	role_used(t, &rec);
 	if (t->notice.n)
@@ -216,8 +219,14 @@ on_status(struct round *r)
 	e = round_target(r, true);
 	if (e == REQUEST_HELD)
 		return e;
-	report_agent(rep);
-	rep->problems = r->table ? table_problems(r->table) : 0;
+	if (policy_is_far(r->conn)) {
+		e = policy_told(r, e);
+		rep->version = view_str(AWSENV_VERSION);
+	} else {
+		report_agent(rep);
+		rep->problems = r->table ? table_problems(r->table) : 0;
+	}
+	rep->profiles = r->table ? policy_count(r->conn, r->table) : 0;
 	rep->profile_error = e;
 	rep->profile_text = view_str(r->text);
 	if (e != AW_OK)
@@ -325,7 +334,7 @@ on_profiles(struct round *r)
 	enum aw_err e = round_table(r);
 
 	if (e == AW_OK)
-		report_profiles(r->table, r->msg->profiles.from,
+		report_profiles(r->conn, r->table, r->msg->profiles.from,
 		    &r->rep.profiles, &r->keep[0]);
 	return e;
 }
@@ -409,20 +418,14 @@ on_query(struct conn *c, struct view body)
 
 /*
  * Some ssh says whose connection it carries here. Answered at once and always,
- * since the person's whole session waits for it. What it says is not believed:
- * any bind only takes rights away.
+ * since the person's whole session waits for it. By itself a bind only takes
+ * rights away.
  */
 static void
 on_bind(struct conn *c, struct view body)
 {
-	struct view key, id, signature;
-	uint8_t forwarding;
-
 	c->origin = REMOTE;
-	if (!view_string(&body, &key) || !view_string(&body, &id) ||
-	    !view_string(&body, &signature) || !view_u8(&body, &forwarding) ||
-	    body.n)
-		c->poisoned = true;
+	bind_take(&c->binds, body);
 	refuse(c, SSH_AGENT_SUCCESS);
 }
 
@@ -502,7 +505,8 @@ may_ask(struct round *r, const struct request *q)
 	if (q->who & r->conn->origin)
 		return AW_OK;
 	round_say(r,
-	    r->conn->origin == REMOTE ? "forwarded use is not allowed"
+	    r->conn->origin == REMOTE
+		? "not from another host; do it where the agent runs"
 		: r->conn->origin == LOCAL
 		? "only root may hand over a login, to another user's agent"
 		: "root may ask another user's agent for status, lists, "
@@ -524,9 +528,14 @@ serve(struct conn *c, const struct request *q, struct view body)
 	}
 	if (!c->progress.deadline)
 		c->progress.deadline = loop_now() + q->seconds * 1000;
+	if (q->ask && policy_is_far(c))
+		policy_ask(&msg.ask);
 	e = may_ask(&r, q);
-	if (e == AW_OK)
+	if (e == AW_OK) {
 		e = q->fn(&r);
+		if (q->ask && policy_is_far(c))
+			e = policy_told(&r, e);
+	}
 	if (e != REQUEST_HELD)
 		answer(&r, q, e);
 	buf_free(&r.keep[0]);
@@ -535,6 +544,14 @@ serve(struct conn *c, const struct request *q, struct view body)
 	buf_free(&r.target.id);
 	free(r.text);
 	free(r.notice);
+}
+
+/* A bind that was none, or one that says that ssh logs in to a host there, and
+ * forwards nothing. */
+static bool
+has_rights(const struct conn *c)
+{
+	return !c->binds.poisoned && !c->binds.login;
 }
 
 static void
@@ -555,7 +572,7 @@ dispatch(struct conn *c, struct view frame)
 			return;
 		}
 	}
-	for (i = 0; i < N(requests) && !c->poisoned; i++) {
+	for (i = 0; i < N(requests) && has_rights(c); i++) {
 		if (view_is(name, requests[i].name)) {
 			serve(c, &requests[i], frame);
 			return;

@@ -84,6 +84,7 @@ find_table(struct round *r, const struct ask *ask)
 {
 	struct progress *p = r->progress;
 	struct table *t = table_for(ask);
+	bool far = policy_is_far(r->conn);
 	enum aw_err e = AW_OK;
 
 	if (!t) {
@@ -91,8 +92,9 @@ find_table(struct round *r, const struct ask *ask)
 		return AW_BUSY;
 	}
 	r->table = t;
-	if (table_current(t, &ask->stamp)) {
-		if (table_old(t))
+	if (table_current(t, &ask->stamp) &&
+	    (!far || p->reads || !table_old(t, true))) {
+		if (table_old(t, false))
 			table_read(t, ask);
 		return AW_OK;
 	}
@@ -138,7 +140,8 @@ round_target(struct round *r, bool login)
 
 	if (e != AW_OK)
 		return e;
-	return target_find(r->table, &r->msg->ask, login, &r->target, &r->text);
+	e = target_find(r->table, &r->msg->ask, login, &r->target, &r->text);
+	return e == AW_OK ? policy_use(r, !login) : e;
 }
 
 /* For people: the sso-session, or the start URL of one without a name. */

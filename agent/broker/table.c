@@ -16,6 +16,7 @@
 #define TABLES_MAX 4
 #define CONTENT_MAX (64u << 20)
 #define OLD_MS (5 * 60 * 1000)
+#define OLD_FAR_MS 1000
 #define NAME_MAX_NEAR 64
 
 struct chunk {
@@ -363,8 +364,10 @@ table_current(const struct table *t, const struct stamp *seen)
 
 /* The stamp knows nothing of /etc/awsenv/config and of CA bundles. */
 bool
-table_old(const struct table *t)
+table_old(const struct table *t, bool far)
 {
+	if (far)
+		return loop_now() - t->read > OLD_FAR_MS;
 	return !t->job && loop_now() - t->read > OLD_MS;
 }
 

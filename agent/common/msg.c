@@ -114,6 +114,7 @@ static const struct field status_rep_fields[] = {
     F(U32, status_rep, roles),
     F(U32, status_rep, keys),
     F(U32, status_rep, problems),
+    F(U32, status_rep, profiles),
     F(U32, status_rep, profile_error),
     F(VIEW, status_rep, profile_text),
     F(VIEW, status_rep, profile),
@@ -405,6 +406,9 @@ static const struct field session_fields[] = {
     F(VIEW, session, text),
     F(BOOL, session, autostart),
     F(BOOL, session, bare),
+    F(U8, session, forward),
+    F(VIEW, session, forward_hosts),
+    F(VIEW, session, forward_at),
     {END, 0},
 };
 
@@ -425,6 +429,9 @@ static const struct field profile_fields[] = {
     F(VIEW, profile, expected),
     F(VIEW, profile, browser),
     F(VIEW, profile, notice),
+    F(U8, profile, forward),
+    F(VIEW, profile, forward_hosts),
+    F(VIEW, profile, forward_at),
     {END, 0},
 };
 

@@ -21,6 +21,8 @@
 static const char *const known_keys[] = {
     "awsenv_browser",
     "awsenv_enforce",
+    "awsenv_forward",
+    "awsenv_forward_hosts",
     "awsenv_identity",
     "awsenv_login",
     "awsenv_serve",
@@ -350,6 +352,12 @@ get_in_file(const struct config *c, const struct section *s, struct view key)
 	if (!e && s->defaults)
 		e = map_get(&c->keys, s->defaults->id, key);
 	return e;
+}
+
+const struct entry *
+config_in_file(const struct config *c, const struct section *s, const char *key)
+{
+	return get_in_file(c, s, view_str(key));
 }
 
 static const struct entry *

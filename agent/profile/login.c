@@ -460,6 +460,7 @@ login_row(struct table *t, const struct section *profile, const struct sso *sso,
 	}
 	row = row_for(t, name, &f);
 	row->msg.notice = notice;
+	forward_session(&t->config, joined.session, &row->msg);
 	if (is_autostart(&t->config, profile, joined.session))
 		row->msg.autostart = 1;
 	return row;

@@ -195,6 +195,9 @@ bool config_is_top(const struct config *, const struct section *);
 /* What the section, or what it stands on, says of the key; or NULL. */
 const struct entry *config_get(
     const struct config *, const struct section *, const char *key);
+/* What its own file alone says of it, in the section or in [DEFAULT]. */
+const struct entry *config_in_file(
+    const struct config *, const struct section *, const char *key);
 /* The same for "KEY =" and an indented line "SUBKEY = value" below it. */
 const struct entry *config_nested(
     const struct config *, const struct entry *, const char *subkey);
@@ -300,6 +303,19 @@ struct profile_row {
 void resolve_profile(
     struct table *, const struct section *, struct profile_row *);
 
+/* forward.c: what a far side of ssh may have. */
+
+bool forward_is_word(struct view);
+/* Fingerprints of host keys; false: *wrong is none. */
+bool forward_is_hosts(struct view, struct view *wrong);
+/* First each profile with the sections that speak for it, the nearest first;
+ * then, when all are noted, what became of it. */
+void forward_note(struct table *, const struct section *const *places, size_t n,
+    const struct profile *);
+void forward_decide(struct table *, struct profile *);
+/* For an account and a role that no profile names; the section may be NULL. */
+void forward_session(struct config *, const struct section *, struct session *);
+
 /* settings.c: what the command would lose with AWS_PROFILE. */
 
 /* A list of NAME=value; only what the config says, the environment is still
@@ -322,6 +338,7 @@ struct table {
 	struct map logins;  /* digest -> session_row */
 	struct map bundles; /* path -> CA bundle */
 	struct map places;  /* start URL, region -> sso-session, or spelling */
+	struct map rules;   /* of forwarding: account/role, or an ARN */
 	struct session_row *session, *last_session;
 	struct profile_row *profile, *last_profile;
 	struct stamp stamp;

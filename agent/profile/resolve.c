@@ -507,6 +507,17 @@ set_ours(struct walk *w, struct profile *p)
 	return true;
 }
 
+/* A source profile speaks for itself; an alias speaks for what it stands for. */
+static void
+note_forward(const struct walk *w, const struct profile *p)
+{
+	struct table *t = w->table;
+	const struct section *places[] = {w->asked, w->sso.session,
+	    config_section(&t->config, SECTION_AWSENV, view_str("awsenv"))};
+
+	forward_note(t, places, sizeof(places) / sizeof(*places), p);
+}
+
 static bool
 fill(struct walk *w, struct profile *p)
 {
@@ -549,6 +560,7 @@ fill(struct walk *w, struct profile *p)
 		    WHO_ARG(w->asked));
 	p->settings = arena_copy(&t->config.arena, view_of(&settings));
 	p->notice = w->notice;
+	note_forward(w, p);
 	return true;
 }
 

@@ -29,6 +29,7 @@ static void
 tell_entry(struct config *c, const struct entry *e)
 {
 	struct file *f = e->file;
+	struct view wrong;
 	bool yes;
 
 	if (agent_is_key(e->key))
@@ -50,6 +51,17 @@ tell_entry(struct config *c, const struct entry *e)
 		    "and counts as %s: write one of them",
 		    NAME_ARG(e->key),
 		    view_is(e->key, "awsenv_enforce") ? "true" : "false");
+	else if (view_is(e->key, "awsenv_forward") &&
+	    !forward_is_word(e->value))
+		config_problem(c, f, e->line,
+		    "awsenv_forward is neither allow, confirm nor deny, and "
+		    "counts as deny: write one of them");
+	else if (view_is(e->key, "awsenv_forward_hosts") &&
+	    !forward_is_hosts(e->value, &wrong))
+		config_problem(c, f, e->line,
+		    "%.*s is no fingerprint of a host key: write SHA256:... as "
+		    "ssh-keygen -l shows it",
+		    NAME_ARG(wrong));
 }
 
 /* In [awsenv] there is nothing but ours: one key without the prefix, too. */
@@ -135,6 +147,7 @@ table_read(struct table *t, const char *admin, const struct read_req *req,
     const char *home)
 {
 	const struct section *s;
+	struct profile_row *row;
 	const struct entry *off;
 	struct view path;
 	enum aw_err r;
@@ -162,6 +175,8 @@ table_read(struct table *t, const char *admin, const struct read_req *req,
 		if (s->kind == SECTION_PROFILE && config_is_top(&t->config, s))
 			add_profile(t, s);
 	}
+	for (row = t->profile; row; row = row->next)
+		forward_decide(t, &row->msg);
 	return AW_OK;
 }
 
@@ -196,6 +211,7 @@ table_free(struct table *t)
 	map_free(&t->logins);
 	map_free(&t->bundles);
 	map_free(&t->places);
+	map_free(&t->rules);
 	config_free(&t->config);
 	buf_free(&t->settings);
 	*t = (struct table){0};

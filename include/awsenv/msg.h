@@ -205,6 +205,7 @@ struct status_rep {
 	uint32_t roles;
 	uint32_t keys;
 	uint32_t problems;
+	uint32_t profiles; /* that this client may use */
 	/* of the profile; state LOGIN_NONE and zeros if there is no such one */
 	uint32_t profile_error; /* enum aw_err */
 	struct view profile_text;
@@ -526,6 +527,10 @@ struct session {
 	struct view text;
 	uint8_t autostart; /* BOOL: awsenv_login = true */
 	uint8_t bare; /* BOOL: of a section itself, no profile's settings */
+	/* as in a profile, for an account and a role that none names */
+	uint8_t forward;
+	struct view forward_hosts;
+	struct view forward_at;
 };
 
 struct profile {
@@ -547,6 +552,18 @@ struct profile {
 	struct view browser;	/* awsenv_browser */
 	/* e.g. "duration_seconds cut to 3600: role chaining" */
 	struct view notice;
+	/* What a far side may have of its account and role: by all profiles
+	 * that name them, and the administrator. */
+	uint8_t forward;	   /* enum forward_word */
+	struct view forward_hosts; /* list of fingerprints; empty: any host */
+	struct view forward_at;	   /* FILE:LINE of what decided; may be empty */
+};
+
+enum forward_word { /* the stricter the higher */
+	FORWARD_DEFAULT = 0,
+	FORWARD_ALLOW = 1,
+	FORWARD_CONFIRM = 2,
+	FORWARD_DENY = 3,
 };
 
 struct table_end {

@@ -348,22 +348,27 @@ def test_a_bound_connection_gets_nothing(sim, agent):
         assert agent.raw(good, s) == b"\6"
         reply = agent.creds("marketing", sock=s, check=False)
         assert reply.error == wire.AW_DENIED
-        assert reply.text == b"forwarded use is not allowed"
+        assert b'profile "marketing" is not for use from here' in reply.text
     with agent.connect() as s:
         assert agent.raw(bind + b"junk", s) == b"\6"
         with pytest.raises(wire.WireError):
             agent.creds("marketing", sock=s)
 
 
-def test_the_socket_that_ssh_forwards_gives_nothing(sim, agent):
+def test_the_socket_that_ssh_forwards_gives_nothing_by_itself(sim, agent):
     agent.log_in("marketing")
     with socket.socket(socket.AF_UNIX) as s:
         s.settimeout(20)
         s.connect(str(agent.sock.parent / "forward.sock"))
         for name in REQUESTS:
             reply = agent.ask_once(name, {}, s)
-            assert reply.error == wire.AW_DENIED, name
-            assert reply.text == b"forwarded use is not allowed"
+            if name == "status@awsenv":
+                assert reply.profile_error == wire.AW_DENIED
+                assert reply.agent_pid == reply.profiles == 0
+            elif name == "profiles@awsenv":
+                assert (reply.error, reply["items"]) == (wire.AW_OK, b"")
+            else:
+                assert reply.error == wire.AW_DENIED, name
         assert agent.raw(b"\x1b\0\0\0\5query", s)[:1] == b"\x1d"
         for code in (11, 13, 17, 22):    # an ssh-agent's own requests
             assert agent.raw(bytes([code]), s) == b"\5"

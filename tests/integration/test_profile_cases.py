@@ -42,7 +42,15 @@ def session_lines(s):
         ("portal", f.portal), ("sts", f.sts), ("ca", f.ca_path),
         ("ca sha256", f.ca_digest.hex()), ("proxy", f.proxy),
         ("no proxy", f.no_proxy), ("notice", s.notice), ("text", s.text),
-        ("autostart", s.autostart == 1), ("bare", s.bare == 1)])
+        ("autostart", s.autostart == 1), ("bare", s.bare == 1),
+        ("forward", forward(s))])
+
+
+def forward(p):
+    word = ["", "allow", "confirm", "deny"][p.forward]
+    hosts = [h.decode() for h in wire.texts(p.forward_hosts)]
+    return " ".join(filter(None, [
+        word, p.forward_at and f"({p.forward_at.decode()})", *hosts]))
 
 
 def profile_lines(p):
@@ -56,7 +64,8 @@ def profile_lines(p):
         rows.append(("assume", " ".join(filter(None, words))))
     rows += [("setting", f"{k}={v}") for k, v in p.settings.items()]
     rows += [("expected", p.expected), ("browser", p.browser),
-             ("notice", p.notice), ("error", p.text)]
+             ("notice", p.notice), ("error", p.text),
+             ("forward", forward(p))]
     return lines_of(f"profile {p.name.decode()} (line {p.line})", rows)
 
 

@@ -314,6 +314,11 @@ fake_stamp(uint64_t mtime)
 	return (struct stamp){1, 2, 3, mtime};
 }
 
+/* What it says of forwarding, for profiles whose names do not begin with "no-"
+ * or "ask-". */
+static uint8_t fake_forward;
+static struct view fake_hosts;
+
 /* What awsenv-profile sends: these profiles, all in corp. */
 static UNUSED void
 fake_table(int fd, uint64_t mtime, const char *const *names)
@@ -338,6 +343,10 @@ fake_table(int fd, uint64_t mtime, const char *const *names)
 	link_send_msg(fd, MSG_SESSION, &s);
 	for (; *names; names++, end.profiles++) {
 		p.name = view_str(*names);
+		p.forward = strncmp(*names, "no-", 3) == 0 ? FORWARD_DENY
+		    : strncmp(*names, "ask-", 4) == 0	   ? FORWARD_CONFIRM
+							   : fake_forward;
+		p.forward_hosts = fake_hosts;
 		link_send_msg(fd, MSG_PROFILE, &p);
 	}
 	link_send_msg(fd, MSG_TABLE_END, &end);

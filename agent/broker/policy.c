@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What may be had from another host. Nothing here trusts what that host says:
+ * not which file it means, not who it is, and it learns of profiles that it
+ * may not have no more than of those that do not exist.
+ *
+ * The words of the config file have been put together by awsenv-profile, for
+ * each profile by all that name its account and role.
+ */
+#include "broker.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "awsenv/log.h"
+#include "awsenv/own.h"
+
+/* What is known of whom: the host where a bind counts, and the words. */
+struct rule {
+	uint8_t word; /* enum forward_word */
+	struct view hosts;
+	struct view at;
+};
+
+bool
+policy_is_far(const struct conn *c)
+{
+	return c->origin == REMOTE;
+}
+
+void
+policy_ask(struct ask *ask)
+{
+	struct ask asked = *ask;
+
+	*ask = ask_nobody;
+	ask->profile = asked.profile;
+	ask->session = asked.session;
+	ask->account = asked.account;
+	ask->role = asked.role;
+}
+
+/* No host that is known is on a list. */
+static bool
+has_host(const struct conn *c, struct view list)
+{
+	const char *host = c->binds.counts ? c->binds.first : NULL;
+	size_t n = host ? strlen(host) + 1 : 0;
+
+	for (; host && list.n >= n; list.p += n, list.n -= (uint32_t)n) {
+		if (memcmp(list.p, host, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Why not, for the person whose machine this is; NULL: nothing is against
+ * it, `*confirm` aside. */
+static const char *
+against(const struct conn *c, const struct rule *rule, bool *confirm)
+{
+	*confirm = rule->word != FORWARD_ALLOW;
+	if (rule->word == FORWARD_DENY)
+		return "it is denied";
+	if (rule->hosts.n && !has_host(c, rule->hosts))
+		return c->binds.counts
+		    ? "this host is not in awsenv_forward_hosts"
+		    : "awsenv_forward_hosts names hosts, and which one this "
+		      "is is not known";
+	if (*confirm && !question_can())
+		return rule->word == FORWARD_CONFIRM
+		    ? "it is to be confirmed, and nobody is there to ask"
+		    : "no awsenv_forward allows it";
+	return NULL;
+}
+
+bool
+policy_shows(const struct conn *c, const struct profile *p)
+{
+	struct rule rule = {p->forward, p->forward_hosts, p->forward_at};
+	bool confirm;
+
+	return p->error == AW_OK && !against(c, &rule, &confirm);
+}
+
+static bool
+same_name(struct view a, struct view b)
+{
+	return a.n == b.n && a.n &&
+	    strncasecmp((const char *)a.p, (const char *)b.p, a.n) == 0;
+}
+
+/* By account and role: as any profile has it that names them, else as the
+ * session does. */
+static struct rule
+rule_of(const struct round *r, struct view *name)
+{
+	const struct target *t = &r->target;
+	struct profile p;
+	uint32_t i;
+
+	*name = t->profile;
+	if (t->profile.n && table_profile(r->table, t->profile, &p))
+		return (struct rule){p.forward, p.forward_hosts, p.forward_at};
+	for (i = 0; table_profile_at(r->table, i, &p); i++) {
+		if (p.error == AW_OK && !p.chain.n &&
+		    view_eq(p.account, t->account) &&
+		    same_name(p.role, t->role)) {
+			*name = p.name;
+			return (struct rule){
+			    p.forward, p.forward_hosts, p.forward_at};
+		}
+	}
+	return (struct rule){t->session.forward, t->session.forward_hosts,
+	    t->session.forward_at};
+}
+
+/* An account's name is resolved by AWS, after us: it would be a way around
+ * what is said of its number. */
+static bool
+is_number(struct view account)
+{
+	uint32_t i;
+
+	for (i = 0; i < account.n; i++) {
+		if (account.p[i] < '0' || account.p[i] > '9')
+			return false;
+	}
+	return account.n == 12;
+}
+
+/* To the log of the person whose machine this is: why, and what to change. */
+static void
+tell_owner(const struct round *r, const struct rule *rule, struct view name,
+    const char *why)
+{
+	const struct conn *c = r->conn;
+	const struct target *t = &r->target;
+	AUTOFREE char *cure = NULL;
+
+	if (rule->at.n)
+		text_set(&cure, "see %.*s", VIEW_ARG(rule->at));
+	else if (name.n)
+		text_set(&cure,
+		    "to allow it, write awsenv_forward = allow under "
+		    "[%s%.*s] in ~/.aws/config",
+		    view_is(name, "default") ? "" : "profile ", VIEW_ARG(name));
+	else
+		text_set(&cure,
+		    "to allow it, write a profile for it with "
+		    "awsenv_forward = allow");
+	log_warn("refused account %.*s role %.*s to another host (%s, by pid "
+		 "%d): %s; %s",
+	    VIEW_ARG(t->account), VIEW_ARG(t->role),
+	    c->binds.counts ? c->binds.first : "which one is not known",
+	    (int)c->pid, why, cure);
+}
+
+static enum aw_err
+ask_person(struct round *r)
+{
+	const struct binds *b = &r->conn->binds;
+	const struct question q = {
+	    .target = &r->target,
+	    .remote = true,
+	    .host = view_str(b->counts ? b->first : NULL),
+	    .hops = view_of(&b->claims),
+	};
+
+	return question_ask(r, &q);
+}
+
+enum aw_err
+policy_use(struct round *r, bool ask)
+{
+	struct view name;
+	struct rule rule;
+	const char *why;
+	bool confirm;
+
+	if (!policy_is_far(r->conn)) {
+		r->may_tell = true;
+		return AW_OK;
+	}
+	rule = rule_of(r, &name);
+	why = is_number(r->target.account)
+	    ? against(r->conn, &rule, &confirm)
+	    : "accounts are named by their numbers from afar";
+	if (why) {
+		tell_owner(r, &rule, name, why);
+		return AW_DENIED;
+	}
+	r->may_tell = true;
+	return confirm && ask ? ask_person(r) : AW_OK;
+}
+
+/*
+ * The same words for what does not exist, what cannot be used and what may not
+ * be had; they are of use to the person whose it is, and tell nobody else
+ * anything.
+ */
+enum aw_err
+policy_told(struct round *r, enum aw_err e)
+{
+	const struct ask *ask = &r->msg->ask;
+
+	if (e == AW_OK || e == REQUEST_HELD || e == AW_BUSY || r->may_tell)
+		return e;
+	if (ask->account.n)
+		text_set(&r->text,
+		    "account %.*s, role %.*s is not for use from here: where "
+		    "the agent runs, a profile that names them has to say "
+		    "awsenv_forward = allow",
+		    VIEW_ARG(ask->account), VIEW_ARG(ask->role));
+	else
+		text_set(&r->text,
+		    "profile \"%.*s\" is not for use from here: where the "
+		    "agent runs, write awsenv_forward = allow under [%s%.*s] in "
+		    "~/.aws/config",
+		    ask->profile.n ? (int)ask->profile.n : 7,
+		    ask->profile.n ? (const char *)ask->profile.p : "default",
+		    ask->profile.n && !view_is(ask->profile, "default")
+			? "profile "
+			: "",
+		    ask->profile.n ? (int)ask->profile.n : 7,
+		    ask->profile.n ? (const char *)ask->profile.p : "default");
+	return AW_DENIED;
+}
+
+uint32_t
+policy_count(const struct conn *c, const struct table *t)
+{
+	struct profile p;
+	uint32_t i, n = 0;
+
+	for (i = 0; table_profile_at(t, i, &p); i++)
+		n += !policy_is_far(c) || policy_shows(c, &p);
+	return n;
+}
