@@ -127,8 +127,10 @@ const char *nearest(
 
 /* verb.c */
 
+#define VERB_NAME 11
+
 struct verb {
-	char name[11];
+	char name[VERB_NAME];
 	uint64_t options;
 	/* operands: argv ends with NULL; returns the exit status */
 	int (*run)(const struct options *, char **argv);
@@ -144,8 +146,8 @@ int verb_alone(const char *name, char **argv);
 /* verbs.c: the table of verbs. */
 
 const struct verb *verb_find(const char *name); /* NULL: none, a command */
-/* "NAME\0NAME\0": those of awsenv-ctl; is it one? */
-extern const char verbs_apart[];
+/* Those of awsenv-ctl, up to an empty name; is it one? */
+extern const char verbs_apart[][VERB_NAME];
 bool verb_apart(const char *name);
 /* All that awsenv does itself, up to NULL. */
 const struct verb *verb_at(size_t);
@@ -417,31 +419,8 @@ unsigned int http_judge(struct view text, const char *host, const char *token);
 
 /* Does a person look, or did one ask to wait? */
 bool login_wanted(const struct options *);
-/* Show the login and wait until there is a token. */
-enum aw_err login_wait(struct talk *, const struct options *, bool always);
-int login_verb(const struct options *, char **argv);
-
-/* screen.c: how a login looks. */
-
-struct screen {
-	bool tty;
-	unsigned int rows;
-	unsigned int cols;
-	bool utf8;
-	bool plain; /* no escape sequences */
-};
-
-void screen_open(struct screen *);
-/* False: the agent's reply holds something that must not be shown. */
-bool screen_login(
-    const struct screen *, const struct login_rep *, struct buf *);
-
-/* browser.c */
-
-/* Is this a desktop, whose browser may be opened? */
-bool browser_there(const struct options *);
-/* Have awsenv-ctl open the URL there. `again`: even if another awsenv did. */
-void browser_open(const struct login_rep *, bool again);
+/* Have it shown by awsenv-ctl, and wait until there is a token. */
+enum aw_err login_wait(const struct talk *, const struct options *);
 
 /* export.c, process.c, whoami.c */
 

@@ -95,7 +95,7 @@ fetch(
 		if (g->rep.error != AW_LOGIN || !(how & CREDS_LOGIN) ||
 		    !login_wanted(o))
 			break;
-		if ((r = login_wait(t, o, false)) != AW_OK)
+		if ((r = login_wait(t, o)) != AW_OK)
 			return r;
 	}
 	if (g->rep.error != AW_OK)

@@ -1,77 +1,22 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A login as one person meets it: show URL and code, wait until it is approved
- * in a browser somewhere. The agent goes on with it when nobody waits.
+ * A login on the way to something else. The conversation with the person is
+ * awsenv-ctl's, as a child; where that is not, the agent's refusal stands.
  */
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
-#include <strings.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-#include "awsenv/io.h"
 #include "awsenv/own.h"
 
 #include "agent/cli/cli.h"
 
-#define LOGIN_MS 40000
-#define WAIT_MS 40000
-#define WAIT_HOLD 15 /* the time left is written anew that often */
+extern char **environ;
 
-struct waiting {
-	struct agent *agent;
-	const struct question *question;
-	const struct options *options;
-	struct screen screen;
-	struct login_rep rep;
-	struct buf frame;
-	uint64_t end;		  /* our own; 0: as long as the code is good */
-	bool always;		  /* the verb: show it whatever stderr is */
-	bool line;		  /* a line is there that is written over */
-	unsigned int anew;	  /* logins that ended under us */
-	const char *url;	  /* the one on the screen, */
-	char code[CODE_MOST + 1]; /* and its code, if it has one */
-};
-
-/* What Ctrl-C leaves behind, ready for a signal handler. */
-static char farewell[128];
-
-static void
-on_interrupt(int sig)
-{
-	ssize_t n = write(STDERR_FILENO, farewell, strlen(farewell));
-
-	(void)n;
-	signal(sig, SIG_DFL);
-	kill(getpid(), sig);
-}
-
-/* What a person may still use. */
-static const char *
-offer(const struct login_rep *l)
-{
-	return l->code.n ? "code" : "page";
-}
-
-static void
-farewell_set(const struct login_rep *l)
-{
-	struct sigaction now_is;
-	char until[CLOCK_TIME];
-
-	/* Under nohup, or in the background of a script, it stays ignored. */
-	if (sigaction(SIGINT, NULL, &now_is) != 0 ||
-	    now_is.sa_handler == SIG_IGN)
-		return;
-	clock_time(until, l->until);
-	/* The handler may come at any time, so not while this is written. */
-	signal(SIGINT, SIG_DFL);
-	format(farewell, sizeof(farewell),
-	    "\nawsenv: the %s stays valid until %s; awsenv login shows it "
-	    "again\n",
-	    offer(l), until);
-	signal(SIGINT, on_interrupt);
-}
+#define WORDS 16
 
 bool
 login_wanted(const struct options *o)
@@ -84,241 +29,90 @@ login_wanted(const struct options *o)
 }
 
 static void
-line_clear(struct waiting *w)
+word(struct buf *line, const char *option, const char *value)
 {
-	if (w->line)
-		say("\r\033[K");
-	w->line = false;
+	if (value)
+		text_add(line, "%s%c%s%c", option, 0, value, 0);
 }
 
-/* On a terminal one line that is written over, elsewhere told once. */
-static void
-line_show(struct waiting *w, bool first)
+static _Noreturn void
+become(const struct options *o)
 {
-	char until[CLOCK_TIME], left[TIME_LEFT];
+	char seconds[16], *words[WORDS + 1] = {NULL};
+	AUTOBUF struct buf line = {0};
+	size_t n, at;
 
-	clock_time(until, w->rep.until);
-	time_left(left, w->rep.until);
-	if (w->options->given & OPT_NO_WAIT) {
-		say("  Valid until %s (%s left).\n", until, left);
-	} else if (w->screen.plain) {
-		if (first)
-			say("  Valid until %s (%s left); waiting for the "
-			    "approval.\n",
-			    until, left);
-	} else {
-		/* Cut where the window ends: what wraps is not written over. */
-		say("\r\033[K\033[?7l  Valid until %s (%s left); waiting for the "
-		    "approval ... \033[?7h",
-		    until, left);
-		w->line = true;
+	format(seconds, sizeof(seconds), "%d", o->wait);
+	text_add(&line, "awsenv%capprove%c", 0, 0);
+	word(&line, "--profile", o->profile);
+	word(&line, "--account", o->account);
+	word(&line, "--role", o->role);
+	word(&line, "--sso-session", o->session);
+	word(&line, "--region", o->region);
+	word(&line, "--wait", o->given & OPT_WAIT ? seconds : NULL);
+	if (o->given & OPT_NO_BROWSER)
+		text_add(&line, "--no-browser%c", 0);
+	if (o->given & OPT_DEVICE_CODE)
+		text_add(&line, "--use-device-code%c", 0);
+	for (n = at = 0; !line.bad && n < WORDS && at < line.len; n++) {
+		words[n] = (char *)line.data + at;
+		at += strlen(words[n]) + 1;
 	}
+	sigpipe_restore();
+	if (n)
+		program_exec("awsenv-ctl", words, environ);
+	_exit(EXIT_NOTFOUND);
 }
 
+/* The errors whose statuses exit_of() tells apart. */
 static enum aw_err
-show(struct waiting *w)
+error_of(int status)
 {
-	AUTOBUF struct buf out = {0};
-	struct login_rep *l = &w->rep;
-
-	if (w->url && view_is(l->url, w->url) && view_is(l->code, w->code)) {
-		line_show(w, false);
+	switch (status) {
+	case EXIT_GOOD:
 		return AW_OK;
+	case EXIT_LOGIN:
+	case EXIT_NOTFOUND:
+		return AW_LOGIN;
+	case EXIT_CONFIG:
+		return AW_CONFIG;
+	case EXIT_REFUSED:
+		return AW_DENIED;
+	case EXIT_AWS:
+		return AW_NETWORK;
+	case EXIT_NOAGENT:
+		return AW_NOAGENT;
+	default:
+		return AW_SYSTEM;
 	}
-	line_clear(w);
-	if (w->url)
-		say("awsenv: that %s is no longer good; here is a new one\n\n",
-		    w->code[0] ? "code" : "page");
-	if (!screen_login(&w->screen, l, &out) || out.bad) {
-		warn("%s: the agent gave a sign-in URL or code that is not fit "
-		     "to be shown",
-		    question_name(w->question));
-		return AW_PROTO;
-	}
-	io_write(STDERR_FILENO, view_of(&out), -1);
-	w->url = shown(l->url);
-	format(w->code, sizeof(w->code), "%.*s", VIEW_ARG(l->code));
-	line_show(w, true);
-	if (!(w->options->given & OPT_NO_WAIT))
-		farewell_set(l);
-	if (browser_there(w->options))
-		browser_open(l, w->always);
-	return AW_OK;
-}
-
-/* Somebody else than expected is no error, but must not pass unseen. */
-static void
-done(struct waiting *w)
-{
-	const struct login_rep *l = &w->rep;
-	const char *person = shown(l->person), *before = shown(l->before);
-	const char *expected = shown(l->expected);
-	char until[CLOCK_TIME];
-
-	line_clear(w);
-	clock_time(until, l->expires);
-	if (w->url)
-		say("awsenv: approved%s%s; logged in to %s until %s\n",
-		    *person ? " by " : "", person, shown(l->session), until);
-	else if (w->always)
-		say("awsenv: logged in to %s%s%s until %s\n", shown(l->session),
-		    *person ? " as " : "", person, until);
-	if (*person && *expected && strcasecmp(person, expected) != 0)
-		warn("WARNING: %s expects %s (awsenv_identity), not %s",
-		    question_name(w->question), expected, person);
-	else if (w->url && *person && *before && strcmp(person, before) != 0)
-		warn("WARNING: the last time it was %s who approved", before);
-}
-
-static enum aw_err
-login_ask(struct waiting *w)
-{
-	struct login_req req = {
-	    .ask = w->question->ask,
-	    .desktop = browser_there(w->options) &&
-		!(w->options->given & OPT_DEVICE_CODE),
-	};
-
-	return agent_ask(w->agent, "login@awsenv", MSG_LOGIN_REQ, &req,
-	    MSG_LOGIN_REP, &w->rep, &w->frame, LOGIN_MS);
-}
-
-static enum aw_err
-wait_ask(struct waiting *w)
-{
-	struct wait_req req = {
-	    .ticket = w->rep.ticket,
-	    .seen = w->rep.state,
-	    .seconds = WAIT_HOLD,
-	};
-	uint64_t t = now();
-
-	if (w->end && w->end < t + WAIT_HOLD)
-		req.seconds = w->end > t ? (uint32_t)(w->end - t) : 0;
-	return agent_ask(w->agent, "wait@awsenv", MSG_WAIT_REQ, &req,
-	    MSG_LOGIN_REP, &w->rep, &w->frame, WAIT_MS);
-}
-
-static enum aw_err
-timed_out(struct waiting *w)
-{
-	char until[CLOCK_TIME];
-
-	line_clear(w);
-	clock_time(until, w->rep.until);
-	if (w->url)
-		warn(
-		    "%s: not approved within %d s; the %s stays valid until %s, "
-		    "awsenv login shows it again",
-		    question_name(w->question), w->options->wait,
-		    offer(&w->rep), until);
-	else
-		warn("%s: AWS gave no code within %d s",
-		    question_name(w->question), w->options->wait);
-	return AW_LOGIN;
-}
-
-/* It ended without a token; why, has not been said yet. */
-static enum aw_err
-failed(struct waiting *w)
-{
-	line_clear(w);
-	/* "A login is needed" is no answer to one that has just failed. */
-	if (w->rep.error != AW_OK &&
-	    (w->rep.error != AW_LOGIN || w->rep.text.n == 0))
-		return complain(w->question, w->rep.error, w->rep.text);
-	warn("%s: %s", question_name(w->question),
-	    w->rep.text.n ? shown(w->rep.text) : "the login failed");
-	return AW_LOGIN;
-}
-
-/* Look at the reply, and get the next. False: it is over, as *r says. */
-static bool
-step(struct waiting *w, enum aw_err *r)
-{
-	bool no_wait = (w->options->given & OPT_NO_WAIT) != 0;
-
-	if (w->rep.error == AW_GONE && w->anew++ < 3) {
-		*r = login_ask(w);
-		return *r == AW_OK;
-	}
-	if (w->rep.error != AW_OK || w->rep.state == LOGIN_FAILED) {
-		*r = failed(w);
-		return false;
-	}
-	if (w->rep.state == LOGIN_DONE) {
-		done(w);
-		return false;
-	}
-	if (w->rep.state == LOGIN_PENDING &&
-	    ((*r = show(w)) != AW_OK || no_wait))
-		return false;
-	if (w->end && now() >= w->end) {
-		*r = timed_out(w);
-		return false;
-	}
-	*r = wait_ask(w);
-	return *r == AW_OK;
-}
-
-static enum aw_err
-refuse_here(const struct question *q)
-{
-	warn(
-	    "%s: a login is needed, and the agent here is not a forwarded one;\n"
-	    "        awsenv login --here logs in on this host, where root will "
-	    "hold that login",
-	    question_name(q));
-	return AW_LOGIN;
 }
 
 enum aw_err
-login_wait(struct talk *t, const struct options *o, bool always)
+login_wait(const struct talk *t, const struct options *o)
 {
-	struct sigaction interrupt;
-	struct waiting w = {
-	    .agent = &t->agent,
-	    .question = &t->question,
-	    .options = o,
-	    .always = always,
-	};
-	enum aw_err r;
+	struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
+	int status = 0;
+	pid_t pid;
 
-	if (agent_foreign() && !(o->given & OPT_HERE))
-		return refuse_here(w.question);
-	screen_open(&w.screen);
-	sigaction(SIGINT, NULL, &interrupt);
-	if (o->given & OPT_WAIT)
-		w.end = now() + (uint64_t)o->wait;
-	if ((r = login_ask(&w)) == AW_OK) {
-		while (step(&w, &r))
-			;
+	/* Ctrl-C is the child's, which has a last word to say: then this
+	 * process ends as it did. */
+	sigaction(SIGINT, &ignore, &before);
+	if ((pid = child_fork(SIGCHLD)) == 0) {
+		sigaction(SIGINT, &before, NULL);
+		become(o);
 	}
-	sigaction(SIGINT, &interrupt, NULL);
-	buf_free(&w.frame);
-	return r;
-}
-
-int
-login_verb(const struct options *o, char **argv)
-{
-	bool here = (o->given & OPT_HERE) != 0;
-	int usage = verb_alone("login", argv);
-	struct talk t;
-	enum aw_err r;
-
-	if (usage != EXIT_GOOD)
-		return usage;
-	if (o->given & (OPT_DESKTOP | OPT_PENDING))
-		return ctl_exec();
-	if (here && agent_foreign())
-		warn(
-		    "logging in on this host: its root will hold the login, until "
-		    "awsenv logout");
-	r = talk_begin(&t, o, here ? AGENT_START_HERE : AGENT_LOGIN);
-	if (r == AW_OK) {
-		r = login_wait(&t, o, true);
-		talk_end(&t);
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	sigaction(SIGINT, &before, NULL);
+	if (pid < 0) {
+		warn("cannot start awsenv-ctl: %s", errno_text());
+		return AW_SYSTEM;
 	}
-	return exit_of(r);
+	if (WIFSIGNALED(status)) {
+		raise(WTERMSIG(status));
+		return AW_SYSTEM;
+	}
+	if (WEXITSTATUS(status) == EXIT_NOTFOUND)
+		return complain(&t->question, AW_LOGIN, (struct view){0});
+	return error_of(WEXITSTATUS(status));
 }

@@ -17,9 +17,6 @@ static const struct verb verbs[] = {
 	{"exec", OPT_RUN, exec_verb,
 	    "[PROFILE] [-- COMMAND [ARG...]]\0"
 	    "run a command, or a shell, with credentials"},
-	{"login", OPT_WHO | OPT_WAITING | OPT_HERE | OPT_PENDING |
-	    OPT_DESKTOP, login_verb,
-	    "\0show URL and code, wait until a person has approved"},
 	{"whoami", OPT_WHO | OPT_WAITING | OPT_JSON, whoami_verb,
 	    "\0as whom a command would run"},
 	{"export", OPT_WHO | OPT_WAITING | OPT_FORMAT | OPT_UNSET, export_verb,
@@ -32,12 +29,14 @@ static const struct verb verbs[] = {
 /* clang-format on */
 
 /* Those of awsenv-ctl, which the first word after options is enough to find. */
-const char verbs_apart[] = "agent\0configure\0ls\0shell\0console\0status\0"
-			   "logout\0doctor\0prompt\0completion\0log\0";
+const char verbs_apart[][VERB_NAME] = {"login", "agent", "configure", "ls",
+    "shell", "console", "status", "logout", "doctor", "prompt", "completion",
+    "log", ""};
 
 /* Kept, so that no script comes to rely on a program of that name without
  * "--". */
-static const char reserved[] = "confirm\0forward\0lock\0unlock\0";
+static const char reserved[][VERB_NAME] = {
+    "confirm", "forward", "lock", "unlock", ""};
 
 #define NVERBS (sizeof(verbs) / sizeof(verbs[0]))
 
@@ -53,17 +52,12 @@ verb_find(const char *name)
 	return NULL;
 }
 
-static const char *
-word_after(const char *word)
-{
-	return word + strlen(word) + 1;
-}
-
+/* The list ends with an empty name. */
 static bool
-is_in(const char *names, const char *name)
+is_in(const char (*names)[VERB_NAME], const char *name)
 {
-	for (; *names; names = word_after(names)) {
-		if (!strcmp(names, name))
+	for (; **names; names++) {
+		if (!strcmp(*names, name))
 			return true;
 	}
 	return false;
@@ -137,12 +131,12 @@ help_all(void)
 {
 	static char name[] = "awsenv", help[] = "help";
 	AUTOBUF struct buf out = {0};
-	const char *a;
+	size_t i;
 
 	program_exec("awsenv-ctl", (char *[]){name, help, NULL}, environ);
 	help_begin(&out);
-	for (a = verbs_apart; *a; a = word_after(a))
-		help_line(&out, a, "needs awsenv-ctl");
+	for (i = 0; *verbs_apart[i]; i++)
+		help_line(&out, verbs_apart[i], "needs awsenv-ctl");
 	return help_end(&out);
 }
 
@@ -152,6 +146,9 @@ unknown(const char *name)
 	const char *near =
 	    nearest(name, verbs[0].name, NVERBS, sizeof(verbs[0]));
 
+	if (!near)
+		near = nearest(name, verbs_apart[0],
+		    sizeof(verbs_apart) / VERB_NAME - 1, VERB_NAME);
 	warn("no verb %s; %s%s%s", shown_str(name),
 	    near ? "did you mean " : "awsenv help lists them", near ? near : "",
 	    near ? "?" : "");

@@ -78,7 +78,7 @@ ask(struct talk *t, const struct options *o, struct whoami_rep *w)
 			return r;
 		if (w->error != AW_LOGIN || !login_wanted(o))
 			break;
-		if ((r = login_wait(t, o, false)) != AW_OK)
+		if ((r = login_wait(t, o)) != AW_OK)
 			return r;
 	}
 	return w->error == AW_OK ? AW_OK

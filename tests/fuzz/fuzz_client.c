@@ -283,7 +283,7 @@ static const struct {
 	{logout_verb, {.wait = -1}, must_be_printable},
 	{login_verb, {.wait = -1}, must_be_printable},
 	{login_verb, {.wait = -1, .given = OPT_NO_WAIT}, must_be_printable},
-	{export_verb, {.wait = 60, .given = OPT_WAIT}, must_be_shell},
+	{login_verb, {.wait = 60, .given = OPT_WAIT}, must_be_printable},
 	{draw, {.wait = -1}, must_be_printable},
 	{ls_verb, {.wait = -1}, must_be_printable},
 	{ls_verb, {.wait = -1, .given = OPT_JSON}, must_be_json},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "agent/cli/cli.h"
+#include "agent/cli/ctl/ctl.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

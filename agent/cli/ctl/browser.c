@@ -114,6 +114,14 @@ detach(const char *configured, char *url)
 	_exit(EXIT_NOTFOUND);
 }
 
+bool
+browser_there(const struct options *o)
+{
+	return !(o->given & OPT_NO_BROWSER) &&
+	    (setting("DISPLAY") || setting("WAYLAND_DISPLAY")) &&
+	    !setting("SSH_CONNECTION") && isatty(STDERR_FILENO);
+}
+
 void
 browser_start(struct view page, struct view configured)
 {
@@ -126,25 +134,4 @@ browser_start(struct view page, struct view configured)
 		detach(with, url);
 	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
-}
-
-int
-browser_verb(const struct options *o, char **argv)
-{
-	AUTOBUF struct buf message = {0};
-	struct login_rep l;
-	uint8_t byte;
-
-	(void)argv;
-	while (io_read(STDIN_FILENO, &byte, 1, -1) == AW_OK)
-		buf_u8(&message, byte);
-	if (!msg_decode(MSG_LOGIN_REP, view_of(&message), &l)) {
-		warn("browser is for awsenv, which says what to open");
-		return EXIT_USAGE;
-	}
-	/* One page, not forty, where forty commands find it missing. */
-	if (claim(CLAIM_PAGE, &l, l.until,
-		o->given & OPT_AGAIN ? CLAIM_AGAIN : CLAIM_COMMAND))
-		browser_start(l.url, l.browser);
-	return EXIT_GOOD;
 }

@@ -249,13 +249,12 @@ static void
 put_verbs(struct offer *f)
 {
 	const struct verb *v;
-	const char *name;
 	size_t i;
 
 	for (i = 0; (v = verb_at(i)); i++)
 		put(f, v->name, v->text + strlen(v->text) + 1);
-	for (name = verbs_apart; *name; name += strlen(name) + 1) {
-		if ((v = ctl_verb(name)))
+	for (i = 0; *verbs_apart[i]; i++) {
+		if ((v = ctl_verb(verbs_apart[i])))
 			put(f, v->name, v->text + strlen(v->text) + 1);
 	}
 }

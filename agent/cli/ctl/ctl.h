@@ -12,7 +12,6 @@
 
 /* options.c: options of these verbs, beside those that awsenv has. */
 
-#define OPT_AGAIN (1ull << 32)
 #define OPT_CONFIG (1ull << 33)
 #define OPT_ROLES (1ull << 34)
 #define OPT_CSV (1ull << 35)
@@ -136,14 +135,12 @@ bool text_flush(struct buf *, bool all);
 bool profile_operand(
     const char *verb, uint64_t allowed, struct options *, char **argv);
 
-/* agent.c, browser.c, log.c, ls.c */
+/* agent.c, log.c, ls.c */
 
 int agent_verb(const struct options *, char **argv);
 int ls_verb(const struct options *, char **argv);
 int log_verb(const struct options *, char **argv);
 int configure_verb(const struct options *, char **argv);
-/* For awsenv, not for people: the login to show comes on standard input. */
-int browser_verb(const struct options *, char **argv);
 
 /* shell.c, with recent.c and pick.c; prompt.c */
 
@@ -210,12 +207,31 @@ bool claim(enum claim, const struct login_rep *, uint64_t when, enum claimant);
 
 /* browser.c */
 
-/* Open a page, on whatever desktop this is. */
+/* Is this a desktop, whose browser may be opened? */
+bool browser_there(const struct options *);
+/* Open a page there. */
 void browser_start(struct view url, struct view configured);
 
-/* login.c: what of login is not for a person who waits at a terminal. */
+/* screen.c: how a login looks. */
 
-int login_shown_verb(const struct options *, char **argv);
+struct screen {
+	bool tty;
+	unsigned int rows;
+	unsigned int cols;
+	bool utf8;
+	bool plain; /* no escape sequences */
+};
+
+void screen_open(struct screen *);
+/* False: the agent's reply holds something that must not be shown. */
+bool screen_login(
+    const struct screen *, const struct login_rep *, struct buf *);
+
+/* login.c */
+
+int login_verb(const struct options *, char **argv);
+/* For awsenv, not for people: it has something else to do, and says that. */
+int approve_verb(const struct options *, char **argv);
 
 /* pending.c, desktop.c */
 

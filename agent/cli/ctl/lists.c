@@ -175,7 +175,7 @@ grants_ask(struct talk *t, const struct options *o, struct grants_req *req,
 			return r;
 		if (rep->error != AW_LOGIN || !login_wanted(o))
 			break;
-		if ((r = login_wait(t, o, false)) != AW_OK)
+		if ((r = login_wait(t, o)) != AW_OK)
 			return r;
 	}
 	return rep->error == AW_OK

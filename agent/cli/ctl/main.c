@@ -18,6 +18,9 @@ static int help_verb(const struct options *, char **argv);
 /* A verb that people type stands in the list of agent/cli/verbs.c too. */
 /* clang-format off */
 static const struct verb verbs[] = {
+	{"login", OPT_WHO | OPT_WAITING | OPT_HERE | OPT_PENDING |
+	    OPT_DESKTOP, login_verb,
+	    "\0show URL and code, wait until a person has approved"},
 	{"agent", 0, agent_verb, "start | stop | status\0"
 	    "start or stop the agent"},
 	{"configure", OPT_CONFIGURE, configure_verb,
@@ -35,8 +38,6 @@ static const struct verb verbs[] = {
 	    "\0what is wrong here, and the command that cures it"},
 	{"log", OPT_PROFILE | OPT_JSON | OPT_FOLLOW, log_verb,
 	    "\0who was given credentials, and who was refused"},
-	{"login", OPT_DESKTOP | OPT_PENDING | OPT_WAIT | OPT_NO_BROWSER,
-	    login_shown_verb, "\0show logins that others began"},
 	{"shell", OPT_RUN, shell_verb,
 	    "[PROFILE]\0a shell with credentials, and a prompt that says so"},
 	{"prompt", OPT_WHO, prompt_verb,
@@ -45,7 +46,8 @@ static const struct verb verbs[] = {
 	    "bash | zsh | fish\0print what completes words in that shell"},
 	{"console", OPT_CONSOLE, console_verb,
 	    "[PROFILE]\0the AWS console in the browser, as that role"},
-	{"browser", OPT_AGAIN, browser_verb, "\0open a sign-in page"},
+	{"approve", OPT_WHO | OPT_WAITING, approve_verb,
+	    "\0login, for a command that needs it"},
 	{"help", 0, help_verb, "VERB\0a verb's help"},
 };
 /* clang-format on */

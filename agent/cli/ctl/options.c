@@ -11,6 +11,12 @@
 
 /* clang-format off */
 static const struct option_row rows[] = {
+	{"here", 0, FLAG, 0, OPT_HERE,
+	    "\0log in on this host, where root will hold it"},
+	{"desktop", 0, FLAG, 0, OPT_DESKTOP,
+	    "\0show logins on this desktop until it ends"},
+	{"show-pending", 0, FLAG, 0, OPT_PENDING,
+	    "\0only show a login that waits already"},
 	{"all", 0, FLAG, 0, OPT_ALL,
 	    "\0all logins, or all roles"},
 	{"all-users", 0, FLAG, 0, OPT_ALL_USERS,
@@ -53,8 +59,6 @@ static const struct option_row rows[] = {
 	    "TOOL\0what granted, aws-vault or aws-sso-cli wrote"},
 	{"follow", 0, FLAG, 0, OPT_FOLLOW,
 	    "\0go on with what comes"},
-	{"again", 0, FLAG, 0, OPT_AGAIN,
-	    "\0even if it was opened before"},
 };
 /* clang-format on */
 

@@ -13,7 +13,7 @@
 
 #include "awsenv/qr.h"
 
-#include "agent/cli/cli.h"
+#include "agent/cli/ctl/ctl.h"
 
 #define QR_TOLD 80
 /* Lines that follow the QR code, with the prompt's. */
