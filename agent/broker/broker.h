@@ -279,6 +279,8 @@ struct view table_off(const struct table *);
 struct view table_setting(const struct table *, const char *name);
 bool table_profile(const struct table *, struct view name, struct profile *);
 bool table_profile_at(const struct table *, uint32_t index, struct profile *);
+/* Does any profile that leads through this role have awsenv_confirm = true? */
+bool table_confirm(const struct table *, struct view account, struct view role);
 bool table_session(const struct table *, uint32_t index, struct session *);
 bool table_problem(const struct table *, uint32_t index, struct problem_item *);
 uint32_t table_problems(const struct table *);

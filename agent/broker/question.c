@@ -26,7 +26,7 @@
 #define SAID_MAX 64
 #define ITEM_MAX 4096
 #define SEAT_MS 60000 /* for a person to read, before the next request */
-#define GRACE_MS 5000 /* for clients to find this broker */
+#define GRACE_MS 3000 /* for clients to find this broker */
 #define HELD_MAX 3600
 
 #define NONE_TEXT "nobody answered in time"
@@ -346,8 +346,8 @@ wait_for(struct round *r, const struct question *q, struct view subject)
 	buf_put(&p->asked, subject.p, subject.n);
 	p->question = o->id;
 	p->agreed = false;
-	e = conn_hold(
-	    r->conn, STAGE_QUESTION, &o->holds, o->until - loop_now());
+	e = conn_hold(r->conn, STAGE_QUESTION, &o->holds,
+	    (question_can() ? o->until : grace) - loop_now());
 	if (e != REQUEST_HELD) {
 		round_say(r, NONE_TEXT);
 		reap();
@@ -377,13 +377,26 @@ answered(struct round *r)
 		p->agreed = true;
 		return AW_OK;
 	}
-	round_say(r, p->error == AW_TIMEOUT ? NONE_TEXT : p->text);
+	round_say(r,
+	    p->error != AW_TIMEOUT ? p->text
+		: question_can()   ? NONE_TEXT
+				   : CAN_TEXT);
 	if (p->error == AW_TIMEOUT && o && o->until <= loop_now()) {
 		remember_no(o);
 		open_end(o, AW_DENIED, NONE_TEXT);
 	}
 	reap();
 	return AW_DENIED;
+}
+
+/* Nobody was there to ask yet, but somebody came. */
+static bool
+goes_on(const struct progress *p)
+{
+	struct open *o = by_id(p->question);
+
+	return p->error == AW_TIMEOUT && o && o->until > loop_now() &&
+	    question_can();
 }
 
 enum aw_err
@@ -401,7 +414,7 @@ question_ask(struct round *r, const struct question *q)
 	if (p->asked.len && view_eq(view_of(&p->asked), view_of(&subject))) {
 		if (p->agreed)
 			return AW_OK;
-		if (p->waited == STAGE_QUESTION)
+		if (p->waited == STAGE_QUESTION && !goes_on(p))
 			return answered(r);
 	}
 	if ((e = round_look(r, 0)) != AW_OK)

@@ -115,6 +115,26 @@ public_error(enum aw_err e)
 
 /* ---- the handlers, in the table's order */
 
+/*
+ * Asked when there is something to hand out, since only then is it known which
+ * account a name means. Of a chain the first role counts: whoever has its
+ * credentials can go on from there.
+ */
+static enum aw_err
+confirmed(struct round *r, const struct record *rec)
+{
+	struct target *t = &r->target;
+	struct question q = {.target = t};
+	struct view account = t->account;
+
+	if (!t->chain.n)
+		account = label_account(rec->label);
+	if (r->conn->origin != LOCAL ||
+	    !table_confirm(r->table, account, t->role))
+		return AW_OK;
+	return question_ask(r, &q);
+}
+
 static enum aw_err
 on_creds(struct round *r)
 {
@@ -130,6 +150,8 @@ on_creds(struct round *r)
 	if ((e = round_target(r, false)) != AW_OK ||
 	    (e = round_creds(r, &r->keep[0], &rec, far ? 0 : req->seconds,
 		 !far && req->half)) != AW_OK)
+		return e;
+	if ((e = confirmed(r, &rec)) != AW_OK)
 		return e;
 	role_used(t, &rec);
 	if (t->notice.n)

@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "awsenv/log.h"
 #include "awsenv/own.h"
@@ -44,6 +45,8 @@ struct content {
 	struct view settings; /* of the agent itself */
 	uint32_t *slots; /* hash table of profile numbers plus one; 0: free */
 	uint32_t mask;
+	uint32_t *confirm; /* numbers of the profiles that ask for a yes */
+	uint32_t nconfirm;
 	unsigned int tries; /* of the job when the reader began */
 };
 
@@ -65,6 +68,7 @@ content_free(struct content *c)
 	free(c->profiles.row);
 	free(c->problems.row);
 	free(c->slots);
+	free(c->confirm);
 	free(c);
 }
 
@@ -154,6 +158,25 @@ content_index(struct content *c)
 	}
 }
 
+/* Few or none: so that a request does not go through all of them. */
+static void
+content_confirms(struct content *c)
+{
+	struct profile p;
+	uint32_t i;
+
+	for (i = 0; i < c->profiles.n; i++) {
+		if (!msg_decode(MSG_PROFILE, c->profiles.row[i], &p) ||
+		    !p.confirm)
+			continue;
+		c->confirm = reallocarray(
+		    c->confirm, c->nconfirm + 1, sizeof(*c->confirm));
+		if (!c->confirm)
+			fatal("table");
+		c->confirm[c->nconfirm++] = i;
+	}
+}
+
 static bool
 content_complete(const struct content *c, const struct table_end *end)
 {
@@ -181,6 +204,7 @@ end_packet(struct job *job, struct content *c, struct view body)
 	if (c->off.n)
 		log_warn("%.*s", VIEW_ARG(c->off));
 	content_index(c);
+	content_confirms(c);
 	job_outcome(job, AW_OK, (struct view){0});
 	return true;
 }
@@ -441,6 +465,24 @@ table_profile(const struct table *t, struct view name, struct profile *p)
 		if (view_eq(row_name(c->profiles.row[i - 1]), name))
 			return table_profile_at(t, i - 1, p);
 		slot = (slot + 1) & c->mask;
+	}
+	return false;
+}
+
+/* An account has one IAM Identity Center, so that these two say it all. */
+bool
+table_confirm(const struct table *t, struct view account, struct view role)
+{
+	const struct content *c = t->now;
+	struct profile p;
+	uint32_t i;
+
+	for (i = 0; c && i < c->nconfirm; i++) {
+		if (table_profile_at(t, c->confirm[i], &p) &&
+		    view_eq(p.account, account) && p.role.n == role.n &&
+		    strncasecmp((const char *)p.role.p, (const char *)role.p,
+			role.n) == 0)
+			return true;
 	}
 	return false;
 }

@@ -429,6 +429,7 @@ static const struct field profile_fields[] = {
     F(VIEW, profile, expected),
     F(VIEW, profile, browser),
     F(VIEW, profile, notice),
+    F(BOOL, profile, confirm),
     F(U8, profile, forward),
     F(VIEW, profile, forward_hosts),
     F(VIEW, profile, forward_at),

@@ -20,6 +20,7 @@
  * of these is worth telling, in one of the SDKs' other keys it is not. */
 static const char *const known_keys[] = {
     "awsenv_browser",
+    "awsenv_confirm",
     "awsenv_enforce",
     "awsenv_forward",
     "awsenv_forward_hosts",
@@ -424,6 +425,25 @@ config_enforced(const struct config *c, const struct section *s)
 		e = get_in_file(c, s, view_str("awsenv_enforce"));
 		if (e && e->file->admin && (!check_bool(e->value, &yes) || yes))
 			return true;
+	}
+	return false;
+}
+
+/* As above, for what any of the files may ask for and none take back. */
+bool
+config_strict(const struct config *c, const struct section *s, const char *key)
+{
+	const struct section *in;
+	const struct entry *e;
+	bool yes;
+	int depth;
+
+	for (depth = 0; s && depth < 8; depth++, s = s->include) {
+		for (in = s; in; in = in->below) {
+			e = get_in_file(c, in, view_str(key));
+			if (e && (!check_bool(e->value, &yes) || yes))
+				return true;
+		}
 	}
 	return false;
 }

@@ -208,6 +208,10 @@ bool config_true(
     const struct config *, const struct section *, const char *key);
 /* The administrator's word is all that counts on this section. */
 bool config_enforced(const struct config *, const struct section *);
+/* Does it say anything but false in one of the files that have the section, or
+ * that it includes? */
+bool config_strict(
+    const struct config *, const struct section *, const char *key);
 /* What a section names: with `admin` the administrator's of that name, whatever
  * a user's file has put on top of it. */
 const struct section *config_named(

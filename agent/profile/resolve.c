@@ -488,6 +488,8 @@ set_ours(struct walk *w, struct profile *p)
 {
 	const struct entry *who = get_ours(w, "awsenv_identity");
 	const struct entry *browser = get_ours(w, "awsenv_browser");
+	const struct config *c = &w->table->config;
+	int i;
 
 	if (who && (who->value.n > 256 || !text_is_printable(who->value)))
 		return refuse(w,
@@ -500,6 +502,8 @@ set_ours(struct walk *w, struct profile *p)
 		    "awsenv_browser at %.*s:%u is not a command: write one "
 		    "like firefox, or several with colons between them",
 		    AT(browser));
+	for (i = 0; i < w->nseen; i++)
+		p->confirm |= config_strict(c, w->seen[i], "awsenv_confirm");
 	if (who)
 		p->expected = who->value;
 	if (browser)

@@ -8,6 +8,7 @@ static bool
 is_switch(struct view key)
 {
 	static const char *const switches[] = {
+	    "awsenv_confirm",
 	    "awsenv_enforce",
 	    "awsenv_login",
 	    "awsenv_serve",
@@ -50,7 +51,10 @@ tell_entry(struct config *c, const struct entry *e)
 		    "%.*s is neither true nor false, "
 		    "and counts as %s: write one of them",
 		    NAME_ARG(e->key),
-		    view_is(e->key, "awsenv_enforce") ? "true" : "false");
+		    view_is(e->key, "awsenv_enforce") ||
+			    view_is(e->key, "awsenv_confirm")
+			? "true"
+			: "false");
 	else if (view_is(e->key, "awsenv_forward") &&
 	    !forward_is_word(e->value))
 		config_problem(c, f, e->line,
@@ -97,7 +101,13 @@ tell_entries(struct config *c)
 
 	for (s = c->first; s; s = s->next) {
 		for (e = s->first; e && s->kind != SECTION_NONE; e = e->next) {
-			if (s->kind == SECTION_AWSENV)
+			if (view_is(e->key, "awsenv_confirm") &&
+			    (s->kind == SECTION_AWSENV ||
+				s->kind == SECTION_SESSION))
+				config_problem(c, e->file, e->line,
+				    "awsenv_confirm counts in profiles alone: "
+				    "write it in each that needs a yes");
+			else if (s->kind == SECTION_AWSENV)
 				tell_agent_entry(c, e);
 			else
 				tell_entry(c, e);

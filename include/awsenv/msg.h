@@ -552,6 +552,7 @@ struct profile {
 	struct view browser;	/* awsenv_browser */
 	/* e.g. "duration_seconds cut to 3600: role chaining" */
 	struct view notice;
+	uint8_t confirm; /* BOOL: awsenv_confirm = true, here or in a source */
 	/* What a far side may have of its account and role: by all profiles
 	 * that name them, and the administrator. */
 	uint8_t forward;	   /* enum forward_word */

@@ -64,7 +64,8 @@ def profile_lines(p):
         rows.append(("assume", " ".join(filter(None, words))))
     rows += [("setting", f"{k}={v}") for k, v in p.settings.items()]
     rows += [("expected", p.expected), ("browser", p.browser),
-             ("notice", p.notice), ("error", p.text),
+             ("confirm", p.confirm == 1), ("notice", p.notice),
+             ("error", p.text),
              ("forward", forward(p))]
     return lines_of(f"profile {p.name.decode()} (line {p.line})", rows)
 

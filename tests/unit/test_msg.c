@@ -164,7 +164,7 @@ rows_are_as_long_as_their_structs(void **state)
 	    {MSG_ADOPT_REQ, 2 * 4 + 4 * 4 + 2 * 8 + 1},
 	    {MSG_READ, 3 * 4},
 	    {MSG_SESSION, 9 * 4 + 3},
-	    {MSG_PROFILE, 18 * 4 + 1},
+	    {MSG_PROFILE, 18 * 4 + 2},
 	    {MSG_TABLE_END, 4 * 8 + 2 * 4 + 4 + 4},
 	    {MSG_FACTS, 11 * 4},
 	    {MSG_STEP, 6 * 4},

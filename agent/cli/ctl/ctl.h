@@ -25,6 +25,8 @@
 #define OPT_UNDO (1ull << 58)
 #define OPT_FROM (1ull << 59)
 
+#define OPT_ONCE (1ull << 43)
+
 #define OPT_SERVICE (1ull << 44)
 #define OPT_PATH (1ull << 45)
 #define OPT_PRINT (1ull << 46)
@@ -161,6 +163,14 @@ const struct verb *ctl_verb(const char *name);
 /* console.c */
 
 int console_verb(const struct options *, char **argv);
+
+/* confirm.c */
+
+int confirm_verb(const struct options *, char **argv);
+/* What is asked, in lines of at most so many characters; 0: as long as it is.
+ * What others claim is told apart. */
+void question_text(
+    const struct question_item *, unsigned int cols, struct buf *);
 
 /* doctor.c, see doctor.h */
 

@@ -34,6 +34,8 @@ static const struct verb verbs[] = {
 	    "\0the agent, its logins, and for how long"},
 	{"logout", OPT_LOGOUT, logout_verb,
 	    "\0end a login, here and at AWS"},
+	{"confirm", OPT_ONCE | OPT_WAIT | OPT_NO_WAIT | OPT_JSON, confirm_verb,
+	    "\0answer what may have credentials only with a yes"},
 	{"doctor", OPT_WHO | OPT_JSON | OPT_CONFIG, doctor_verb,
 	    "\0what is wrong here, and the command that cures it"},
 	{"log", OPT_PROFILE | OPT_JSON | OPT_FOLLOW, log_verb,

@@ -59,6 +59,8 @@ static const struct option_row rows[] = {
 	    "TOOL\0what granted, aws-vault or aws-sso-cli wrote"},
 	{"follow", 0, FLAG, 0, OPT_FOLLOW,
 	    "\0go on with what comes"},
+	{"once", 0, FLAG, 0, OPT_ONCE,
+	    "\0end after one question"},
 };
 /* clang-format on */
 
