@@ -105,9 +105,9 @@ FETCHLIBS = $(call once,FETCHLIBS,$(shell $(PKG_CONFIG) --libs \
 CTLLIBS = $(call once,CTLLIBS,$(shell $(PKG_CONFIG) --libs libsystemd))
 
 $B/awsenv-agent:   LDLIBS = -lkeyutils -lpthread
-$B/awsenv-broker:  LDLIBS = -lkeyutils -lmd
+$B/awsenv-broker:  LDLIBS = -lkeyutils -lmd -lseccomp
 $B/awsenv-profile: LDLIBS = -lcrypto
-$B/awsenv-fetch:   LDLIBS = $(FETCHLIBS)
+$B/awsenv-fetch:   LDLIBS = $(FETCHLIBS) -lseccomp
 $B/awsenv-ctl:     LDLIBS = $(CTLLIBS)
 
 # What people type is one small static file, so that it can be copied to any
@@ -214,7 +214,7 @@ endif
 # A test is linked with the rooms whose headers it includes, and with common;
 # what it defines itself wins over an archive's member. Link options of its own
 # stand in tests/unit/test_X.ld.
-TESTLIBS = -lcmocka -lkeyutils -lmd -lpthread $(FETCHLIBS) $(CTLLIBS)
+TESTLIBS = -lcmocka -lkeyutils -lmd -lseccomp -lpthread $(FETCHLIBS) $(CTLLIBS)
 included = $(sort $(patsubst %/,$2/%.a,$(dir $(shell \
 	grep -ohE '(agent/[a-z/]+|pam_module)/[a-z_]+\.h' $1.d)))) \
 	$2/agent/common.a
@@ -316,7 +316,7 @@ endif
 # "make deps" all of them.
 DEPS_BUILD := gcc libc6-dev make pkg-config musl-tools libcurl4-openssl-dev \
 	libcjson-dev libssl-dev libkeyutils-dev libmd-dev libqrencode-dev \
-	libpam0g-dev libsystemd-dev
+	libpam0g-dev libseccomp-dev libsystemd-dev
 DEPS_DEMO  := python3 python3-botocore python3-cryptography keyutils
 DEPS_CHECK := libcmocka-dev python3-boto3 python3-pytest procps acl strace \
 	binutils iproute2

@@ -1,63 +1,86 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The broker opens no file and starts no program: where the kernel can hold it
- * to that, it does. Descriptors that are open already, the keyring and unix
- * sockets that were handed over are not touched by Landlock.
+ * The broker opens no file, makes no connection, starts no program and runs no
+ * code but its own: where the kernel can hold it to that, it does. What it
+ * needs from outside comes as descriptors, from supervisor and spawner; those,
+ * and the keyring, stay. A call that is not on the list ends the process, and
+ * the next broker finds what this one had.
  */
 #include "broker.h"
 
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include <fcntl.h>
+#include <linux/keyctl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
 
+#include "awsenv/fence.h"
+#include "awsenv/filter.h"
 #include "awsenv/harden.h"
 #include "awsenv/log.h"
 
-/* All rights on files that this version of Landlock knows: none is granted. */
-static uint64_t
-file_rights(long abi)
-{
-	if (abi >= 5)
-		return (1ull << 16) - 1; /* with ioctl on devices */
-	if (abi >= 3)
-		return (1ull << 15) - 1; /* with truncate */
-	if (abi == 2)
-		return (1ull << 14) - 1; /* with refer */
-	return (1ull << 13) - 1;
-}
+/* Whoever needs another call adds it with its reason. Never: open, socket,
+ * connect, bind, exec, fork, ptrace, prctl, or memory that is code. */
+static const struct filter_line allowed[] = {
+    /* loop.c: sleep, timers; SIGTERM by a signalfd */
+    CALLS("epoll_wait epoll_pwait epoll_ctl timerfd_settime poll ppoll"),
+    CALLS("rt_sigreturn rt_sigprocmask restart_syscall"),
+    /* conn.c, link.c: clients, and descriptors that others send */
+    CALLS("accept4 read write recvmsg sendmsg recvfrom sendto close shutdown"),
+    CALLS("getsockopt getrlimit ugetrlimit setrlimit"),
+    CALLS_IF("prlimit64", 0, FILTER_EQUAL, 0), /* its own */
+    /* quota.c: /proc/key-users, open since before */
+    CALLS("pread64"),
+    /* key.c: one key at a time; not to link, to join, nor to the parent */
+    CALLS("add_key"),
+    CALLS_IF("keyctl", 0, FILTER_EQUAL, KEYCTL_READ),
+    CALLS_IF("keyctl", 0, FILTER_EQUAL, KEYCTL_SEARCH),
+    CALLS_IF("keyctl", 0, FILTER_EQUAL, KEYCTL_DESCRIBE),
+    CALLS_IF("keyctl", 0, FILTER_EQUAL, KEYCTL_SETPERM),
+    CALLS_IF("keyctl", 0, FILTER_EQUAL, KEYCTL_SET_TIMEOUT),
+    CALLS_IF("keyctl", 0, FILTER_EQUAL, KEYCTL_REVOKE),
+    CALLS_IF("keyctl", 0, FILTER_EQUAL, KEYCTL_UNLINK),
+    /* malloc, tier.c: memory that is never code */
+    CALLS_IF("mmap mmap2 mprotect", 2, FILTER_LACKS, PROT_EXEC),
+    CALLS("brk munmap mremap madvise mlock munlock"),
+    /* log.c by stdio, and syslog's local time, which was read before */
+    CALLS("writev fstat fstat64"),
+    CALLS_IF("newfstatat", 3, FILTER_HAS, AT_EMPTY_PATH),
+    /* who we are, which host, what time */
+    CALLS("getpid getppid gettid getuid geteuid getgid getegid uname sysinfo"),
+    CALLS("clock_gettime clock_gettime64 gettimeofday time getrandom"),
+    /* the end, and a libc's locks */
+    CALLS("exit exit_group futex"),
+    FILTER_END,
+};
 
-static bool
-no_files(void)
-{
-	/* The first fields of a struct that grew: filesystem, then TCP. */
-	struct {
-		uint64_t fs;
-		uint64_t net;
-	} rules = {0};
-	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0,
-	    1 /* LANDLOCK_CREATE_RULESET_VERSION */);
-	bool done;
-	int fd;
-
-	if (abi < 1)
-		return false;
-	rules.fs = file_rights(abi);
-	rules.net = abi >= 4 ? 3 : 0; /* bind and connect */
-	fd = (int)syscall(SYS_landlock_create_ruleset, &rules,
-	    abi >= 4 ? sizeof(rules) : sizeof(rules.fs), 0);
-	if (fd < 0)
-		return false;
-	done = syscall(SYS_landlock_restrict_self, fd, 0) == 0;
-	close(fd);
-	return done;
-}
+/* A syslog daemon that was started anew is not found again: syslog(3) tries,
+ * and does without. */
+static const struct filter_line fails[] = {
+    CALLS("socket"),
+    FILTER_END,
+};
 
 const char *
 sandbox_enter(void)
 {
+	static char words[80];
+	const struct fence nothing = {0};
+	int landlock;
+
 	if (harden_no_new_privs() != 0) {
 		log_warn("no_new_privs is not to be had here");
 		return "nothing";
 	}
-	return no_files() ? "no_new_privs, landlock" : "no_new_privs";
+	strcpy(words, "no_new_privs");
+	if ((landlock = fence_enter(&nothing)) > 0)
+		snprintf(words + strlen(words), sizeof(words) - strlen(words),
+		    ", landlock %d", landlock);
+	if (filter_allow(allowed, fails))
+		strcat(words, ", seccomp");
+	else if (!filter_built())
+		strcat(words, "; no seccomp: built with sanitizers");
+	else
+		log_warn("seccomp is not to be had here");
+	return words;
 }

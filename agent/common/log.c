@@ -26,7 +26,14 @@ log_open(const char *name, bool foreground, bool debug)
 	/* Where nobody collects a log, as in most containers, syslog(3) would
 	 * look for a collector at every line. */
 	log_mute = access(_PATH_LOG, F_OK) != 0;
-	openlog(name, LOG_PID, LOG_AUTHPRIV);
+	/* Now, since some of us may make no socket later. */
+	openlog(name, LOG_PID | LOG_NDELAY, LOG_AUTHPRIV);
+}
+
+void
+log_close(void)
+{
+	closelog();
 }
 
 static void __attribute__((format(printf, 2, 0)))

@@ -27,8 +27,11 @@ void wipe_install(void); /* before any other use of curl, cJSON, OpenSSL */
 
 /* -------- sandbox.c */
 
-/* From here on files are only read. False: this kernel cannot see to it. */
-bool sandbox_read_only(void);
+/* No key of whoever started us is in reach; false: one may be. */
+bool sandbox_no_keys(void);
+/* From here on, as far as this kernel can see to it, files are only read, and
+ * few of them: what the network takes, and that CA bundle (or NULL). */
+void sandbox_enter(const char *ca);
 
 /* -------- text.c: what a person may read */
 

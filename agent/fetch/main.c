@@ -11,6 +11,7 @@
 #include "awsenv/harden.h"
 #include "awsenv/link.h"
 #include "awsenv/log.h"
+#include "awsenv/own.h"
 
 static enum aw_err (*const orders[])(struct talk *) = {
     [FETCH_LOGIN] = login_begin,
@@ -37,6 +38,18 @@ run(struct talk *t)
 	return orders[t->fetch.what](t);
 }
 
+/* It has said by now which CA bundle it wants; nothing foreign was read yet. */
+static bool
+enter(const struct facts *f)
+{
+	AUTOFREE char *ca = f->ca_path.n ? view_dup(f->ca_path) : NULL;
+
+	if (f->ca_path.n && !ca)
+		return false;
+	sandbox_enter(ca);
+	return true;
+}
+
 int
 main(void)
 {
@@ -47,15 +60,17 @@ main(void)
 	/* Before anything looks for OPENSSL_CONF, SSLKEYLOGFILE, a proxy. */
 	clearenv();
 	log_open("awsenv-fetch", true, false);
-	if (harden_process() != 0 || harden_no_new_privs() != 0)
+	if (harden_process() != 0 || harden_no_new_privs() != 0 ||
+	    !sandbox_no_keys())
 		fatal("cannot protect this process");
-	sandbox_read_only(); /* where there is Landlock; we write nothing */
 	wipe_install();
 	if ((r = talk_receive(&t, LINK_FD)) != AW_OK) {
 		log_err(
 		    "no order on descriptor %d: %s", LINK_FD, aw_strerror(r));
 		return 1;
 	}
+	if (!enter(&t.facts))
+		fatal("cannot protect this process");
 	r = run(&t);
 	if (r != AW_OK && r != AW_GONE) {
 		if (!t.why.text[0])

@@ -193,6 +193,8 @@ ring_leave(const struct ring *r)
 
 	if (join() < 0)
 		return false;
+	if (!r->session)
+		return true;
 	return keyctl_read(r->serial, byte, sizeof(byte)) < 0 &&
 	    errno == EACCES &&
 	    keyctl_read(r->session, byte, sizeof(byte)) < 0 && errno == EACCES;

@@ -284,11 +284,13 @@ spawner_run(struct agent *a, int link)
 	int signals;
 
 	prctl(PR_SET_NAME, "awsenv-spawner");
+	log_close(); /* else its descriptor would be taken for another */
 	close_others(link);
 	if (!a->foreground)
 		to_null();
-	if (a->ring.session && !ring_leave(&a->ring))
-		fatal("the spawner cannot leave the keyring");
+	/* What it starts has no key of the user's either. */
+	if (!ring_leave(&a->ring))
+		fatal("the spawner cannot have a keyring of its own");
 	if ((signals = take_signals()) < 0)
 		fatal("signalfd");
 	spawner.agent = a;

@@ -126,7 +126,8 @@ bool ring_verify(const struct ring *);
 /* Room for one more session, taken and given back. */
 void ring_reserve(const struct ring *);
 void ring_release(const struct ring *);
-/* Leave it for an empty one; false if something of it can still be reached. */
+/* Leave it, or what we came with before it was made, for an empty one; false
+ * if something of it can still be reached. */
 bool ring_leave(const struct ring *);
 /* Revoke all that is in it, so that nothing lingers. */
 void ring_end(const struct ring *);

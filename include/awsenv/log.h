@@ -13,6 +13,9 @@
 /* `name` must outlive the process. */
 void log_open(const char *name, bool foreground, bool debug);
 
+/* Let go of the collector's socket, before descriptors are closed wholesale. */
+void log_close(void);
+
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -209,10 +209,11 @@ def test_the_wrapper_is_static_and_small(tmp_path):
 @plain
 @pytest.mark.parametrize("program, libraries", [
     ("awsenv-agent", {"libc", "libkeyutils"}),
-    ("awsenv-broker", {"libc", "libkeyutils", "libmd"}),
+    ("awsenv-broker", {"libc", "libkeyutils", "libmd",
+                       "libseccomp"}),
     ("awsenv-profile", {"libc", "libcrypto"}),
     ("awsenv-fetch", {"libc", "libcjson", "libcrypto", "libcurl",
-                      "libqrencode"}),
+                      "libqrencode", "libseccomp"}),
     ("awsenv-ctl", {"libc", "libsystemd"}),
 ])
 def test_a_program_needs_what_the_design_says(program, libraries):
