@@ -102,10 +102,12 @@ $B/awsenv-ctl:     $B/agent/cli/ctl/main.o    $B/agent/cli/ctl.a    \
 FETCHLIBS = $(call once,FETCHLIBS,$(shell $(PKG_CONFIG) --libs \
 	libcurl libcjson libcrypto libqrencode))
 
+SODIUM = $(call once,SODIUM,$(shell $(PKG_CONFIG) --libs libsodium))
+
 CTLLIBS = $(call once,CTLLIBS,$(shell $(PKG_CONFIG) --libs libsystemd))
 
 $B/awsenv-agent:   LDLIBS = -lkeyutils -lpthread
-$B/awsenv-broker:  LDLIBS = -lkeyutils -lmd -lseccomp
+$B/awsenv-broker:  LDLIBS = -lkeyutils -lmd -lseccomp $(SODIUM)
 $B/awsenv-profile: LDLIBS = -lcrypto
 $B/awsenv-fetch:   LDLIBS = $(FETCHLIBS) -lseccomp
 $B/awsenv-ctl:     LDLIBS = $(CTLLIBS)
@@ -214,7 +216,8 @@ endif
 # A test is linked with the rooms whose headers it includes, and with common;
 # what it defines itself wins over an archive's member. Link options of its own
 # stand in tests/unit/test_X.ld.
-TESTLIBS = -lcmocka -lkeyutils -lmd -lseccomp -lpthread $(FETCHLIBS) $(CTLLIBS)
+TESTLIBS = -lcmocka -lkeyutils -lmd -lseccomp -lpthread $(FETCHLIBS) $(SODIUM) \
+	$(CTLLIBS)
 included = $(sort $(patsubst %/,$2/%.a,$(dir $(shell \
 	grep -ohE '(agent/[a-z/]+|pam_module)/[a-z_]+\.h' $1.d)))) \
 	$2/agent/common.a
@@ -316,7 +319,7 @@ endif
 # "make deps" all of them.
 DEPS_BUILD := gcc libc6-dev make pkg-config musl-tools libcurl4-openssl-dev \
 	libcjson-dev libssl-dev libkeyutils-dev libmd-dev libqrencode-dev \
-	libpam0g-dev libseccomp-dev libsystemd-dev
+	libpam0g-dev libseccomp-dev libsodium-dev libsystemd-dev
 DEPS_DEMO  := python3 python3-botocore python3-cryptography keyutils
 DEPS_CHECK := libcmocka-dev python3-boto3 python3-pytest procps acl strace \
 	binutils iproute2

@@ -46,7 +46,8 @@ void loop_end(int status);
 /* A number below n, for jitter. */
 uint32_t loop_random(uint32_t n);
 
-/* store.c: the kernel keyring, and the only file that says keyctl. */
+/* store.c: the kernel keyring, and what it has no room for. With key.c and
+ * vault.c below it. */
 
 enum store_kind {
 	KEY_ROLE = 0, /* role credentials */
@@ -65,7 +66,7 @@ struct store_usage {
 };
 
 struct store_entry {
-	int32_t serial; /* 0: in memory, the keyring had no room */
+	int32_t serial; /* 0: in the vault, the keyring had no room */
 	enum store_kind kind;
 	uint32_t size;	      /* of the payload */
 	uint64_t timeout;     /* when the kernel drops it */
@@ -77,16 +78,17 @@ struct store_entry {
  * searched for: a child of the supervisor could have planted another session
  * (KEYCTL_SESSION_TO_PARENT). AW_OK; AW_DENIED: the session keyring of this
  * process is not `session`, or the ring is not ours: exit with EXIT_RING.
- * `key_users` is an open /proc/key-users or -1; the store owns it from here on.
+ * `vault` is the supervisor's memfd, `key_users` an open /proc/key-users or -1;
+ * the store owns them from here on.
  */
-enum aw_err store_open(int32_t ring, int32_t session, int key_users);
+enum aw_err store_open(int32_t ring, int32_t session, int key_users, int vault);
 
 /*
  * Keep a record (kind and version are set here) until it expires; 0: for good.
- * Takes the place of an older one with the same kind and id. When the quota is
- * full, expired entries and then the role credentials that end first make
- * room; what still does not fit is kept in memory. AW_OK either way; AW_NOMEM;
- * AW_DENIED: the ring is no longer ours, fatal for the caller.
+ * Takes the place of an older one with the same kind and id. When half of the
+ * quota is in use, role credentials go to the vault; when all is, those in the
+ * ring do, to make room for a login. AW_OK either way; AW_NOMEM; AW_DENIED: the ring is no longer ours, fatal for the
+ * caller.
  */
 enum aw_err store_put(enum store_kind, const struct record *);
 
@@ -104,7 +106,6 @@ unsigned int store_drop_all(unsigned int kinds, struct view prefix);
 void store_each(unsigned int kinds,
     void (*fn)(const struct store_entry *, void *), void *arg);
 void store_usage(struct store_usage *);
-/* Wipe what is kept in memory. */
 void store_close(void);
 
 /* hold.c: lists of those who wait for something to end. */

@@ -23,14 +23,14 @@ static void
 on_hello(const struct link *l)
 {
 	const char *sandbox;
-	int users = l->nfds > 2 ? l->fds[2] : -1;
+	int users = l->nfds > 3 ? l->fds[3] : -1;
 
-	if (greeted || l->nfds < 2)
+	if (greeted || l->nfds < 3)
 		fatalx("awsenv-agent does not speak our language");
 	greeted = true;
 	log_open(
 	    "awsenv-broker", l->flags & LINK_FOREGROUND, l->flags & LINK_DEBUG);
-	if (store_open(l->ring, l->session, users) != AW_OK) {
+	if (store_open(l->ring, l->session, users, l->fds[2]) != AW_OK) {
 		log_err("the keyring is not the one that awsenv-agent made");
 		exit(EXIT_RING);
 	}

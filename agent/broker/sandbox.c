@@ -29,8 +29,8 @@ static const struct filter_line allowed[] = {
     CALLS("accept4 read write recvmsg sendmsg recvfrom sendto close shutdown"),
     CALLS("getsockopt getrlimit ugetrlimit setrlimit"),
     CALLS_IF("prlimit64", 0, FILTER_EQUAL, 0), /* its own */
-    /* quota.c: /proc/key-users, open since before */
-    CALLS("pread64"),
+    /* quota.c, vault.c: /proc/key-users and a memfd, open since before */
+    CALLS("pread64 pwrite64 fallocate"),
     /* key.c: one key at a time; not to link, to join, nor to the parent */
     CALLS("add_key"),
     CALLS_IF("keyctl", 0, FILTER_EQUAL, KEYCTL_READ),
@@ -40,9 +40,9 @@ static const struct filter_line allowed[] = {
     CALLS_IF("keyctl", 0, FILTER_EQUAL, KEYCTL_SET_TIMEOUT),
     CALLS_IF("keyctl", 0, FILTER_EQUAL, KEYCTL_REVOKE),
     CALLS_IF("keyctl", 0, FILTER_EQUAL, KEYCTL_UNLINK),
-    /* malloc, tier.c: memory that is never code */
+    /* malloc: memory that is never code */
     CALLS_IF("mmap mmap2 mprotect", 2, FILTER_LACKS, PROT_EXEC),
-    CALLS("brk munmap mremap madvise mlock munlock"),
+    CALLS("brk munmap mremap madvise"),
     /* log.c by stdio, and syslog's local time, which was read before */
     CALLS("writev fstat fstat64"),
     CALLS_IF("newfstatat", 3, FILTER_HAS, AT_EMPTY_PATH),

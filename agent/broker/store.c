@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The records that are kept: which key holds which, how long, and what goes
- * when there is no room. A table in memory says where things are; what they
- * are is read from the keyring each time, and its identity and expiry are
- * checked, since a key may vanish or outlive its time. Never knows what is in
- * the sealed part.
+ * The records that are kept: where each is, how long, and what gives way when
+ * there is no room. A key of the ring is the place for a record; role
+ * credentials that find no room there, or make some for a login, are in the
+ * vault. A table in memory says where things are; what they are is read each
+ * time, and its identity and expiry are checked, since a key may vanish or
+ * outlive its time. Never knows what is in the sealed part.
  */
 #include "agent/broker/broker.h"
 
@@ -17,17 +18,16 @@
 #include "store.h"
 
 #define RECORD_VERSION 1
-#define EVICTIONS 3		    /* in one put; then memory is nearer */
 #define GRACE 60		    /* seconds a key outlives what it holds */
 #define FOREVER (10u * 365 * 86400) /* a timeout the kernel can add to now */
-#define IN_MEMORY_MAX (4u * 1024 * 1024)
 
 struct slot {
 	enum store_kind kind;
 	uint64_t hash;	/* of id */
 	struct view id; /* owned */
-	int32_t serial; /* 0: in memory */
-	void *memory;
+	int32_t serial; /* 0: not in the ring */
+	bool in_vault;
+	uint32_t cell; /* where, if it is */
 	uint32_t size;
 	uint64_t expires; /* of the record; 0: never */
 	uint64_t timeout; /* when it goes, whatever it says; 0: never */
@@ -48,7 +48,6 @@ static struct {
 	bool told; /* that the quota is full */
 	struct slot *slots;
 	unsigned int n, cap;
-	uint32_t in_memory; /* bytes */
 } store = {.key_users = -1};
 
 /* ---- the table ---- */
@@ -118,12 +117,10 @@ slot_clear(struct slot *s)
 {
 	if (s->serial)
 		key_forget(store.ring, s->serial);
-	if (s->memory) {
-		tier_free(s->memory, s->size);
-		store.in_memory -= s->size;
-	}
+	if (s->in_vault)
+		vault_drop(s->cell, s->size);
 	s->serial = 0;
-	s->memory = NULL;
+	s->in_vault = false;
 }
 
 /* The last slot takes its place: walk backwards when dropping. */
@@ -156,7 +153,7 @@ drop_expired(void)
 
 /* The role credentials that end first can be had again; nothing else can. */
 static struct slot *
-slot_to_evict(bool in_memory, const struct slot *keep)
+first_role(bool in_vault, const struct slot *keep)
 {
 	struct slot *s, *first = NULL;
 	unsigned int i;
@@ -164,7 +161,7 @@ slot_to_evict(bool in_memory, const struct slot *keep)
 	for (i = 0; i < store.n; i++) {
 		s = &store.slots[i];
 		if (s->kind != KEY_ROLE || s == keep ||
-		    (in_memory ? !s->memory : !s->serial))
+		    !(in_vault ? s->in_vault : s->serial != 0))
 			continue;
 		if (!first || s->expires < first->expires)
 			first = s;
@@ -204,29 +201,80 @@ slot_set(struct slot *s, const struct record *r, uint32_t size,
 	s->timeout = seconds ? now + seconds : 0;
 }
 
+/* A slot that is given up stays, empty, until the put is over: others are
+ * pointed at in the same table. */
+static void
+slot_void(struct slot *s)
+{
+	slot_clear(s);
+	s->expires = 1;
+}
+
+static enum aw_err
+put_in_vault(struct slot *s, struct view payload)
+{
+	struct slot *victim;
+	enum aw_err r;
+
+	/* Never leave an older one in the ring: a new broker would find it. */
+	slot_clear(s);
+	while ((r = vault_put(payload, &s->cell)) == AW_BUSY &&
+	    (victim = first_role(true, s)))
+		slot_void(victim);
+	if (r != AW_OK)
+		return r;
+	s->in_vault = true;
+	s->size = payload.n;
+	if (!store.told)
+		log_info("half of this user's quota of keys is in use: more "
+			 "role credentials are kept sealed in memory");
+	store.told = true;
+	return AW_OK;
+}
+
+/* Until it is written anew there are two of it, and one is as good as the
+ * other. */
+static void
+move_to_vault(struct slot *s)
+{
+	AUTOBUF struct buf payload = {0};
+	int32_t serial = s->serial;
+
+	s->serial = 0;
+	if (key_read(serial, &payload) != AW_OK ||
+	    put_in_vault(s, view_of(&payload)) != AW_OK)
+		slot_void(s);
+	key_forget(store.ring, serial);
+}
+
+/* The quota is all programs' of this user: role credentials leave half of it
+ * to them and to logins. */
+static bool
+quota_for_role(uint32_t size)
+{
+	struct store_usage u;
+
+	store_usage(&u);
+	return !u.bytes_max ||
+	    (u.bytes_used + (uint64_t)size <= u.bytes_max / 2 &&
+		u.keys_used < u.keys_max / 2);
+}
+
 static enum aw_err
 put_in_ring(
     struct slot *s, const char *desc, struct view payload, uint32_t seconds)
 {
-	struct slot *victim;
+	struct slot *role;
 	enum aw_err r;
 	int32_t serial;
-	int tries;
 
-	if (payload.n > KEY_BYTES)
+	if (payload.n > KEY_BYTES ||
+	    (s->kind == KEY_ROLE && !quota_for_role(payload.n)))
 		return AW_BUSY;
-	for (tries = 0;; tries++) {
-		r = key_write(store.ring, desc, payload, seconds, &serial);
-		if (r != AW_BUSY)
-			break;
-		victim = tries < EVICTIONS ? slot_to_evict(false, s) : NULL;
-		if (!victim)
-			return AW_BUSY;
-		/* Its slot stays, empty, until the put is over: s is a pointer
-		 * into the same table. */
-		slot_clear(victim);
-		victim->expires = 1;
-	}
+	while ((r = key_write(store.ring, desc, payload, seconds, &serial)) ==
+		AW_BUSY &&
+	    s->kind != KEY_ROLE && (role = first_role(false, s)))
+		move_to_vault(role);
 	if (r != AW_OK)
 		return r;
 	/* A key that was revoked or collected meanwhile comes back as another
@@ -236,31 +284,6 @@ put_in_ring(
 	s->serial = 0;
 	slot_clear(s);
 	s->serial = serial;
-	return AW_OK;
-}
-
-static enum aw_err
-put_in_memory(struct slot *s, struct view payload)
-{
-	struct slot *victim;
-
-	/* Never leave an older one in the ring: a new broker would find it. */
-	slot_clear(s);
-	while (store.in_memory + payload.n > IN_MEMORY_MAX) {
-		if (!(victim = slot_to_evict(true, s)))
-			return AW_NOMEM;
-		slot_clear(victim);
-		victim->expires = 1;
-	}
-	if (!(s->memory = tier_new(payload)))
-		return AW_NOMEM;
-	s->size = payload.n;
-	store.in_memory += payload.n;
-	if (!store.told)
-		log_warn("the kernel keyring of this user is full: keeping "
-			 "some credentials in memory, where they end with the "
-			 "broker; see kernel.keys.maxbytes and maxkeys");
-	store.told = true;
 	return AW_OK;
 }
 
@@ -296,7 +319,7 @@ store_put(enum store_kind kind, const struct record *given)
 	if (r == AW_SYSTEM)
 		log_err("cannot write a key of %zu bytes", payload.len);
 	if (r != AW_OK)
-		r = put_in_memory(s, view_of(&payload));
+		r = put_in_vault(s, view_of(&payload));
 	if (r == AW_OK)
 		slot_set(s, &record, (uint32_t)payload.len, seconds, now);
 	else
@@ -340,19 +363,14 @@ record_open(const struct slot *s, struct buf *out, struct record *record)
 static enum aw_err
 slot_read(struct slot *s, struct buf *out, struct record *record)
 {
-	enum aw_err r = AW_OK;
+	enum aw_err r;
 
 	buf_reset(out);
 	if (slot_expired(s, loop_time()))
 		return AW_GONE;
-	if (s->memory)
-		buf_put(out, s->memory, s->size);
-	else
-		r = read_key(s, out);
+	r = s->in_vault ? vault_get(s->cell, s->size, out) : read_key(s, out);
 	if (r != AW_OK)
 		return r;
-	if (out->bad)
-		return AW_NOMEM;
 	if (!record_open(s, out, record))
 		return AW_GONE;
 	return AW_OK;
@@ -444,60 +462,114 @@ is_live(const struct record *r)
 	    (!r->expires || r->expires > now);
 }
 
-/*
- * A key that an earlier broker left. That one may have died between writing it
- * and giving it its timeout, so that is done again. AW_GONE: it is not as we
- * write them, or it vanished as we looked.
- */
-static enum aw_err
-adopt(int32_t serial, struct buf *out)
+/* What an earlier broker left. NULL with *r: AW_GONE: it is not as we write
+ * them, or is there twice. */
+static struct slot *
+adopt(const struct buf *payload, uint32_t *seconds, enum aw_err *r)
 {
-	char desc[KEY_DESC], want[KEY_DESC];
 	uint64_t now = loop_time();
 	struct record record;
+	struct slot *s;
+
+	*r = AW_GONE;
+	if (!msg_decode(MSG_RECORD, view_of(payload), &record) ||
+	    !is_live(&record) || slot_find(record.kind, record.id))
+		return NULL;
+	*r = AW_NOMEM;
+	if (!(s = slot_new(record.kind, record.id)))
+		return NULL;
+	*seconds = seconds_left(&record, now);
+	slot_set(s, &record, (uint32_t)payload->len, *seconds, now);
+	*r = AW_OK;
+	return s;
+}
+
+/*
+ * The broker may have died between writing the key and giving it its timeout,
+ * so that is done again. AW_GONE: as above, or it vanished as we looked.
+ */
+static enum aw_err
+adopt_key(int32_t serial, struct buf *payload)
+{
+	char desc[KEY_DESC], want[KEY_DESC];
 	uint32_t seconds;
 	struct slot *s;
 	enum aw_err r;
 
 	if (key_name(serial, desc) != AW_OK)
 		return AW_GONE;
-	if ((r = key_read(serial, out)) != AW_OK)
+	if ((r = key_read(serial, payload)) != AW_OK)
 		return r == AW_BUSY || r == AW_NOMEM ? AW_NOMEM : AW_GONE;
-	if (!msg_decode(MSG_RECORD, view_of(out), &record) || !is_live(&record))
+	if (!(s = adopt(payload, &seconds, &r)))
+		return r;
+	describe(want, s->kind, s->hash);
+	if (strcmp(desc, want) != 0 || key_arm(serial, seconds) != AW_OK) {
+		slot_drop(s);
 		return AW_GONE;
-	describe(want, record.kind, hash(record.id));
-	seconds = seconds_left(&record, now);
-	if (strcmp(desc, want) != 0 || slot_find(record.kind, record.id) ||
-	    key_arm(serial, seconds) != AW_OK)
-		return AW_GONE;
-	if (!(s = slot_new(record.kind, record.id)))
-		return AW_NOMEM;
+	}
 	s->serial = serial;
-	slot_set(s, &record, (uint32_t)out->len, seconds, now);
 	return AW_OK;
 }
 
-enum aw_err
-store_open(int32_t ring, int32_t session, int key_users)
+static enum aw_err
+adopt_ring(void)
 {
-	AUTOBUF struct buf list = {0}, out = {0};
+	AUTOBUF struct buf list = {0}, payload = {0};
 	unsigned int i;
+	int32_t serial;
+	enum aw_err r;
+
+	if ((r = key_read(store.ring, &list)) != AW_OK)
+		return r == AW_NOMEM || r == AW_BUSY ? AW_NOMEM : AW_DENIED;
+	for (i = 0; i < list.len / sizeof(serial); i++) {
+		serial = key_listed(&list, i);
+		if (serial == vault_key())
+			continue;
+		if ((r = adopt_key(serial, &payload)) == AW_NOMEM)
+			return r;
+		if (r != AW_OK)
+			key_forget(store.ring, serial);
+	}
+	return AW_OK;
+}
+
+static enum aw_err
+adopt_vault(void)
+{
+	AUTOBUF struct buf payload = {0};
+	uint32_t cell = 0, size, seconds;
+	struct slot *s;
+	enum aw_err r;
+
+	while ((r = vault_next(&cell, &size, &payload)) == AW_OK) {
+		if ((s = adopt(&payload, &seconds, &r))) {
+			s->in_vault = true;
+			s->cell = cell;
+		} else if (r == AW_NOMEM) {
+			return r;
+		} else {
+			vault_drop(cell, size);
+		}
+	}
+	return r == AW_GONE ? AW_OK : AW_NOMEM;
+}
+
+enum aw_err
+store_open(int32_t ring, int32_t session, int key_users, int vault)
+{
 	enum aw_err r;
 
 	store.key_users = key_users;
-	store.lost = false;
-	if (key_claim(ring, session) != AW_OK)
-		return AW_DENIED;
 	store.ring = ring;
-	if ((r = key_read(ring, &list)) != AW_OK)
-		return r == AW_NOMEM || r == AW_BUSY ? AW_NOMEM : AW_DENIED;
-	for (i = 0; i < list.len / sizeof(ring); i++) {
-		if ((r = adopt(key_listed(&list, i), &out)) == AW_NOMEM)
-			return r;
-		if (r != AW_OK)
-			key_forget(ring, key_listed(&list, i));
+	store.lost = false;
+	if (key_claim(ring, session) != AW_OK) {
+		close(vault);
+		return AW_DENIED;
 	}
-	return AW_OK;
+	if ((r = vault_open(vault, ring)) == AW_OK &&
+	    (r = adopt_ring()) == AW_OK)
+		r = adopt_vault();
+	return r;
 }
 
 void
@@ -505,15 +577,12 @@ store_close(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < store.n; i++) {
-		if (store.slots[i].memory)
-			tier_free(store.slots[i].memory, store.slots[i].size);
+	for (i = 0; i < store.n; i++)
 		free((void *)(uintptr_t)store.slots[i].id.p);
-	}
 	free(store.slots);
 	store.slots = NULL;
 	store.n = store.cap = 0;
-	store.in_memory = 0;
+	vault_close();
 	if (store.key_users >= 0)
 		close(store.key_users);
 	store.key_users = -1;

@@ -36,9 +36,24 @@ enum aw_err key_name(int32_t serial, char desc[static KEY_DESC]);
 /* Revoke, then unlink: only revoking gives the quota back at once. */
 void key_forget(int32_t ring, int32_t serial);
 
-/* tier.c: memory that is not swapped, not dumped, and wiped when given back. */
-void *tier_new(struct view payload); /* NULL: no memory */
-void tier_free(void *, uint32_t size);
+/*
+ * vault.c: what the ring has no room for, in the supervisor's memfd. AW_GONE:
+ * nothing that opens is there; AW_BUSY: no cells are left; others as above.
+ */
+#define VAULT_NAME "awsenv:vault" /* the key that the supervisor made */
+#define VAULT_KEY 32
+
+/* Takes over fd. */
+enum aw_err vault_open(int fd, int32_t ring);
+void vault_close(void);
+/* The serial of its key in the ring. */
+int32_t vault_key(void);
+enum aw_err vault_put(struct view payload, uint32_t *cell);
+enum aw_err vault_get(uint32_t cell, uint32_t size, struct buf *out);
+void vault_drop(uint32_t cell, uint32_t size);
+/* The first record of an earlier broker in *cell or behind it, once each. What
+ * does not open is thrown out. AW_GONE: that was the last. */
+enum aw_err vault_next(uint32_t *cell, uint32_t *size, struct buf *out);
 
 /* quota.c: what /proc/key-users says of a user, false if nothing. */
 struct store_usage;

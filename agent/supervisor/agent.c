@@ -30,6 +30,7 @@ agent_init(struct agent *a)
 	    .lock = -1,
 	    .command = -1,
 	    .audit = -1,
+	    .ring.vault = -1,
 	    .signals = -1,
 	    .broker.link = -1,
 	    .spawner.link = -1,
@@ -128,6 +129,7 @@ pass_all(const struct agent *a, int state, bool pass)
 	pass_on(a->lock, pass);
 	pass_on(a->command, pass);
 	pass_on(a->audit, pass);
+	pass_on(a->ring.vault, pass);
 	for (i = 0; i < a->nlisteners; i++)
 		pass_on(a->listeners[i].fd, pass);
 	for (i = 0; i < a->njobs; i++)

@@ -205,8 +205,8 @@ send_hello(struct agent *a)
 		(a->foreground ? LINK_FOREGROUND : 0) |
 		(a->debug ? LINK_DEBUG : 0),
 	    .lifetime = (int32_t)a->lifetime,
-	    .fds = {ours, a->audit, users},
-	    .nfds = users < 0 ? 2 : 3,
+	    .fds = {ours, a->audit, a->ring.vault, users},
+	    .nfds = users < 0 ? 3 : 4,
 	};
 	return link_send(a->broker.link, &l);
 }

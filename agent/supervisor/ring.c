@@ -2,7 +2,8 @@
 /*
  * The session keyring that only we and the broker possess, and in it the ring
  * for the keys. Both are addressed by serial ever after: "the session keyring"
- * is whatever somebody made it.
+ * is whatever somebody made it. Beside it the vault, which we hold and never
+ * look into.
  */
 #include "supervisor.h"
 
@@ -13,6 +14,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "awsenv/log.h"
@@ -107,13 +110,14 @@ join(void)
 }
 
 static key_serial_t
-add(const char *type, const char *name, const char *text, key_serial_t ring)
+add(const char *type, const char *name, const void *p, size_t n,
+    key_serial_t ring)
 {
 	key_serial_t k;
 	int tries = 0;
 
 	do {
-		k = add_key(type, name, text, text ? strlen(text) : 0, ring);
+		k = add_key(type, name, p, n, ring);
 	} while (k < 0 && again(&tries));
 	return k;
 }
@@ -122,7 +126,7 @@ add(const char *type, const char *name, const char *text, key_serial_t ring)
 static void
 probe(key_serial_t ring)
 {
-	key_serial_t k = add("user", "awsenv:probe", "probe", ring);
+	key_serial_t k = add("user", "awsenv:probe", "probe", 5, ring);
 	char text[8];
 
 	if (k < 0)
@@ -134,6 +138,22 @@ probe(key_serial_t ring)
 		refuse("cannot remove a key");
 }
 
+static void
+make_vault(struct ring *r)
+{
+	uint8_t bytes[32];
+	key_serial_t k;
+
+	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+		fatal("getrandom");
+	k = add("user", "awsenv:vault", bytes, sizeof(bytes), r->serial);
+	explicit_bzero(bytes, sizeof(bytes));
+	if (k < 0 || keyctl_setperm(k, PERM) != 0)
+		refuse("cannot add a key");
+	if ((r->vault = memfd_create("awsenv-vault", MFD_CLOEXEC)) < 0)
+		fatal("memfd_create");
+}
+
 void
 ring_make(struct ring *r)
 {
@@ -141,12 +161,13 @@ ring_make(struct ring *r)
 		refuse("cannot make a session keyring");
 	if (keyctl_setperm(r->session, PERM) != 0)
 		refuse("cannot close the session keyring");
-	r->serial = add("keyring", "awsenv:v1", NULL, r->session);
+	r->serial = add("keyring", "awsenv:v1", NULL, 0, r->session);
 	if (r->serial < 0)
 		refuse("cannot make a keyring");
 	if (keyctl_setperm(r->serial, PERM) != 0)
 		refuse("cannot close the keyring");
 	probe(r->serial);
+	make_vault(r);
 	ring_reserve(r);
 }
 

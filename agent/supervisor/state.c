@@ -35,6 +35,7 @@ enum tag {
 	TAG_TRANSIENT = 15,
 	TAG_LOGOUT_LAST = 16,
 	TAG_AUDIT = 17,	   /* descriptor */
+	TAG_VAULT = 18,	   /* descriptor */
 	TAG_LISTENER = 13, /* items: */
 	TAG_JOB = 14,	   /* items: */
 	/* of a listener or a job */
@@ -115,6 +116,7 @@ state_save(const struct agent *a)
 	put_fd(&b, TAG_LOCK, a->lock);
 	put_fd(&b, TAG_COMMAND, a->command);
 	put_fd(&b, TAG_AUDIT, a->audit);
+	put_fd(&b, TAG_VAULT, a->ring.vault);
 	put_number(&b, TAG_QUICK, a->broker.quick);
 	put_number(&b, TAG_TRANSIENT, a->transient);
 	put_number(&b, TAG_LOGOUT_LAST, a->logout_last);
@@ -249,6 +251,9 @@ load_item(struct agent *a, const struct item *i)
 	case TAG_AUDIT:
 		a->audit = adopt_fd(i->number);
 		break;
+	case TAG_VAULT:
+		a->ring.vault = adopt_fd(i->number);
+		break;
 	case TAG_QUICK:
 		a->broker.quick = (uint32_t)i->number;
 		break;
@@ -292,5 +297,5 @@ state_load(struct agent *a, int fd)
 	while (next_item(&rest, &i))
 		load_item(a, &i);
 	return rest.n == 0 && a->ring.session > 0 && a->ring.serial > 0 &&
-	    a->nlisteners > 0;
+	    a->ring.vault >= 0 && a->nlisteners > 0;
 }

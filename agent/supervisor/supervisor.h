@@ -37,6 +37,7 @@ struct job {
 struct ring {
 	int32_t session;
 	int32_t serial;
+	int vault; /* memfd: what a key in the ring seals, see ring_make() */
 };
 
 /* A process of ours that is started again when it ends. */
@@ -121,7 +122,9 @@ bool program_protected(const char *path);
 /* ring.c: the session keyring. */
 /* Park a second thread: KEYCTL_SESSION_TO_PARENT then cannot change us. */
 void ring_guard(void);
-void ring_make(struct ring *); /* ends the process if it cannot */
+/* Also the vault, for what the quota has no room for, and in the ring the key
+ * that its contents are sealed with. Ends the process if it cannot. */
+void ring_make(struct ring *);
 bool ring_verify(const struct ring *);
 /* Room for one more session, taken and given back. */
 void ring_reserve(const struct ring *);

@@ -32,7 +32,8 @@
 
 enum link_type {
 	/* supervisor to broker */
-	/* fds: spawner, the lines of audit.h, /proc/key-users if there is one */
+	/* fds: spawner, the lines of audit.h, vault, and /proc/key-users if there
+	 * is one */
 	LINK_HELLO = 1,
 	LINK_LISTENER = 2, /* text: "agent", "forward", "remote"; fd */
 	LINK_JOB = 3,	   /* tag, pid, fd */

@@ -406,7 +406,7 @@ def test_beside_a_socket_of_another_name_there_is_none(agent):
 def test_a_broker_is_given_things_in_the_order_of_the_contract(agent):
     agent.start()
     info = agent.ask("info")
-    assert info["order"] == [1, 2, 2, 4] and info["nfds"] == 3
+    assert info["order"] == [1, 2, 2, 4] and info["nfds"] == 4
     assert info["ring"] > 0 and info["session"] > 0 and info["restarts"] == 0
     assert abs(info["started"] - time.time()) < 10
 

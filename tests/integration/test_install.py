@@ -209,8 +209,8 @@ def test_the_wrapper_is_static_and_small(tmp_path):
 @plain
 @pytest.mark.parametrize("program, libraries", [
     ("awsenv-agent", {"libc", "libkeyutils"}),
-    ("awsenv-broker", {"libc", "libkeyutils", "libmd",
-                       "libseccomp"}),
+    ("awsenv-broker", {"libc", "libkeyutils", "libmd", "libseccomp",
+                       "libsodium"}),
     ("awsenv-profile", {"libc", "libcrypto"}),
     ("awsenv-fetch", {"libc", "libcjson", "libcrypto", "libcurl",
                       "libqrencode", "libseccomp"}),

@@ -191,12 +191,22 @@ def test_planting_does_work_where_nobody_guards_against_it():
     assert as_user(parent) is True
 
 
+def empty_audit():
+    """As audit_make() of agent/common/audit.c makes it."""
+    line, fd = 504, os.memfd_create("audit")
+    os.ftruncate(fd, 24 + 1024 * line)
+    os.pwrite(fd, struct.pack("=IIQQ", 1, line, 1, 1), 0)
+    return fd
+
+
 def broker_with(session_of):
     """The real broker with a ring of this process; its status after a while."""
     session = KEYS.keyctl_join_session_keyring(None)
     KEYS.keyctl_setperm(session, 0x3f000000)
     ring = KEYS.add_key(b"keyring", b"awsenv:v1", None, 0, session)
     KEYS.keyctl_setperm(ring, 0x3f000000)
+    vault = KEYS.add_key(b"user", b"awsenv:vault", b"k" * 32, 32, ring)
+    KEYS.keyctl_setperm(vault, 0x3f000000)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     spawner = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     theirs.setblocking(False)
@@ -206,11 +216,11 @@ def broker_with(session_of):
         os.execve(os.path.join(BUILD, "awsenv-broker"), ["awsenv-broker"], {})
     theirs.close()
     hello = dict.fromkeys(fake_broker.FIELDS, 0)
-    hello.update(tag=b"", text=b"", version=1, type=fake_broker.HELLO, ring=ring,
+    hello.update(dict.fromkeys(fake_broker.TEXTS, b""), version=1, type=fake_broker.HELLO, ring=ring,
                  session=session_of(session), flags=2)
     socket.send_fds(ours, [fake_broker.LINK.pack(
-        *[hello[n] for n in fake_broker.FIELDS], -1, -1, -1, -1, 1)],
-        [spawner[0].fileno()])
+        *[hello[n] for n in fake_broker.FIELDS], -1, -1, -1, -1, 3)],
+        [spawner[0].fileno(), empty_audit(), os.memfd_create("vault")])
     time.sleep(0.5)
     done, status = os.waitpid(pid, os.WNOHANG)
     if not done:

@@ -19,7 +19,7 @@ static void
 fresh(struct agent *a)
 {
 	memset(a, 0, sizeof(*a));
-	a->lock = a->command = a->audit = -1;
+	a->lock = a->command = a->audit = a->ring.vault = -1;
 }
 
 static int
@@ -36,7 +36,7 @@ fill(struct agent *a)
 	unsigned int i;
 
 	fresh(a);
-	a->ring = (struct ring){.session = 0x7fffffff, .serial = 12345};
+	a->ring = (struct ring){0x7fffffff, 12345, null()};
 	a->started = 1800000000;
 	a->restarts = 42;
 	a->lifetime = 3600;
@@ -79,6 +79,8 @@ drain(struct agent *a)
 		close(a->command);
 	if (a->audit >= 0)
 		close(a->audit);
+	if (a->ring.vault >= 0)
+		close(a->ring.vault);
 }
 
 static struct buf
@@ -119,6 +121,8 @@ everything_comes_back(void **state)
 	assert_int_equal(fcntl(fd, F_GETFD), -1);
 	assert_int_equal(out.ring.session, in.ring.session);
 	assert_int_equal(out.ring.serial, in.ring.serial);
+	assert_int_equal(out.ring.vault, in.ring.vault);
+	assert_true(fcntl(out.ring.vault, F_GETFD) & FD_CLOEXEC);
 	assert_int_equal(out.started, in.started);
 	assert_int_equal(out.restarts, 42);
 	assert_int_equal(out.audit, in.audit);
@@ -153,6 +157,7 @@ what_is_not_there_stays_none(void **state)
 	fill(&in);
 	drain(&in);
 	in.lock = in.command = -1;
+	in.ring.vault = null();
 	in.njobs = 0;
 	in.nlisteners = 1;
 	in.listeners[0].fd = null();

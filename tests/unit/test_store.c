@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,6 +31,7 @@
 #define LIFE 3600
 
 static int32_t session, ring;
+static int vault;
 static int64_t clock_offset;
 static bool was_root;
 
@@ -47,7 +49,7 @@ static struct fault {
 	int times; /* then so many fail; -1: for ever */
 	int calls;
 } add_fault, read_fault, search_fault, describe_fault, timeout_fault,
-    perm_fault, lock_fault, map_fault;
+    perm_fault, pread_fault, pwrite_fault, punch_fault;
 
 static unsigned int last_timeout;
 
@@ -73,8 +75,8 @@ static void
 no_faults(void)
 {
 	struct fault *all[] = {&add_fault, &read_fault, &search_fault,
-	    &describe_fault, &timeout_fault, &perm_fault, &lock_fault,
-	    &map_fault};
+	    &describe_fault, &timeout_fault, &perm_fault, &pread_fault,
+	    &pwrite_fault, &punch_fault};
 	size_t i;
 
 	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++)
@@ -114,21 +116,29 @@ __wrap_keyctl_set_timeout(key_serial_t k, unsigned int s)
 	return fails(&timeout_fault) ? -1 : __real_keyctl_set_timeout(k, s);
 }
 
-int __real_mlock(const void *p, size_t n);
-int __wrap_mlock(const void *p, size_t n);
-int
-__wrap_mlock(const void *p, size_t n)
+ssize_t __real_pread(int fd, void *p, size_t n, off_t at);
+ssize_t __wrap_pread(int fd, void *p, size_t n, off_t at);
+ssize_t
+__wrap_pread(int fd, void *p, size_t n, off_t at)
 {
-	return fails(&lock_fault) ? -1 : __real_mlock(p, n);
+	return fails(&pread_fault) ? -1 : __real_pread(fd, p, n, at);
 }
 
-void *__real_mmap(void *p, size_t n, int prot, int flags, int fd, off_t o);
-void *__wrap_mmap(void *p, size_t n, int prot, int flags, int fd, off_t o);
-void *
-__wrap_mmap(void *p, size_t n, int prot, int flags, int fd, off_t o)
+/* A write that fails has written half. */
+ssize_t __real_pwrite(int fd, const void *p, size_t n, off_t at);
+ssize_t __wrap_pwrite(int fd, const void *p, size_t n, off_t at);
+ssize_t
+__wrap_pwrite(int fd, const void *p, size_t n, off_t at)
 {
-	return fails(&map_fault) ? MAP_FAILED
-				 : __real_mmap(p, n, prot, flags, fd, o);
+	return __real_pwrite(fd, p, fails(&pwrite_fault) ? n / 2 : n, at);
+}
+
+int __real_fallocate(int fd, int mode, off_t at, off_t n);
+int __wrap_fallocate(int fd, int mode, off_t at, off_t n);
+int
+__wrap_fallocate(int fd, int mode, off_t at, off_t n)
+{
+	return fails(&punch_fault) ? -1 : __real_fallocate(fd, mode, at, n);
 }
 
 /* ---- spies ---- */
@@ -235,9 +245,19 @@ key_users(void)
 	return open("/proc/key-users", O_RDONLY | O_CLOEXEC);
 }
 
+/* As the next broker, with what the supervisor has kept. */
+static enum aw_err
+open_store(void)
+{
+	return store_open(
+	    ring, session, key_users(), fcntl(vault, F_DUPFD_CLOEXEC, 0));
+}
+
 static int
 begin(void **state)
 {
+	static const uint8_t key[VAULT_KEY] = "a key of the vault";
+
 	(void)state;
 	clock_offset = 0;
 	no_faults();
@@ -245,7 +265,10 @@ begin(void **state)
 	__real_keyctl_setperm(session, KEY_PERM);
 	ring = __real_add_key("keyring", KEY_RING, NULL, 0, session);
 	__real_keyctl_setperm(ring, KEY_PERM);
-	return store_open(ring, session, key_users()) == AW_OK ? 0 : -1;
+	if (__real_add_key("user", VAULT_NAME, key, sizeof(key), ring) < 0)
+		return -1;
+	vault = memfd_create("vault", MFD_CLOEXEC);
+	return open_store() == AW_OK ? 0 : -1;
 }
 
 /* What a dead key weighs is charged until the collector has been there. */
@@ -258,6 +281,7 @@ end(void **state)
 	no_faults();
 	store_drop_all(~0u, (struct view){0});
 	store_close();
+	close(vault);
 	keyctl_clear(ring);
 	keyctl_revoke(session);
 	nanosleep(&moment, NULL);
@@ -353,7 +377,17 @@ keys_in_ring(void)
 	long n = __real_keyctl_read(ring, list, sizeof(list));
 
 	assert_in_range(n, 0, sizeof(list));
-	return (unsigned int)n / sizeof(int32_t);
+	return (unsigned int)n / sizeof(int32_t) - 1; /* the vault's own */
+}
+
+/* How much memory the vault takes. */
+static unsigned int
+vault_pages(void)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(vault, &st), 0);
+	return (unsigned int)(st.st_blocks / 8);
 }
 
 static int32_t
@@ -369,7 +403,7 @@ static void
 reopen(void)
 {
 	store_close();
-	assert_int_equal(store_open(ring, session, key_users()), AW_OK);
+	assert_int_equal(open_store(), AW_OK);
 }
 
 /* ---- keeping and finding ---- */
@@ -742,7 +776,7 @@ lack_of_kernel_memory_during_the_listing_loses_no_key(void **state)
 	put(KEY_TOK, "a", LIFE, "1");
 	store_close();
 	read_fault = (struct fault){ENOMEM, 2, 1, 0};
-	assert_int_equal(store_open(ring, session, -1), AW_NOMEM);
+	assert_int_equal(open_store(), AW_NOMEM);
 	no_faults();
 	reopen();
 	assert_true(holds(KEY_TOK, "a", "1"));
@@ -757,21 +791,21 @@ another_session_is_not_taken_over(void **state)
 
 	(void)state;
 	store_close();
-	assert_int_equal(store_open(ring, session + 1, -1), AW_DENIED);
-	assert_int_equal(store_open(0, session, -1), AW_DENIED);
-	assert_int_equal(store_open(-1, -1, -1), AW_DENIED);
+	assert_int_equal(store_open(ring, session + 1, -1, -1), AW_DENIED);
+	assert_int_equal(store_open(0, session, -1, -1), AW_DENIED);
+	assert_int_equal(store_open(-1, -1, -1, -1), AW_DENIED);
 	other = __real_add_key("keyring", "x", NULL, 0, session);
 	__real_keyctl_setperm(other, KEY_PERM);
-	assert_int_equal(store_open(other, session, -1), AW_DENIED);
-	assert_int_equal(store_open(session, session, -1), AW_DENIED);
+	assert_int_equal(store_open(other, session, -1, -1), AW_DENIED);
+	assert_int_equal(store_open(session, session, -1, -1), AW_DENIED);
 	/* The right name and open to the user: somebody else's work. */
 	__real_keyctl_setperm(ring, 0x3f3f0000);
-	assert_int_equal(store_open(ring, session, -1), AW_DENIED);
+	assert_int_equal(store_open(ring, session, -1, -1), AW_DENIED);
 	__real_keyctl_setperm(ring, KEY_PERM);
 	/* Ours, but not in the session that we have. */
 	other = keyctl_join_session_keyring(NULL);
-	assert_int_equal(store_open(ring, session, -1), AW_DENIED);
-	assert_int_equal(store_open(ring, other, -1), AW_DENIED);
+	assert_int_equal(store_open(ring, session, -1, -1), AW_DENIED);
+	assert_int_equal(store_open(ring, other, -1, -1), AW_DENIED);
 }
 
 static void
@@ -826,7 +860,7 @@ nobody_else_gets_at_a_key(void **state)
 /* ---- no room ---- */
 
 static void
-a_hundred_roles_are_answered_under_the_default_quota(void **state)
+a_thousand_roles_stay_under_the_default_quota(void **state)
 {
 	struct store_usage u;
 	const char *sealed;
@@ -834,44 +868,91 @@ a_hundred_roles_are_answered_under_the_default_quota(void **state)
 	int i;
 
 	(void)state;
-	put(KEY_TOK, "login", LIFE, text_of(1200));
-	put(KEY_REF, "login", LIFE, text_of(1500));
 	sealed = text_of(1400);
-	for (i = 0; i < 100; i++) {
+	for (i = 0; i < 1000; i++) {
 		snprintf(id, sizeof(id), "login/%d", i);
 		assert_int_equal(put(KEY_ROLE, id, LIFE + i, sealed), AW_OK);
-		assert_true(holds(KEY_ROLE, id, sealed));
 	}
-	assert_true(holds(KEY_TOK, "login", text_of(1200)));
-	assert_true(holds(KEY_REF, "login", text_of(1500)));
+	/* The login comes late and finds room all the same. */
+	assert_int_equal(put(KEY_TOK, "login", LIFE, text_of(1200)), AW_OK);
+	assert_int_equal(put(KEY_REF, "login", LIFE, text_of(1500)), AW_OK);
 	assert_true(serial_of(KEY_TOK, "login") > 0);
-	assert_true(serial_of(KEY_ROLE, "login/99") > 0);
-	assert_true(holds(KEY_ROLE, "login/99", text_of(1400)));
+	assert_true(serial_of(KEY_REF, "login") > 0);
 	store_usage(&u);
 	assert_true(u.bytes_used <= u.bytes_max);
-	if (u.bytes_max == 20000) {
-		assert_in_range(entries(1u << KEY_ROLE), 5, 14);
-		assert_int_equal(get(KEY_ROLE, "login/0"), AW_GONE);
+	reopen();
+	assert_int_equal(entries(1u << KEY_ROLE), 1000);
+	for (i = 0; i < 1000; i++) {
+		snprintf(id, sizeof(id), "login/%d", i);
+		assert_true(holds(KEY_ROLE, id, text_of(1400)));
 	}
+	assert_true(holds(KEY_TOK, "login", text_of(1200)));
+	if (u.bytes_max == 20000) {
+		assert_int_equal(serial_of(KEY_ROLE, "login/500"), 0);
+		assert_in_range(vault_pages(), 980, 999);
+	}
+	store_drop_all(1u << KEY_ROLE, (struct view){0});
+	assert_int_equal(vault_pages(), 0);
 }
 
 static void
-the_role_that_ends_first_makes_room(void **state)
+a_role_for_which_there_is_no_room_goes_to_the_vault(void **state)
 {
 	(void)state;
-	put(KEY_TOK, "login", 10, "t");
+	put(KEY_TOK, "login", LIFE, "t");
+	put(KEY_ROLE, "a", 100, "a");
+	add_fault = (struct fault){.error = EDQUOT, .times = 1};
+	assert_int_equal(put(KEY_ROLE, "b", 50, "b"), AW_OK);
+	assert_int_equal(add_fault.calls, 1);
+	assert_true(holds(KEY_ROLE, "a", "a"));
+	assert_true(holds(KEY_ROLE, "b", "b"));
+	assert_true(serial_of(KEY_ROLE, "a") > 0);
+	assert_int_equal(serial_of(KEY_ROLE, "b"), 0);
+	clock_offset = 50;
+	assert_int_equal(get(KEY_ROLE, "b"), AW_GONE);
+	assert_int_equal(vault_pages(), 0);
+}
+
+static void
+roles_make_room_for_a_login_and_are_kept(void **state)
+{
+	(void)state;
 	put(KEY_ROLE, "b", 200, "b");
 	put(KEY_ROLE, "a", 100, "a");
 	put(KEY_ROLE, "c", 300, "c");
-	add_fault = (struct fault){.error = EDQUOT, .times = 1};
-	assert_int_equal(put(KEY_ROLE, "d", 50, "d"), AW_OK);
-	assert_int_equal(add_fault.calls, 2);
-	assert_int_equal(get(KEY_ROLE, "a"), AW_GONE);
+	add_fault = (struct fault){.error = EDQUOT, .times = 2};
+	assert_int_equal(put(KEY_TOK, "login", 50, "t"), AW_OK);
+	assert_int_equal(add_fault.calls, 3);
+	assert_true(serial_of(KEY_TOK, "login") > 0);
+	assert_int_equal(serial_of(KEY_ROLE, "a"), 0);
+	assert_int_equal(serial_of(KEY_ROLE, "b"), 0);
+	assert_true(serial_of(KEY_ROLE, "c") > 0);
+	assert_int_equal(keys_in_ring(), 2);
+	reopen();
+	assert_true(holds(KEY_ROLE, "a", "a"));
 	assert_true(holds(KEY_ROLE, "b", "b"));
 	assert_true(holds(KEY_ROLE, "c", "c"));
-	assert_true(holds(KEY_ROLE, "d", "d"));
 	assert_true(holds(KEY_TOK, "login", "t"));
-	assert_true(serial_of(KEY_ROLE, "d") > 0);
+}
+
+/* A role that cannot be moved is lost: it can be had again. */
+static void
+a_role_that_cannot_be_moved_makes_room_all_the_same(void **state)
+{
+	(void)state;
+	put(KEY_ROLE, "a", 100, "a");
+	add_fault = (struct fault){.error = EDQUOT, .times = 1};
+	pwrite_fault = (struct fault){.error = ENOSPC, .times = 1};
+	assert_int_equal(put(KEY_TOK, "login", 50, "t"), AW_OK);
+	assert_true(serial_of(KEY_TOK, "login") > 0);
+	assert_int_equal(get(KEY_ROLE, "a"), AW_GONE);
+	put(KEY_ROLE, "a", 100, "a");
+	add_fault = (struct fault){.error = EDQUOT, .times = 1};
+	read_fault = (struct fault){.error = EKEYEXPIRED, .times = 1};
+	assert_int_equal(put(KEY_REF, "login", 50, "r"), AW_OK);
+	assert_true(serial_of(KEY_REF, "login") > 0);
+	assert_int_equal(get(KEY_ROLE, "a"), AW_GONE);
+	assert_int_equal(keys_in_ring(), 2);
 }
 
 static void
@@ -880,30 +961,13 @@ what_has_expired_makes_room_first(void **state)
 	(void)state;
 	put(KEY_ROLE, "a", 100, "a");
 	put(KEY_TOK, "old", 10, "t");
+	add_fault = (struct fault){.error = EDQUOT, .times = 1};
+	put(KEY_ROLE, "in the vault", 10, "v");
 	clock_offset = 20;
 	assert_int_equal(put(KEY_ROLE, "b", 100, "b"), AW_OK);
 	assert_int_equal(keys_in_ring(), 2);
+	assert_int_equal(vault_pages(), 0);
 	assert_true(holds(KEY_ROLE, "a", "a"));
-}
-
-static void
-after_three_evictions_it_goes_to_memory(void **state)
-{
-	(void)state;
-	put(KEY_TOK, "login", LIFE, "t");
-	put(KEY_ROLE, "a", 100, "a");
-	put(KEY_ROLE, "b", 200, "b");
-	put(KEY_ROLE, "c", 300, "c");
-	put(KEY_ROLE, "d", 400, "d");
-	add_fault = (struct fault){.error = EDQUOT, .times = -1};
-	assert_int_equal(put(KEY_ROLE, "e", 500, "e"), AW_OK);
-	assert_int_equal(add_fault.calls, 4);
-	assert_true(holds(KEY_ROLE, "e", "e"));
-	assert_int_equal(serial_of(KEY_ROLE, "e"), 0);
-	assert_true(holds(KEY_ROLE, "d", "d"));
-	assert_int_equal(get(KEY_ROLE, "c"), AW_GONE);
-	assert_true(holds(KEY_TOK, "login", "t"));
-	assert_true(serial_of(KEY_TOK, "login") > 0);
 }
 
 static void
@@ -914,89 +978,195 @@ logins_are_never_evicted(void **state)
 	put(KEY_REF, "a", LIFE, "2");
 	put(KEY_DEV, "a", LIFE, "3");
 	put(KEY_LOCK, "a", 0, "4");
+	/* All of it is somebody else's: a login survives in the vault, too. */
 	add_fault = (struct fault){.error = EDQUOT, .times = -1};
 	assert_int_equal(put(KEY_ROLE, "r", LIFE, "r"), AW_OK);
 	assert_int_equal(put(KEY_TOK, "b", LIFE, "t"), AW_OK);
 	assert_int_equal(put(KEY_TOK, "a", LIFE, "1 new"), AW_OK);
 	no_faults();
+	/* An old token must not come back with the next broker. */
+	assert_int_equal(keys_in_ring(), 3);
+	reopen();
 	assert_true(holds(KEY_TOK, "a", "1 new"));
 	assert_true(holds(KEY_REF, "a", "2"));
 	assert_true(holds(KEY_DEV, "a", "3"));
 	assert_true(holds(KEY_LOCK, "a", "4"));
 	assert_true(holds(KEY_ROLE, "r", "r"));
 	assert_true(holds(KEY_TOK, "b", "t"));
-	/* An old token must not come back with the next broker. */
-	assert_int_equal(keys_in_ring(), 3);
 }
 
 static void
-memory_gives_way_to_the_ring_when_there_is_room(void **state)
+the_vault_gives_way_to_the_ring_when_there_is_room(void **state)
 {
 	(void)state;
 	add_fault = (struct fault){.error = EDQUOT, .times = 1};
-	put(KEY_TOK, "a", LIFE, "in memory");
+	put(KEY_TOK, "a", LIFE, "in the vault");
 	assert_int_equal(serial_of(KEY_TOK, "a"), 0);
 	put(KEY_TOK, "a", LIFE, "in the ring");
 	assert_true(serial_of(KEY_TOK, "a") > 0);
-	assert_true(holds(KEY_TOK, "a", "in the ring"));
+	assert_int_equal(vault_pages(), 0);
 	reopen();
 	assert_true(holds(KEY_TOK, "a", "in the ring"));
 }
 
 static void
-what_is_too_large_for_a_key_waits_in_memory(void **state)
+what_is_too_large_for_a_key_goes_to_the_vault(void **state)
 {
 	(void)state;
 	put(KEY_TOK, "a", LIFE, "small");
 	add_fault.calls = 0;
 	assert_int_equal(put(KEY_TOK, "a", LIFE, text_of(40000)), AW_OK);
 	assert_int_equal(add_fault.calls, 0);
+	reopen();
 	assert_true(holds(KEY_TOK, "a", text_of(40000)));
 	assert_int_equal(keys_in_ring(), 0);
+	assert_int_equal(vault_pages(), 10);
 	clock_offset = LIFE;
 	assert_int_equal(get(KEY_TOK, "a"), AW_GONE);
+	assert_int_equal(vault_pages(), 0);
 }
 
 static void
-memory_has_a_limit_and_keeps_the_logins(void **state)
+the_vault_has_a_limit_and_keeps_the_logins(void **state)
 {
+	struct stat st;
 	char id[16];
 	int i;
 
 	(void)state;
 	add_fault = (struct fault){.error = EDQUOT, .times = -1};
 	put(KEY_TOK, "login", LIFE, "t");
-	for (i = 0; i < 60; i++) {
+	for (i = 0; i < 200; i++) {
 		snprintf(id, sizeof(id), "%d", i);
 		assert_int_equal(
 		    put(KEY_ROLE, id, LIFE + i, text_of(100000)), AW_OK);
 	}
-	assert_in_range(entries(1u << KEY_ROLE), 35, 45);
+	assert_in_range(entries(1u << KEY_ROLE), 150, 170);
 	assert_int_equal(get(KEY_ROLE, "0"), AW_GONE);
-	assert_true(holds(KEY_ROLE, "59", text_of(100000)));
+	assert_true(holds(KEY_ROLE, "199", text_of(100000)));
 	assert_true(holds(KEY_TOK, "login", "t"));
+	assert_int_equal(fstat(vault, &st), 0);
+	assert_in_range(st.st_size, 1, 16 << 20);
+}
+
+/* Of two records with the same beginning nothing looks alike. */
+static void
+nothing_in_the_vault_can_be_read_without_its_key(void **state)
+{
+	AUTOFREE char *all = malloc(1 << 20);
+	ssize_t n;
+
+	(void)state;
+	add_fault = (struct fault){.error = EDQUOT, .times = -1};
+	put(KEY_ROLE, "login/a", LIFE, "a secret of AWS");
+	n = __real_pread(vault, all, 1 << 20, 0);
+	assert_in_range(n, 100, 4096);
+	assert_null(memmem(all, (size_t)n, "a secret of AWS", 15));
+	assert_null(memmem(all, (size_t)n, "login/a", 7));
+	store_drop(KEY_ROLE, view_str("login/a"));
+	put(KEY_ROLE, "login/a", LIFE, "a secret of AWS");
+	assert_int_equal(__real_pread(vault, all + (1 << 19), (size_t)n, 0), n);
+	assert_memory_not_equal(all + 4, all + (1 << 19) + 4, (size_t)n - 4);
+	/* The key is the ring's, and ends with it. */
+	keyctl_revoke(keyctl_search(ring, "user", VAULT_NAME, 0));
+	assert_int_equal(get(KEY_ROLE, "login/a"), AW_GONE);
+	store_close();
+	assert_int_not_equal(open_store(), AW_OK);
+}
+
+/* As a broker leaves it that is killed while it writes, and worse. */
+static void
+a_record_that_is_not_whole_is_lost_alone(void **state)
+{
+	static const off_t places[] = {0, 4, 27, 28, 100, 4095, 4096, 9000};
+	off_t cell;
+	uint8_t byte;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		add_fault = (struct fault){.error = EDQUOT, .times = -1};
+		put(KEY_ROLE, "a", LIFE, text_of(100));
+		put(KEY_ROLE, "b", LIFE, text_of(10000));
+		put(KEY_ROLE, "c", LIFE, "c");
+		cell = 4096 + places[i];
+		assert_int_equal(__real_pread(vault, &byte, 1, cell), 1);
+		byte ^= 0xff;
+		__real_pwrite(vault, &byte, 1, cell);
+		reopen();
+		assert_true(holds(KEY_ROLE, "a", text_of(100)));
+		assert_int_equal(get(KEY_ROLE, "b"), AW_GONE);
+		assert_true(holds(KEY_ROLE, "c", "c"));
+		/* Its place is to be had again, and leaves nothing behind. */
+		put(KEY_ROLE, "b", LIFE, text_of(10000));
+		reopen();
+		assert_int_equal(entries(~0u), 3);
+		no_faults();
+		store_drop_all(~0u, (struct view){0});
+		assert_int_equal(vault_pages(), 0);
+	}
+}
+
+/* A record that is moved within the vault was somebody's who can write it. */
+static void
+a_record_opens_in_its_place_only(void **state)
+{
+	char cell[4096];
+
+	(void)state;
+	add_fault = (struct fault){.error = EDQUOT, .times = -1};
+	put(KEY_ROLE, "a", LIFE, "a");
+	put(KEY_ROLE, "b", LIFE, "b");
+	assert_true(__real_pread(vault, cell, sizeof(cell), 0) > 0);
+	__real_pwrite(vault, cell, sizeof(cell), 4096);
+	assert_int_equal(get(KEY_ROLE, "b"), AW_GONE);
+	assert_true(holds(KEY_ROLE, "a", "a"));
 }
 
 static void
-memory_that_cannot_be_locked_serves_all_the_same(void **state)
+a_dropped_record_stays_away_though_no_hole_can_be_made(void **state)
 {
 	(void)state;
 	add_fault = (struct fault){.error = EDQUOT, .times = -1};
-	lock_fault = (struct fault){.error = ENOMEM, .times = -1};
-	assert_int_equal(put(KEY_TOK, "a", LIFE, "x"), AW_OK);
-	assert_true(holds(KEY_TOK, "a", "x"));
+	put(KEY_ROLE, "a", LIFE, "a");
+	punch_fault = (struct fault){.error = EOPNOTSUPP, .times = -1};
+	store_drop(KEY_ROLE, view_str("a"));
+	reopen();
+	assert_int_equal(get(KEY_ROLE, "a"), AW_GONE);
+	assert_int_equal(entries(~0u), 0);
 }
 
 static void
-neither_ring_nor_memory_is_said(void **state)
+a_vault_that_cannot_be_read_just_now_loses_nothing(void **state)
+{
+	(void)state;
+	add_fault = (struct fault){.error = EDQUOT, .times = -1};
+	put(KEY_ROLE, "a", LIFE, "a");
+	read_fault = (struct fault){.error = ENOMEM, .times = 1};
+	assert_int_equal(get(KEY_ROLE, "a"), AW_BUSY);
+	assert_true(holds(KEY_ROLE, "a", "a"));
+	store_close();
+	/* The listing of the ring, the vault's key once, and again. */
+	read_fault = (struct fault){.error = ENOMEM, .skip = 3, .times = 1};
+	assert_int_equal(open_store(), AW_NOMEM);
+	no_faults();
+	reopen();
+	assert_true(holds(KEY_ROLE, "a", "a"));
+	pread_fault = (struct fault){.error = EIO, .times = 1};
+	assert_int_equal(get(KEY_ROLE, "a"), AW_GONE);
+}
+
+static void
+neither_ring_nor_vault_is_said(void **state)
 {
 	(void)state;
 	put(KEY_TOK, "a", LIFE, "old");
 	add_fault = (struct fault){.error = EDQUOT, .times = -1};
-	map_fault = (struct fault){.error = ENOMEM, .times = -1};
+	pwrite_fault = (struct fault){.error = ENOSPC, .times = -1};
 	assert_int_equal(put(KEY_TOK, "a", LIFE, "new"), AW_NOMEM);
 	assert_int_equal(get(KEY_TOK, "a"), AW_GONE);
 	assert_int_equal(keys_in_ring(), 0);
+	assert_int_equal(vault_pages(), 0);
 }
 
 /* ---- each errno ---- */
@@ -1190,16 +1360,21 @@ main(void)
 	    TEST(a_replaced_session_is_noticed_and_nothing_is_written_to_it),
 	    TEST(a_revoked_ring_is_noticed),
 	    TEST(nobody_else_gets_at_a_key),
-	    TEST(a_hundred_roles_are_answered_under_the_default_quota),
-	    TEST(the_role_that_ends_first_makes_room),
+	    TEST(a_thousand_roles_stay_under_the_default_quota),
+	    TEST(a_role_for_which_there_is_no_room_goes_to_the_vault),
+	    TEST(roles_make_room_for_a_login_and_are_kept),
+	    TEST(a_role_that_cannot_be_moved_makes_room_all_the_same),
 	    TEST(what_has_expired_makes_room_first),
-	    TEST(after_three_evictions_it_goes_to_memory),
 	    TEST(logins_are_never_evicted),
-	    TEST(memory_gives_way_to_the_ring_when_there_is_room),
-	    TEST(what_is_too_large_for_a_key_waits_in_memory),
-	    TEST(memory_has_a_limit_and_keeps_the_logins),
-	    TEST(memory_that_cannot_be_locked_serves_all_the_same),
-	    TEST(neither_ring_nor_memory_is_said),
+	    TEST(the_vault_gives_way_to_the_ring_when_there_is_room),
+	    TEST(what_is_too_large_for_a_key_goes_to_the_vault),
+	    TEST(the_vault_has_a_limit_and_keeps_the_logins),
+	    TEST(nothing_in_the_vault_can_be_read_without_its_key),
+	    TEST(a_record_that_is_not_whole_is_lost_alone),
+	    TEST(a_record_opens_in_its_place_only),
+	    TEST(a_dropped_record_stays_away_though_no_hole_can_be_made),
+	    TEST(a_vault_that_cannot_be_read_just_now_loses_nothing),
+	    TEST(neither_ring_nor_vault_is_said),
 	    TEST(a_write_that_fails_does_what_the_errno_asks_for),
 	    TEST(a_key_that_cannot_be_armed_does_not_stay),
 	    TEST(a_read_that_fails_does_what_the_errno_asks_for),

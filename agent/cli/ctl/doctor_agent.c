@@ -291,8 +291,8 @@ check_keyring(struct doctor *d)
 		return;
 	f->grade = GRADE_PROBLEM;
 	text_add(&f->text,
-	    ": almost full; role credentials then stay in the agent's memory "
-	    "alone. To keep it raised, put this into /etc/sysctl.d");
+	    ": almost full, by all programs together; awsenv leaves half of it "
+	    "to others. To keep it raised, put this into /etc/sysctl.d");
 	text_add(&f->cure,
 	    "%ssysctl -w kernel.keys.%smaxkeys=%u "
 	    "kernel.keys.%smaxbytes=%u",

@@ -2,6 +2,8 @@
 /* The agent's status for people, on 80 columns. */
 #include "agent/cli/ctl/ctl.h"
 
+#include <stdio.h>
+
 static const char *
 plural(uint32_t n)
 {
@@ -119,7 +121,7 @@ roles(struct view items, struct buf *out)
 	while (msg_each(MSG_ROLE_ITEM, &items, &r)) {
 		text_add(out, "  %s %s (%s)%s\n    %s ", shown(r.account),
 		    shown(r.role), shown(r.session),
-		    r.in_memory ? ", in memory: the keyring is full" : "",
+		    r.in_memory ? ", sealed in memory" : "",
 		    shown(r.access_key));
 		until(out, r.expires);
 		text_add(out, "\n");
@@ -130,7 +132,7 @@ static void
 keys(const struct status *s, struct buf *out)
 {
 	struct view items = view_of(&s->keys);
-	char left[TIME_LEFT];
+	char left[TIME_LEFT], serial[16];
 	struct key_item k;
 
 	text_add(out,
@@ -142,9 +144,10 @@ keys(const struct status *s, struct buf *out)
 		    "bytes", "ends in", "of");
 	while (msg_each(MSG_KEY_ITEM, &items, &k)) {
 		time_left(left, k.timeout);
-		text_add(out, "  %10u %-4s %6u %11s  %s\n", k.serial,
-		    shown(k.kind), k.size, k.timeout ? left : "-",
-		    shown(k.label));
+		snprintf(serial, sizeof(serial), "%u", k.serial);
+		text_add(out, "  %10s %-4s %6u %11s  %s\n",
+		    k.serial ? serial : "sealed", shown(k.kind), k.size,
+		    k.timeout ? left : "-", shown(k.label));
 	}
 }
 
