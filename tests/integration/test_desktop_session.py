@@ -186,15 +186,15 @@ def test_one_that_is_refused_is_told(ann, desktop):
 
 
 def test_the_end_is_told_where_aws_refuses_to_go_on():
-    with Simulator(interval=1, token_life=40) as sim, \
+    with Simulator(interval=1, token_life=60) as sim, \
             Person(sim) as ann, Desktop(ann) as desktop:
         desktop.start_ready()
         ann.log_in()
         assert "until" not in desktop.notification("Logged in")["text"]
-        sim.expire("session")
-        note = desktop.notification("The AWS login ends at ", 60)
-        assert "awsenv login" in note["text"]
         assert ann.status()["logins"][0]["state"] == "done"
+        sim.expire("session")
+        note = desktop.notification("The AWS login ends at ", 90)
+        assert "awsenv login" in note["text"]
 
 
 @pytest.fixture
