@@ -5,6 +5,8 @@ import hashlib
 import os
 import pathlib
 import signal
+import socket
+import struct
 import time
 
 import pytest
@@ -538,6 +540,54 @@ def test_the_environment_counts_for_nothing(sim, tmp_path):
     with fetch.order("FETCH_LOGIN") as talk:
         assert talk.answer().code
     assert not log.exists()
+
+
+ANY_VERSION = """
+openssl_conf = all
+[all]
+ssl_conf = ssl
+[ssl]
+system_default = anything
+[anything]
+MinProtocol = TLSv1
+CipherString = ALL:@SECLEVEL=0
+"""
+
+
+def versions_offered(listener):
+    """Of TLS, in the first thing that a client says."""
+    peer, _ = listener.accept()
+    with peer:
+        peer.settimeout(20)
+        hello = b""
+        while len(hello) < 5 or len(hello) < 5 + int.from_bytes(hello[3:5], "big"):
+            more = peer.recv(4096)
+            assert more, "it hung up"
+            hello += more
+    # Version, random, session, ciphers, compression, and then extensions.
+    at = 5 + 4 + 2 + 32
+    at += 1 + hello[at]
+    at += 2 + int.from_bytes(hello[at:at + 2], "big")
+    at += 1 + hello[at] + 2
+    while at < len(hello):
+        kind, size = struct.unpack_from(">HH", hello, at)
+        if kind == 43:
+            return set(struct.unpack_from(f">{hello[at + 4] // 2}H", hello,
+                                          at + 5))
+        at += 4 + size
+    return {int.from_bytes(hello[9:11], "big")}
+
+
+def test_nothing_older_than_tls_1_2_is_spoken(tmp_path):
+    """Even where the system's own settings would have it."""
+    (tmp_path / "any.cnf").write_text(ANY_VERSION)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20)
+        url = f"https://localhost:{listener.getsockname()[1]}"
+        fetch = Fetcher(oidc=url, portal=url, sts=url,
+                        env={"OPENSSL_CONF": str(tmp_path / "any.cnf")})
+        with fetch.order("FETCH_LOGIN"):
+            assert versions_offered(listener) == {0x0303, 0x0304}
 
 
 def test_a_ca_bundle_that_has_changed_gets_nothing(sim, tmp_path):
