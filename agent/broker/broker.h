@@ -485,6 +485,7 @@ enum stage {
 	STAGE_QUESTION,
 	STAGE_QUESTIONS,
 	STAGE_LOG,
+	STAGE_RELAY
 };
 
 /* How far a held request has come; all zero for a new one. */
@@ -524,6 +525,7 @@ struct conn {
 	enum stage stage;
 	struct progress progress;
 	struct look look;      /* at its peer; see round_look() */
+	struct relay *relay;   /* to the user's own ssh-agent, or NULL */
 	LIST_ENTRY(conn) seat; /* of those who can show a question, ... */
 	int64_t seated;	       /* ... until then; 0: it is none */
 };
@@ -542,6 +544,19 @@ unsigned int conn_count(void);
 void conn_send(struct conn *, uint8_t type, struct view body);
 /* REQUEST_HELD; AW_TIMEOUT when the request had its time already. */
 enum aw_err conn_hold(struct conn *, enum stage, struct holds *, int64_t ms);
+
+/* Close it, once what is being served of it has returned. */
+void conn_end(struct conn *);
+
+/* relay.c: the user's own ssh-agent, for who comes through forward.sock. */
+
+void relay_open(void);
+/* The frame at the front of c->in is a session-bind: it is to be told, too. */
+void relay_bind(struct conn *);
+/* It is no request of ours. True: it is answered, or held, or c ends; false:
+ * it is to be refused. */
+bool relay_run(struct conn *);
+void relay_close(struct conn *);
 
 /* Exit status that tells the supervisor: the ring is not ours any more. */
 #define EXIT_RING LINK_EXIT_RING

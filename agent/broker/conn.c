@@ -112,6 +112,7 @@ conn_close(struct conn *c)
 {
 	hold_off(&c->hold);
 	look_off(&c->look);
+	relay_close(c);
 	loop_cancel(&c->timer);
 	loop_forget(c->fd);
 	close(c->fd);
@@ -358,6 +359,14 @@ static void
 go_on(void *arg)
 {
 	conn_work(arg);
+}
+
+void
+conn_end(struct conn *c)
+{
+	c->dead = true;
+	hold_off(&c->hold);
+	loop_after(&c->timer, 0, go_on, c);
 }
 
 /* What the client sent ahead is not served here: who woke us is in the middle

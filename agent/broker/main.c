@@ -42,6 +42,7 @@ on_hello(const struct link *l)
 	spawner_open(l->fds[0]);
 	look_open();
 	audit_open(l->fds[1]);
+	relay_open();
 	job_open(LINK_FD);
 	table_open();
 	login_open();

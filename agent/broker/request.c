@@ -448,6 +448,7 @@ on_bind(struct conn *c, struct view body)
 {
 	c->origin = REMOTE;
 	bind_take(&c->binds, body);
+	relay_bind(c);
 	refuse(c, SSH_AGENT_SUCCESS);
 }
 
@@ -585,7 +586,8 @@ dispatch(struct conn *c, struct view frame)
 
 	if (!view_u8(&frame, &type) || type != SSH_AGENTC_EXTENSION ||
 	    !view_string(&frame, &name)) {
-		refuse(c, SSH_AGENT_FAILURE);
+		if (!relay_run(c))
+			refuse(c, SSH_AGENT_FAILURE);
 		return;
 	}
 	for (i = 0; i < N(common_requests); i++) {
@@ -600,7 +602,8 @@ dispatch(struct conn *c, struct view frame)
 			return;
 		}
 	}
-	refuse(c, SSH_AGENT_FAILURE);
+	if (!relay_run(c))
+		refuse(c, SSH_AGENT_FAILURE);
 }
 
 void

@@ -22,8 +22,9 @@ extern char **environ;
 /* An agent outlives the shell that happened to start it: of its environment
  * it gets what says who and where the person is. */
 static const char passed[] =
-    "HOME\0USER\0LOGNAME\0PATH\0XDG_RUNTIME_DIR\0LANG\0LC_ALL\0TZ\0";
-#define PASSED_MOST 9
+    "HOME\0USER\0LOGNAME\0PATH\0XDG_RUNTIME_DIR\0SSH_AUTH_SOCK\0LANG\0"
+    "LC_ALL\0TZ\0";
+#define PASSED_MOST 10
 
 static void
 env_build(char **out)

@@ -217,6 +217,22 @@ start_daemon(const struct options *o, const char *path)
 	return 0;
 }
 
+/* What of our environment counts later, too. */
+static void
+keep_environment(void)
+{
+	const char *sock = getenv("SSH_AUTH_SOCK");
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+
+	if (sock && *sock == '/')
+		str_join(agent.ssh_agent, CLIENT_PATH, sock, NULL);
+	if (runtime && *runtime == '/')
+		str_join(agent.runtime, CLIENT_PATH, runtime, NULL);
+	else
+		snprintf(agent.runtime, CLIENT_PATH, "/run/user/%lu",
+		    (unsigned long)geteuid());
+}
+
 static int
 start(const struct options *o)
 {
@@ -225,6 +241,7 @@ start(const struct options *o)
 	agent.foreground = o->foreground;
 	agent.debug = o->debug;
 	agent.lifetime = o->lifetime;
+	keep_environment();
 	switch (socket_activated(&agent)) {
 	case 0:
 		break;

@@ -205,6 +205,21 @@ lock_activated(struct agent *a, int fd)
 		    (int)lock_owner(lock), addr.sun_path);
 }
 
+/* Of a socket that a service manager made, so that it is known as ours. */
+static void
+find_inode(struct listener *l)
+{
+	struct sockaddr_un addr = {0};
+	socklen_t n = sizeof(addr) - 1;
+	struct stat st;
+
+	if (getsockname(l->fd, (struct sockaddr *)&addr, &n) == 0 &&
+	    addr.sun_path[0] == '/' && lstat(addr.sun_path, &st) == 0) {
+		l->dev = st.st_dev;
+		l->ino = st.st_ino;
+	}
+}
+
 static void
 add_activated(struct agent *a, int fd, const char *name, size_t n)
 {
@@ -222,6 +237,7 @@ add_activated(struct agent *a, int fd, const char *name, size_t n)
 	}
 	*l = (struct listener){.fd = fd};
 	snprintf(l->name, sizeof(l->name), "%s", known_name(name, n));
+	find_inode(l);
 	a->nlisteners++;
 	if (a->lock < 0 && strcmp(l->name, "agent") == 0)
 		lock_activated(a, fd);

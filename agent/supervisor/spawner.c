@@ -26,6 +26,7 @@
 #include "awsenv/own.h"
 
 #define PROGRAMS_MAX 64
+#define CONNECTS_MAX 64 /* upstream.c */
 #define SEND_MS 1000
 #define JOURNAL "/run/systemd/journal/socket"
 
@@ -35,6 +36,8 @@ static struct {
 	int broker;
 	pid_t pids[PROGRAMS_MAX];
 	unsigned int n;
+	pid_t connects[CONNECTS_MAX]; /* these end by themselves */
+	unsigned int nconnects;
 	struct sessions sessions;
 	struct journal journal;
 } spawner;
@@ -148,6 +151,23 @@ on_look(const struct link *asked)
 	tell(spawner.broker, &l);
 }
 
+/* A broker that does not hear of it waits no longer than it likes to. */
+static void
+on_upstream(const struct link *asked)
+{
+	struct link l = {.type = LINK_UPSTREAM_IS, .error = AW_BUSY};
+	pid_t pid = -1;
+
+	if (spawner.nconnects < CONNECTS_MAX)
+		pid = upstream_start(spawner.agent, asked, spawner.broker);
+	if (pid > 0) {
+		spawner.connects[spawner.nconnects++] = pid;
+		return;
+	}
+	memcpy(l.tag, asked->tag, sizeof(l.tag));
+	tell(spawner.broker, &l);
+}
+
 static void
 read_broker(void)
 {
@@ -164,6 +184,8 @@ read_broker(void)
 			on_look(&l);
 		else if (l.type == LINK_AUDIT)
 			news = true;
+		else if (l.type == LINK_UPSTREAM)
+			on_upstream(&l);
 	}
 	if (news)
 		journal_write(&spawner.journal);
@@ -208,21 +230,29 @@ read_supervisor(void)
 }
 
 static void
+forget(pid_t *pids, unsigned int *n, pid_t pid)
+{
+	unsigned int i;
+
+	for (i = 0; i < *n; i++) {
+		if (pids[i] == pid) {
+			pids[i] = pids[--*n];
+			return;
+		}
+	}
+}
+
+static void
 reap(int signals)
 {
 	struct signalfd_siginfo info;
-	unsigned int i;
 	pid_t pid;
 
 	while (read(signals, &info, sizeof(info)) == sizeof(info))
 		continue;
 	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
-		for (i = 0; i < spawner.n; i++) {
-			if (spawner.pids[i] == pid) {
-				spawner.pids[i] = spawner.pids[--spawner.n];
-				break;
-			}
-		}
+		forget(spawner.pids, &spawner.n, pid);
+		forget(spawner.connects, &spawner.nconnects, pid);
 	}
 }
 

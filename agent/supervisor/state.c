@@ -34,8 +34,10 @@ enum tag {
 	TAG_QUICK = 12,
 	TAG_TRANSIENT = 15,
 	TAG_LOGOUT_LAST = 16,
-	TAG_AUDIT = 17,	   /* descriptor */
-	TAG_VAULT = 18,	   /* descriptor */
+	TAG_AUDIT = 17, /* descriptor */
+	TAG_VAULT = 18, /* descriptor */
+	TAG_SSH_AGENT = 30,
+	TAG_RUNTIME = 31,
 	TAG_LISTENER = 13, /* items: */
 	TAG_JOB = 14,	   /* items: */
 	/* of a listener or a job */
@@ -120,6 +122,8 @@ state_save(const struct agent *a)
 	put_number(&b, TAG_QUICK, a->broker.quick);
 	put_number(&b, TAG_TRANSIENT, a->transient);
 	put_number(&b, TAG_LOGOUT_LAST, a->logout_last);
+	put_view(&b, TAG_SSH_AGENT, view_str(a->ssh_agent));
+	put_view(&b, TAG_RUNTIME, view_str(a->runtime));
 	for (i = 0; i < a->nlisteners; i++)
 		put_listener(&b, &a->listeners[i]);
 	for (i = 0; i < a->njobs; i++)
@@ -262,6 +266,12 @@ load_item(struct agent *a, const struct item *i)
 		break;
 	case TAG_LOGOUT_LAST:
 		a->logout_last = i->number != 0;
+		break;
+	case TAG_SSH_AGENT:
+		set_text(a->ssh_agent, sizeof(a->ssh_agent), i->value);
+		break;
+	case TAG_RUNTIME:
+		set_text(a->runtime, sizeof(a->runtime), i->value);
 		break;
 	case TAG_LISTENER:
 		load_listener(a, i->value);

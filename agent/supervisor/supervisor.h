@@ -59,6 +59,9 @@ struct agent {
 	uint64_t started;
 	uint32_t restarts;
 	uint32_t lifetime;
+	/* of the environment that we were started in; both may be empty */
+	char ssh_agent[CLIENT_PATH]; /* SSH_AUTH_SOCK */
+	char runtime[CLIENT_PATH];   /* XDG_RUNTIME_DIR */
 	bool foreground;
 	bool debug;
 	int lock;
@@ -186,6 +189,11 @@ int journal_wait_ms(const struct journal *); /* -1: for good */
 
 /* spawner.c: the process that execs the one-shot programs. */
 _Noreturn void spawner_run(struct agent *, int link);
+
+/* upstream.c: connections to the user's own ssh-agent. */
+/* Whose process sends LINK_UPSTREAM_IS to the broker, and ends; or -1. */
+pid_t upstream_start(
+    const struct agent *, const struct link *asked, int broker);
 
 /* child.c: the broker and the spawner, and what a new broker is given. */
 int64_t child_clock(void);

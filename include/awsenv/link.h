@@ -26,6 +26,7 @@
 #define LINK_FD 3
 #define LINK_TAG 64
 #define LINK_FDS 4
+#define LINK_PATH 108 /* sun_path, with its NUL */
 /* A message through link_send_msg is at most this long (kind byte included):
  * it fits the default socket buffer of every kernel that we run on. */
 #define LINK_MAX (128 * 1024)
@@ -49,10 +50,16 @@ enum link_type {
 	LINK_SPAWN = 20, /* program, tag */
 	LINK_LOOK = 21,	 /* tag, pid, flags: LOOK_TERMINAL; LINK_SEEN comes */
 	LINK_AUDIT = 22, /* there are new lines */
+	/* tag, path: of which ssh-agent, empty: find one; UPSTREAM_IS comes,
+	 * or nothing for as long as a file system hangs */
+	LINK_UPSTREAM = 23,
 	/* spawner to supervisor and broker */
 	LINK_SPAWNED = 30, /* tag, pid, fd */
 	LINK_FAILED = 31,  /* tag, error: errno; to the broker only */
 	LINK_SEEN = 34,	   /* tag, pid, seen; to the broker only */
+	/* tag, path, flags: UPSTREAM_..., fd; or error: an enum aw_err, where
+	 * AW_CONFIG is an agent of ours; to the broker only */
+	LINK_UPSTREAM_IS = 35,
 	/* to the supervisor: the user has no session since a while */
 	LINK_ALONE = 32,
 	LINK_ALONE_STILL = 33,
@@ -88,6 +95,11 @@ struct seen {
 #define SEEN_SSH_BESIDE 8u
 #define LOOK_TERMINAL 1u
 
+/* How the user's ssh-agent was found. */
+#define UPSTREAM_NAMED 1u /* by awsenv_ssh_agent */
+#define UPSTREAM_GIVEN 2u /* SSH_AUTH_SOCK, as the agent was started */
+#define UPSTREAM_USUAL 3u /* in a place where one mostly is */
+
 struct link {
 	uint32_t version; /* MSG_VERSION */
 	uint32_t type;
@@ -103,6 +115,7 @@ struct link {
 	int32_t error;
 	uint8_t tag[LINK_TAG]; /* what the job is for; the broker's business */
 	char text[32];
+	char path[LINK_PATH];
 	struct seen seen;
 	/* received ones are close-on-exec and the caller's */
 	int fds[LINK_FDS];

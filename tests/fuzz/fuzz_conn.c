@@ -4,7 +4,7 @@
  * and programs of the test's own. An input is
  *
  *	byte 0	who connects, and what is in the store
- *	byte 1	how the programs answer
+ *	byte 1	how the programs answer, and the user's own ssh-agent
  *	byte 2	where the bytes are cut in two
  *	the rest: what the client sends
  *
@@ -20,6 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 static const char *const names[] = {"default", "marketing", NULL};
 static enum origin origin;
+static bool forward; /* through forward.sock: some is relayed */
+static int upstream = -1;
 
 /* In place of log.c: half a million lines are of no use. */
 #define SILENT(name)                    \
@@ -105,6 +107,60 @@ answer_fetch(int fd, const struct fetch *f, uint8_t how)
 	link_send_msg(fd, MSG_ANSWER, &a);
 }
 
+/* What came gets as many answers as it may be worth. */
+static void
+run_upstream(uint8_t how)
+{
+	uint8_t bytes[512];
+	ssize_t n, i;
+
+	while (
+	    upstream >= 0 && (n = read(upstream, bytes, sizeof(bytes))) > 0) {
+		for (i = 0; i < n; i += 200) {
+			if (send(upstream,
+				"\0\0\0\5\x0e"
+				"data",
+				9, MSG_NOSIGNAL) < 0)
+				break;
+		}
+		if (how & 128) {
+			close(upstream);
+			upstream = -1;
+		}
+		serve();
+	}
+}
+
+/* True: it was about the ssh-agent. */
+static bool
+find_upstream(struct link *l, uint8_t how)
+{
+	int fd[2] = {-1, -1};
+
+	if (l->type == LINK_LOOK) {
+		l->type = LINK_SEEN;
+		l->seen.flags =
+		    how & 64 ? SEEN_THERE | SEEN_SSH | SEEN_BINDS : 0;
+	} else if (l->type == LINK_UPSTREAM) {
+		l->type = LINK_UPSTREAM_IS;
+		l->error = AW_NOAGENT;
+		if (!(how & 32) && upstream < 0 &&
+		    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd) ==
+			0) {
+			l->nfds = 1;
+			l->fds[0] = fd[0];
+			upstream = fd[1];
+		}
+	} else {
+		return false;
+	}
+	link_send(fake_spawner, l);
+	if (fd[0] >= 0)
+		close(fd[0]);
+	serve();
+	return true;
+}
+
 /* Give the broker whatever program it asks for, a few times. */
 static void
 run_programs(uint8_t how)
@@ -120,6 +176,10 @@ run_programs(uint8_t how)
 			l.seen.flags = SEEN_THERE | (how & 64 ? SEEN_SSH : 0);
 			link_send(fake_spawner, &l);
 			serve();
+			continue;
+		}
+		if (find_upstream(&l, how)) {
+			run_upstream(how);
 			continue;
 		}
 		if (link_pair(fd) != 0)
@@ -138,6 +198,7 @@ run_programs(uint8_t how)
 		close(fd[1]);
 		serve();
 	}
+	run_upstream(how);
 }
 
 static void
@@ -163,6 +224,11 @@ check_answer(struct view frame)
 		abort();
 	if (type == 5 || type == 6 || type == 28) {
 		if (frame.n)
+			abort();
+		return;
+	}
+	if (forward && (type == 12 || type == 14)) {
+		if (frame.n != 4)
 			abort();
 		return;
 	}
@@ -216,6 +282,7 @@ begin(uint8_t state)
 	while (link_recv(fake_supervisor, &l) == AW_OK)
 		continue;
 	origin = (state & 3) == 0 ? ROOT : (state & 3) == 1 ? REMOTE : LOCAL;
+	forward = origin == REMOTE && (state & 64);
 	if (state & 4)
 		fake_token(state & 8 ? 3600 : 0, state & 16);
 	if (state & 32)
@@ -226,12 +293,18 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	size_t cut;
-	int fd;
+	int fd, pair[2];
 
 	if (n < 3 || n > 100000)
 		return 0;
 	begin(p[0]);
-	fd = fake_client(origin);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) != 0)
+		abort();
+	fd = pair[1];
+	if (forward)
+		conn_add(pair[0], origin, getpid())->listener = AT_FORWARD;
+	else
+		conn_add(pair[0], origin, getpid());
 	cut = (n - 3) * p[2] / 255;
 	if (send(fd, p + 3, cut, MSG_NOSIGNAL) < 0)
 		cut = 0;
@@ -246,6 +319,9 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	check_answers(fd);
 	close(fd);
 	serve();
+	if (upstream >= 0)
+		close(upstream);
+	upstream = -1;
 	if (conn_count() != 0)
 		abort();
 	return 0;

@@ -202,6 +202,7 @@ fake_begin(void)
 	loop_open();
 	spawner_open(spawner[0]);
 	look_open();
+	relay_open();
 	job_open(supervisor[0]);
 	table_open();
 	login_open();

@@ -42,6 +42,8 @@ fill(struct agent *a)
 	a->lifetime = 3600;
 	a->foreground = true;
 	a->debug = true;
+	snprintf(a->ssh_agent, sizeof(a->ssh_agent), "/run/agent of mine");
+	snprintf(a->runtime, sizeof(a->runtime), "/run/user/1000");
 	a->lock = null();
 	a->command = null();
 	a->audit = null();
@@ -128,6 +130,8 @@ everything_comes_back(void **state)
 	assert_int_equal(out.audit, in.audit);
 	assert_int_equal(out.lifetime, 3600);
 	assert_true(out.foreground && out.debug);
+	assert_string_equal(out.ssh_agent, in.ssh_agent);
+	assert_string_equal(out.runtime, in.runtime);
 	assert_int_equal(out.lock, in.lock);
 	assert_int_equal(out.command, in.command);
 	assert_int_equal(out.broker.quick, 3);
