@@ -106,9 +106,9 @@ SODIUM = $(call once,SODIUM,$(shell $(PKG_CONFIG) --libs libsodium))
 
 CTLLIBS = $(call once,CTLLIBS,$(shell $(PKG_CONFIG) --libs libsystemd))
 
-$B/awsenv-agent:   LDLIBS = -lkeyutils -lpthread
+$B/awsenv-agent:   LDLIBS = -lkeyutils -lseccomp -lpthread
 $B/awsenv-broker:  LDLIBS = -lkeyutils -lmd -lseccomp $(SODIUM)
-$B/awsenv-profile: LDLIBS = -lcrypto
+$B/awsenv-profile: LDLIBS = -lcrypto -lseccomp
 $B/awsenv-fetch:   LDLIBS = $(FETCHLIBS) -lseccomp
 $B/awsenv-ctl:     LDLIBS = $(CTLLIBS)
 

@@ -182,7 +182,8 @@ struct job {
 	enum { JOB_QUEUED, JOB_ASKED, JOB_RUNNING, JOB_RESTING } state;
 	pid_t pid;
 	int fd;
-	struct buf request; /* kept, to begin again; wiped with the job */
+	bool ours;	    /* not adopted from an earlier broker */
+	struct buf request; /* kept, to begin again; wiped when it may not */
 	unsigned int tries; /* how often it may begin again */
 	int64_t begun;
 	pid_t asker; /* the client that had it begun; 0: none */
@@ -209,6 +210,8 @@ bool job_is(const struct job *, uint8_t what, struct view id);
 uint8_t job_what(const struct job *);
 void job_outcome(struct job *, enum aw_err, struct view text);
 void job_say(struct job *, enum msg_kind, const void *msg);
+/* It is not begun again: what was asked is wiped. */
+void job_last(struct job *);
 /* Let go of it: whoever waits looks again. */
 void job_abandon(struct job *);
 /* The same for all whose bit (1 << what) is in the mask, of one login or, if

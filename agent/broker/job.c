@@ -210,6 +210,7 @@ job_start(uint8_t what, struct view id, enum msg_kind kind, const void *msg,
 	memcpy(tag + JOB_KEY + sizeof(pid), &number, sizeof(number));
 	job = job_new(tag);
 	job->request = request;
+	job->ours = true;
 	request = (struct buf){0};
 	job->tries = tries;
 	pump();
@@ -293,6 +294,13 @@ begin_again(void *arg)
 	pump();
 }
 
+void
+job_last(struct job *job)
+{
+	job->tries = 0;
+	buf_free(&job->request);
+}
+
 /* The program ended without its last answer. */
 static void
 died(struct job *job)
@@ -308,7 +316,7 @@ died(struct job *job)
 		return;
 	}
 	/* Of an adopted one nothing is known: whoever waits looks again. */
-	if (job->request.len)
+	if (job->ours)
 		job_outcome(job, AW_NETWORK,
 		    view_str("a helper ended early, again and again; the "
 			     "system log may tell why"));
@@ -387,6 +395,8 @@ spawned(const struct link *l)
 	if (send(job->fd, job->request.data, job->request.len, MSG_NOSIGNAL) <
 	    0)
 		log_debug("helper %d: %s", (int)job->pid, strerror(errno));
+	if (job->tries == 0)
+		job_last(job);
 	loop_fd(job->fd, EPOLLIN, on_packet, job);
 }
 

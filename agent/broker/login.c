@@ -604,7 +604,7 @@ login_packet(struct job *job, enum msg_kind kind, struct view body)
 	}
 	/* From here on it is polled, or done, not begun anew. */
 	if (a.dev.n || a.tok.n)
-		job->tries = 0;
+		job_last(job);
 	if (a.dev.n)
 		keep_device(l, &a, &t);
 	if (a.url.n)

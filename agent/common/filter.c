@@ -11,17 +11,15 @@
 #define NAME_MAX_ 40
 #define BINARY_TREE 2
 
-static const struct filter_line foreign[] = {
-    CALLS("keyctl add_key request_key"),
+/* Of other processes, of the kernel's inside: not for a program of ours. */
+static const struct filter_line never[] = {
     CALLS("ptrace process_vm_readv process_vm_writev process_madvise kcmp"),
-    CALLS("pidfd_getfd pidfd_send_signal kill tkill rt_sigqueueinfo"),
-    CALLS("rt_tgsigqueueinfo"),
-    CALLS("execve execveat unshare setns"),
+    CALLS("pidfd_getfd request_key unshare setns"),
     CALLS_IF("clone", 0, FILTER_HAS, CLONE_NEWUSER),
     CALLS("mount umount2 pivot_root chroot fsopen fsconfig fsmount fspick"),
     CALLS("move_mount open_tree mount_setattr open_by_handle_at"),
     CALLS("name_to_handle_at fanotify_init quotactl quotactl_fd acct"),
-    CALLS("bpf perf_event_open userfaultfd memfd_create memfd_secret"),
+    CALLS("bpf perf_event_open userfaultfd"),
     CALLS("io_uring_setup io_uring_enter io_uring_register"),
     CALLS("init_module finit_module delete_module kexec_load"),
     CALLS("kexec_file_load reboot swapon swapoff syslog personality"),
@@ -29,6 +27,13 @@ static const struct filter_line foreign[] = {
     /* a program that is written as it runs */
     CALLS_IF("mmap mmap2", 2, FILTER_HAS, PROT_WRITE | PROT_EXEC),
     CALLS_IF("mprotect pkey_mprotect", 2, FILTER_HAS, PROT_EXEC),
+    FILTER_END,
+};
+
+/* Besides, of what code that is not ours might do in a program of ours. */
+static const struct filter_line foreign[] = {
+    CALLS("keyctl add_key execve execveat memfd_create memfd_secret"),
+    CALLS("pidfd_send_signal kill tkill rt_sigqueueinfo rt_tgsigqueueinfo"),
     CALLS_IF("prctl", 0, FILTER_EQUAL, PR_SET_DUMPABLE),
     FILTER_END,
 };
@@ -142,6 +147,18 @@ filter_deny(const struct filter_line *lines)
 	return f &&
 	    enter(f,
 		add_all(f, SCMP_ACT_ERRNO(EPERM), lines) &&
+		    add_all(f, SCMP_ACT_ERRNO(EPERM), never) &&
 		    add_all(f, SCMP_ACT_ERRNO(EPERM), foreign) &&
 		    add_all(f, SCMP_ACT_ERRNO(ENOSYS), absent));
+}
+
+bool
+filter_never(const struct filter_line *lines)
+{
+	scmp_filter_ctx f = begin(SCMP_ACT_ALLOW);
+
+	return f &&
+	    enter(f,
+		add_all(f, SCMP_ACT_ERRNO(EPERM), lines) &&
+		    add_all(f, SCMP_ACT_ERRNO(EPERM), never));
 }

@@ -91,6 +91,7 @@ main(int argc, char **argv)
 	if (harden_stdio() != 0 || harden_process() != 0 ||
 	    harden_no_new_privs() != 0 || limit_process() != 0)
 		fatal("cannot harden this process");
+	sandbox_enter();
 	if (argc != 1)
 		fatalx("started by awsenv-agent, not by hand");
 	if ((r = take_request(fd, &packet, &req)) != AW_OK)

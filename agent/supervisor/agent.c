@@ -89,6 +89,7 @@ agent_start(struct agent *a)
 	raise_limit();
 	ring_guard();
 	ring_make(&a->ring);
+	sandbox_enter(); /* and it stays through a re-execution */
 	child_start_due(a);
 }
 

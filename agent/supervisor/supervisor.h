@@ -211,6 +211,9 @@ void child_forget(struct child *);
 /* Both are asked to end, waited for, then made to. */
 void child_end(struct agent *);
 
+/* sandbox.c: what neither this process nor any that it starts needs. */
+void sandbox_enter(void);
+
 /* state.c: what a re-execution hands over, in words that two versions know. */
 int state_save(const struct agent *); /* a memfd, or -1 with errno */
 bool state_load(struct agent *, int fd);

@@ -48,6 +48,9 @@ bool filter_allow(const struct filter_line *, const struct filter_line *fail);
  * the keyrings, other processes, exec, mounts, the kernel's own languages.
  */
 bool filter_deny(const struct filter_line *);
+/* For who starts such programs, which inherit it: that, but keyrings, exec,
+ * signals and memory with a descriptor are left to it. */
+bool filter_never(const struct filter_line *);
 /* False: a build with sanitizers. */
 bool filter_built(void);
 

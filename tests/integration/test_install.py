@@ -208,10 +208,10 @@ def test_the_wrapper_is_static_and_small(tmp_path):
 
 @plain
 @pytest.mark.parametrize("program, libraries", [
-    ("awsenv-agent", {"libc", "libkeyutils"}),
+    ("awsenv-agent", {"libc", "libkeyutils", "libseccomp"}),
     ("awsenv-broker", {"libc", "libkeyutils", "libmd", "libseccomp",
                        "libsodium"}),
-    ("awsenv-profile", {"libc", "libcrypto"}),
+    ("awsenv-profile", {"libc", "libcrypto", "libseccomp"}),
     ("awsenv-fetch", {"libc", "libcjson", "libcrypto", "libcurl",
                       "libqrencode", "libseccomp"}),
     ("awsenv-ctl", {"libc", "libsystemd"}),

@@ -337,7 +337,9 @@ def test_it_opens_its_files_and_nothing_else(config, tmp_path):
     assert table.profiles["one"].error == wire.AW_OK
     lines = [l for l in log.read_text().splitlines() if " = -1 " not in l]
     calls = [l.split(None, 1)[1] for l in lines if "exited with" not in l]
-    opened = [c.split('"')[1] for c in calls if c.startswith("open")]
+    # Landlock takes the root as it is, unread.
+    opened = [c.split('"')[1] for c in calls if c.startswith("open") and
+              "O_PATH" not in c]
     assert str(config) in opened and f"{tmp_path}/ca.pem" in opened
     strange = [p for p in opened if not p.startswith(
         (str(tmp_path), "/etc/awsenv", "/etc/ld.so", "/lib", "/usr/lib",
