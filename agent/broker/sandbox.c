@@ -66,21 +66,22 @@ sandbox_enter(void)
 {
 	static char words[80];
 	const struct fence nothing = {0};
-	int landlock;
+	const char *seccomp = "";
+	char landlock[32] = "";
+	int abi;
 
 	if (harden_no_new_privs() != 0) {
 		log_warn("no_new_privs is not to be had here");
 		return "nothing";
 	}
-	strcpy(words, "no_new_privs");
-	if ((landlock = fence_enter(&nothing)) > 0)
-		snprintf(words + strlen(words), sizeof(words) - strlen(words),
-		    ", landlock %d", landlock);
+	if ((abi = fence_enter(&nothing)) > 0)
+		snprintf(landlock, sizeof(landlock), ", landlock %d", abi);
 	if (filter_allow(allowed, fails))
-		strcat(words, ", seccomp");
+		seccomp = ", seccomp";
 	else if (!filter_built())
-		strcat(words, "; no seccomp: built with sanitizers");
+		seccomp = "; no seccomp: built with sanitizers";
 	else
 		log_warn("seccomp is not to be had here");
+	snprintf(words, sizeof(words), "no_new_privs%s%s", landlock, seccomp);
 	return words;
 }

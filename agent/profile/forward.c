@@ -311,11 +311,11 @@ void
 forward_session(
     struct config *c, const struct section *session, struct session *s)
 {
-	const struct section *places[] = {
+	const struct section *places[2] = {
 	    session, config_section(c, SECTION_AWSENV, view_str("awsenv"))};
 	struct rule own;
 
-	own_rule(c, places, sizeof(places) / sizeof(*places), &own);
+	own_rule(c, places, 2, &own);
 	close_empty(&own);
 	s->forward = own.word;
 	s->forward_at = own.at;

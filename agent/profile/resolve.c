@@ -516,10 +516,10 @@ static void
 note_forward(const struct walk *w, const struct profile *p)
 {
 	struct table *t = w->table;
-	const struct section *places[] = {w->asked, w->sso.session,
+	const struct section *places[3] = {w->asked, w->sso.session,
 	    config_section(&t->config, SECTION_AWSENV, view_str("awsenv"))};
 
-	forward_note(t, places, sizeof(places) / sizeof(*places), p);
+	forward_note(t, places, 3, p);
 }
 
 static bool

@@ -162,7 +162,7 @@ ssh_beside(int32_t terminal)
 		return false;
 	while (!yes && (entry = readdir(proc))) {
 		if (isdigit((unsigned char)entry->d_name[0]) &&
-		    read_status((pid_t)atoi(entry->d_name), &s))
+		    read_status((pid_t)strtol(entry->d_name, NULL, 10), &s))
 			yes = s.terminal == terminal &&
 			    strcmp(s.name, "ssh") == 0;
 	}
