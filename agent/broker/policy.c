@@ -205,6 +205,9 @@ policy_told(struct round *r, enum aw_err e)
 {
 	const struct ask *ask = &r->msg->ask;
 
+	if (e == AW_LOGIN && r->may_tell)
+		text_set(&r->text, "where the agent runs: %s",
+		    r->text ? r->text : "");
 	if (e == AW_OK || e == REQUEST_HELD || e == AW_BUSY || r->may_tell)
 		return e;
 	if (ask->account.n)

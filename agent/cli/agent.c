@@ -16,6 +16,7 @@
 #define CONNECT_MS 5000
 #define REPEAT_MS 30000
 #define LIST_MS 10000
+#define FORWARD_MS 15000
 
 static bool
 is_set(const char *name)
@@ -47,9 +48,13 @@ no_agent(const struct agent *a, enum agent_start start)
 		warn("no agent answers on AWSENV_SOCK=%s; start it there, or "
 		     "unset the variable",
 		    shown_str(a->path));
+	else if (a->closed)
+		warn("the agent that ssh forwards lets no profile be used from "
+		     "here; see awsenv-forwarding(7)");
 	else if (start != AGENT_AS_IS && agent_foreign())
 		warn(
-		    "agent not forwarded to this host;\n"
+		    "agent not forwarded to this host, see "
+		    "awsenv-forwarding(7);\n"
 		    "        awsenv login --here logs in here, where root will "
 		    "hold that login");
 	else
@@ -88,13 +93,38 @@ told(const struct agent *a, enum aw_err r)
 /* At login the PAM module names the usual place: where nobody listens there
  * any more, one may be started as if it had not. */
 static bool
-is_usual_place(const char *path)
+is_usual_place(const char *path, const char *name, bool create)
 {
 	char usual[CLIENT_PATH];
 
-	return client_dir(usual, true) == AW_OK &&
+	return client_dir(usual, create) == AW_OK &&
 	    !strncmp(path, usual, strlen(usual)) &&
-	    !strcmp(path + strlen(usual), "/agent.sock");
+	    !strcmp(path + strlen(usual), name);
+}
+
+/*
+ * The one that ssh brings along, if it is one of ours and lets something be
+ * used. Any other ssh-agent says in one round trip that it is none.
+ */
+static bool
+agent_forwarded(struct agent *a)
+{
+	const char *path = setting("SSH_AUTH_SOCK");
+	const struct status_req req = {0};
+	AUTOBUF struct buf frame = {0};
+	struct status_rep rep;
+
+	if (!path || !is_set("SSH_CONNECTION") ||
+	    !format(a->path, CLIENT_PATH, "%s", path) ||
+	    is_usual_place(path, "/forward.sock", false) ||
+	    client_connect(path, &a->fd, io_deadline(CONNECT_MS)) != AW_OK)
+		return false;
+	if (client_ask(a->fd, "status@awsenv", MSG_STATUS_REQ, &req,
+		MSG_STATUS_REP, &rep, &frame, io_deadline(FORWARD_MS)) == AW_OK)
+		a->closed = !(a->forwarded = rep.profiles > 0);
+	if (!a->forwarded)
+		agent_close(a);
+	return a->forwarded;
 }
 
 enum aw_err
@@ -103,12 +133,15 @@ agent_open(struct agent *a, enum agent_start start)
 	enum aw_err r;
 
 	*a = (struct agent){.fd = -1};
+	if (start != AGENT_START_HERE && agent_forwarded(a))
+		return AW_OK;
 	r = client_path(a->path);
 	if (start == AGENT_START && *agent_sudo_hint())
 		start = AGENT_AS_IS;
 	a->start = (start == AGENT_START_HERE ||
 		       (start != AGENT_AS_IS && !agent_foreign())) &&
-	    (!is_set("AWSENV_SOCK") || (r == AW_OK && is_usual_place(a->path)));
+	    (!is_set("AWSENV_SOCK") ||
+		(r == AW_OK && is_usual_place(a->path, "/agent.sock", true)));
 	if (r == AW_OK)
 		r = client_connect(a->path, &a->fd, io_deadline(CONNECT_MS));
 	if (r != AW_NOAGENT)

@@ -288,7 +288,9 @@ void stamp_end(int look, pid_t looker, struct stamp *);
 struct agent {
 	char path[CLIENT_PATH];
 	int fd;
-	bool start; /* one may be started */
+	bool start;	/* one may be started */
+	bool forwarded; /* it runs on another host */
+	bool closed;	/* one is forwarded that lets nothing be used */
 };
 
 enum agent_start { AGENT_AS_IS, AGENT_START, AGENT_LOGIN, AGENT_START_HERE };

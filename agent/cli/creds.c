@@ -92,14 +92,16 @@ fetch(
 	for (tries = 0; tries < 3; tries++) {
 		if ((r = ask(t, o, how, g)) != AW_OK)
 			return r;
+		/* Where the agent is forwarded from a person logs in there. */
 		if (g->rep.error != AW_LOGIN || !(how & CREDS_LOGIN) ||
-		    !login_wanted(o))
+		    t->agent.forwarded || !login_wanted(o))
 			break;
 		if ((r = login_wait(t, o)) != AW_OK)
 			return r;
 	}
 	if (g->rep.error != AW_OK)
-		return complain(&t->question, g->rep.error, g->rep.text);
+		return complain(t->agent.forwarded ? NULL : &t->question,
+		    g->rep.error, g->rep.text);
 	return AW_OK;
 }
 

@@ -106,11 +106,12 @@ listen_at(struct agent *a, const char *name, const char *path)
 }
 
 /*
- * Beside agent.sock, for ssh to forward: whoever comes through it is on
- * another host. An agent without it still serves this one.
+ * Beside agent.sock, for ssh's agent forwarding and for other relays: whoever
+ * comes through these is on another host. An agent without them still serves
+ * this one.
  */
 static void
-listen_forward(struct agent *a, const char *path)
+listen_beside(struct agent *a, const char *name, const char *path)
 {
 	static const char ours[] = "/agent.sock";
 	char beside[CLIENT_PATH];
@@ -120,9 +121,9 @@ listen_forward(struct agent *a, const char *path)
 	if (n < cut || strcmp(path + n - cut, ours) != 0)
 		return;
 	len = snprintf(
-	    beside, sizeof(beside), "%.*s/forward.sock", (int)(n - cut), path);
+	    beside, sizeof(beside), "%.*s/%s.sock", (int)(n - cut), path, name);
 	if (len < (int)sizeof(beside))
-		listen_at(a, "forward", beside);
+		listen_at(a, name, beside);
 }
 
 enum aw_err
@@ -153,7 +154,8 @@ socket_own(struct agent *a, const char *path, pid_t *pid)
 		return AW_BUSY; /* a service manager listens there */
 	if ((r = listen_at(a, "agent", path)) != AW_OK)
 		return r;
-	listen_forward(a, path);
+	listen_beside(a, "forward", path);
+	listen_beside(a, "remote", path);
 	a->lock = STEAL_FD(lock);
 	return AW_OK;
 }

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: ISC
+"""The agent of a workstation, used on hosts behind real ssh."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+
+import pytest
+
+import far
+import wire
+from agent import until
+from simulator.client import Simulator
+
+pytestmark = pytest.mark.skipif(far.missing() is not None,
+                                reason=far.missing() or "")
+KEY = ("sh", "-c", "echo $AWS_ACCESS_KEY_ID")
+OPEN = {"awsenv_forward": "allow"}
+SHUT = {"awsenv_forward": "deny", "sso_role_name": "Auditor"}
+
+
+@pytest.fixture(scope="module")
+def sim():
+    with Simulator(accounts=3, interval=1) as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def ws(sim):
+    shut = {**SHUT, "sso_role_name": sim.info["roles"][-1]}
+    with far.Workstation(sim, open=OPEN, payroll=shut) as workstation:
+        workstation.log_in("open")
+        yield workstation
+
+
+def key_of(ws, profile="open"):
+    return ws.agent.keys(profile).access_key.decode()
+
+
+def good(ws, done, said=""):
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == key_of(ws)
+    assert re.fullmatch(said, done.stderr)
+
+
+def use(*more):
+    return ("awsenv", *more, "-p", "open", "--", *KEY)
+
+
+def test_an_allowed_profile_works_on_the_far_side(ws):
+    good(ws, ws.ssh("a", *use()))
+
+
+def test_real_aws_works_on_the_far_side(ws, sim):
+    done = ws.ssh("a", "awsenv", "-p", "open", "aws", "sts",
+                  "get-caller-identity", "--query", "Account", "--output",
+                  "text", **sim.env(via="proxy"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == sim.info["accounts"][0]["id"]
+
+
+def test_an_endpoint_that_refreshes_works_on_the_far_side(ws, sim):
+    done = ws.ssh("a", "awsenv", "--serve", "-p", "open", "sh", "-c",
+                  'curl -sH "Authorization: $AWS_CONTAINER_AUTHORIZATION_TOKEN"'
+                  ' "$AWS_CONTAINER_CREDENTIALS_FULL_URI"')
+    assert done.returncode == 0, done.stderr
+    assert key_of(ws) in done.stdout
+
+
+def test_denied_and_unknown_are_refused_alike(ws):
+    said = {}
+    for name in ("payroll", "nothing"):
+        done = ws.ssh("a", "awsenv", "-p", name, "--", "true")
+        assert done.returncode == 125
+        said[name] = done.stderr.replace(name, "NAME")
+    assert said["payroll"] == said["nothing"]
+    assert said["payroll"] == (
+        'awsenv: profile "NAME" is not for use from here: where the agent '
+        'runs, write awsenv_forward = allow under [profile NAME] in '
+        '~/.aws/config\n')
+    # The person whose machine it is reads which line it was.
+    config = ws.agent.config.read_text().split("\n")
+    line = config.index("awsenv_forward = deny") + 1
+    assert re.search(r"refused account \d+ role \w+ to another host .*: it is "
+                     rf"denied; see ~/\.aws/config:{line}\n", ws.agent.logged())
+
+
+def test_a_changed_word_counts_at_once(ws):
+    good(ws, ws.ssh("a", *use()))
+    text = ws.agent.config.read_text()
+    ws.agent.config.write_text(text.replace("= allow", "= deny"))
+    until(lambda: ws.ssh("a", *use()).returncode == 125, 10)
+    ws.agent.config.write_text(text)
+    until(lambda: ws.ssh("a", *use()).returncode == 0, 10)
+
+
+def test_a_login_is_for_the_workstation(ws):
+    ws.agent.ask("logout@awsenv", {**ws.agent.asking("open"),
+                                   "what": wire.LOGOUT_ALL})
+    done = ws.ssh("a", *use())
+    assert done.returncode == 125
+    assert done.stderr == ("awsenv: where the agent runs: login needed for "
+                           "sim: awsenv login --profile open\n")
+    assert ws.sim.pending() == []
+    ws.log_in("open")
+
+
+# How it is forwarded.
+
+def test_by_a_variable(ws):
+    good(ws, ws.ssh("a", *use(), options=[
+        "-o", "ForwardAgent=$AWSENV_FORWARD_SOCK",
+        "-o", f"IdentityAgent={ws.forward}"],
+        env={"AWSENV_FORWARD_SOCK": str(ws.forward)}),
+        # OpenSSH before 9.3 looks for a file of the variable's name.
+        "(Cannot forward agent socket path .*\n)?")
+
+
+def test_as_the_agent_of_plain_ssh(ws):
+    good(ws, ws.ssh("a", *use(), options=["-A"],
+                    env={"SSH_AUTH_SOCK": str(ws.forward)}))
+
+
+def test_beside_an_ssh_agent(ws):
+    """The other one is for logging in, ours is what is forwarded."""
+    sock = ws.dir / "ssh-agent"
+    other = subprocess.Popen(["ssh-agent", "-D", "-a", sock],
+                             stdout=subprocess.DEVNULL)
+    try:
+        until(sock.exists)
+        env = {"SSH_AUTH_SOCK": str(sock)}
+        good(ws, ws.ssh("a", *use(), env=env, options=[
+            "-o", f"ForwardAgent={ws.forward}"]))
+        # A plain ssh-agent is none of ours, and no error.
+        done = ws.ssh("a", *use(), env=env, options=["-A"])
+        assert done.returncode == 125
+        assert done.stderr.startswith("awsenv: agent not forwarded to this "
+                                      "host, see awsenv-forwarding(7)")
+    finally:
+        other.terminate()
+        other.wait()
+
+
+def test_not_at_all(ws):
+    for options in ([], ["-o", f"ForwardAgent={ws.dir}/missing",
+                         "-o", f"IdentityAgent={ws.dir}/missing"]):
+        done = ws.ssh("a", *use(), options=options)
+        assert done.returncode == 125
+        assert "agent not forwarded to this host" in done.stderr
+        assert not list(ws.far_run.iterdir()), "nothing was started"
+
+
+def hops(ws, *names):
+    """ssh to the first, from there to the next, ..., and the command."""
+    command = ws.far(use())
+    for name in reversed(names[1:]):
+        command = shlex.join([*ws.words(name, "-A"), command])
+    child = ws.popen(ws.words(names[0], *ws.recipe()) + [command])
+    out, err = child.communicate(timeout=60)
+    return subprocess.CompletedProcess(command, child.returncode, out, err)
+
+
+@pytest.mark.parametrize("names", ["ab", "aba"])
+def test_over_several_hosts(ws, names):
+    good(ws, hops(ws, *names))
+
+
+def test_over_a_host_that_only_passes_it_on(ws):
+    proxy = shlex.join([*ws.words("a"), "-W", "127.0.0.1:%p"])
+    good(ws, ws.ssh("b", *use(), options=[
+        *ws.recipe(), "-o", f"ProxyCommand={proxy}"]))
+
+
+def test_over_one_connection_for_all(ws):
+    mux = ["-o", f"ControlPath={ws.dir}/mux"]
+    master = ws.popen(ws.words("a", *ws.recipe(), *mux, "-M", "-N"))
+    try:
+        until((ws.dir / "mux").exists)
+        # The first asks for forwarding; it is there for all of them then.
+        for more in (ws.recipe(), []):
+            good(ws, ws.ssh("a", *use(), options=[*mux, *more]))
+    finally:
+        master.terminate()
+        master.communicate()
+
+
+def test_by_remote_forwarding_of_the_socket_for_it(ws):
+    there = ws.dir / "far.sock"
+    options = ["-o", f"RemoteForward={there} {ws.remote}",
+               "-o", "ExitOnForwardFailure=yes"]
+    good(ws, ws.ssh("a", *use(), options=options, AWSENV_SOCK=there))
+    # Once more, over what the first left behind.
+    good(ws, ws.ssh("a", *use(), options=options, AWSENV_SOCK=there))
+    done = ws.ssh("a", "awsenv", "-p", "payroll", "--", "true",
+                  options=options, AWSENV_SOCK=there)
+    assert "is not for use from here" in done.stderr
+
+
+def test_forty_at_once(ws):
+    script = "for i in $(seq 40); do " + shlex.join(
+        ["awsenv", "-p", "open", "--", *KEY]) + " & done; wait"
+    done = ws.ssh("a", "sh", "-c", script)
+    assert done.stderr == ""
+    assert done.stdout.split() == 40 * [key_of(ws)]
+
+
+def test_a_broker_that_dies_costs_a_retry(ws):
+    script = "for i in $(seq 200); do " + shlex.join(
+        ["awsenv", "-p", "open", "--", *KEY]) + " || exit 1; done"
+    child = ws.popen(ws.words("a", *ws.recipe()) + [ws.far(["sh", "-c", script])])
+    first = child.stdout.readline()
+    for _ in range(3):
+        os.kill(ws.agent.broker_pid(), signal.SIGKILL)
+        assert child.stdout.readline() == first
+    out, err = child.communicate(timeout=60)
+    assert (child.returncode, err) == (0, "")
+    assert set(out.split()) == {first.strip()}
