@@ -349,7 +349,7 @@ deps:
 # the keyring or carries secrets is root's, and 0711.
 STRIP  ?= -s
 OWNER  := $(if $(filter 0,$(shell id -u)),-o root -g root)
-PAGES   = $(wildcard agent/*/*.1 agent/*/*.5 agent/*/*.8 pam_module/*.8)
+PAGES   = $(wildcard agent/*/*.[1578] pam_module/*.8)
 manual  = $(MANDIR)/man$(subst .,,$(suffix $1))/$(notdir $1)
 USERUNITDIR    ?= $(PREFIX)/lib/systemd/user
 ENVIRONMENTDIR ?= $(PREFIX)/lib/environment.d

@@ -184,6 +184,10 @@ policy_use(struct round *r, bool ask)
 		return AW_OK;
 	}
 	rule = rule_of(r, &name);
+	/* Who is to be asked at this machine is so all the more from afar. */
+	if (rule.word == FORWARD_ALLOW &&
+	    table_confirm(r->table, r->target.account, r->target.role))
+		rule.word = FORWARD_CONFIRM;
 	why = is_number(r->target.account)
 	    ? against(r->conn, &rule, &confirm)
 	    : "accounts are named by their numbers from afar";

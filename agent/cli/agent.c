@@ -102,6 +102,14 @@ is_usual_place(const char *path, const char *name, bool create)
 	    !strcmp(path + strlen(usual), name);
 }
 
+void
+agent_close(struct agent *a)
+{
+	if (a->fd >= 0)
+		close(a->fd);
+	a->fd = -1;
+}
+
 /*
  * The one that ssh brings along, if it is one of ours and lets something be
  * used. Any other ssh-agent says in one round trip that it is none.
@@ -113,15 +121,27 @@ agent_forwarded(struct agent *a)
 	const struct status_req req = {0};
 	AUTOBUF struct buf frame = {0};
 	struct status_rep rep;
+	enum aw_err r = AW_GONE;
+	int tries;
 
 	if (!path || !is_set("SSH_CONNECTION") ||
 	    !format(a->path, CLIENT_PATH, "%s", path) ||
-	    is_usual_place(path, "/forward.sock", false) ||
-	    client_connect(path, &a->fd, io_deadline(CONNECT_MS)) != AW_OK)
+	    is_usual_place(path, "/forward.sock", false))
 		return false;
-	if (client_ask(a->fd, "status@awsenv", MSG_STATUS_REQ, &req,
-		MSG_STATUS_REP, &rep, &frame, io_deadline(FORWARD_MS)) == AW_OK)
-		a->closed = !(a->forwarded = rep.profiles > 0);
+	/* A broker that dies is replaced; an agent of others that hangs up is
+	 * not to keep us. */
+	for (tries = 0; r == AW_GONE && tries < 10; tries++) {
+		if (tries)
+			poll(NULL, 0, 50);
+		agent_close(a);
+		if (client_connect(path, &a->fd, io_deadline(CONNECT_MS)) !=
+		    AW_OK)
+			return false;
+		r = client_ask(a->fd, "status@awsenv", MSG_STATUS_REQ, &req,
+		    MSG_STATUS_REP, &rep, &frame, io_deadline(FORWARD_MS));
+	}
+	a->forwarded = r == AW_OK && rep.profiles > 0;
+	a->closed = r == AW_OK && !a->forwarded;
 	if (!a->forwarded)
 		agent_close(a);
 	return a->forwarded;
@@ -147,14 +167,6 @@ agent_open(struct agent *a, enum agent_start start)
 	if (r != AW_NOAGENT)
 		return told(a, r);
 	return a->start ? daemon_start(a) : no_agent(a, start);
-}
-
-void
-agent_close(struct agent *a)
-{
-	if (a->fd >= 0)
-		close(a->fd);
-	a->fd = -1;
 }
 
 /* Connect again after the broker went; the supervisor listens on. */

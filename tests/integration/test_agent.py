@@ -350,7 +350,8 @@ def test_somebody_elses_activation_is_ignored(agent):
     child = activate(agent, "agent", [listener(agent, "a")], pid=1,
                      stdout=subprocess.PIPE)
     agent.up()
-    assert agent.ask("info")["listeners"] == ["agent", "forward"]
+    assert agent.ask("info")["listeners"] == [
+        "agent", "forward", "remote"]
     child.terminate()
     assert child.wait(10) == 0
 
@@ -379,7 +380,8 @@ def test_a_socket_for_ssh_is_there_from_start_to_end(agent):
     agent.start()
     with socket.socket(socket.AF_UNIX) as s:
         s.connect(beside(agent))
-    assert agent.ask("info")["listeners"] == ["agent", "forward"]
+    assert agent.ask("info")["listeners"] == [
+        "agent", "forward", "remote"]
 
 
 def test_an_agent_that_cannot_have_it_serves_all_the_same(agent):
@@ -389,7 +391,7 @@ def test_an_agent_that_cannot_have_it_serves_all_the_same(agent):
         f.write("mine")
     out = agent.call("-s")
     assert out.returncode == 0 and "cannot listen on " + beside(agent) in out.stderr
-    assert agent.ask("info")["listeners"] == ["agent"]
+    assert agent.ask("info")["listeners"] == ["agent", "remote"]
     agent.call("-k")
     with open(beside(agent)) as f:
         assert f.read() == "mine"
@@ -406,7 +408,7 @@ def test_beside_a_socket_of_another_name_there_is_none(agent):
 def test_a_broker_is_given_things_in_the_order_of_the_contract(agent):
     agent.start()
     info = agent.ask("info")
-    assert info["order"] == [1, 2, 2, 4] and info["nfds"] == 4
+    assert info["order"] == [1, 2, 2, 2, 4] and info["nfds"] == 4
     assert info["ring"] > 0 and info["session"] > 0 and info["restarts"] == 0
     assert abs(info["started"] - time.time()) < 10
 
@@ -450,7 +452,7 @@ def test_jobs_outlive_the_broker(agent):
     os.kill(agent.broker(), signal.SIGKILL)
     info = agent.ask("info")
     assert info["jobs"] == {str(jobs[0]["pid"]): "job 0", str(jobs[2]["pid"]): "job 2"}
-    assert info["order"] == [1, 2, 2, 3, 3, 4]
+    assert info["order"] == [1, 2, 2, 2, 3, 3, 4]
     assert agent.ask("talk", pid=jobs[0]["pid"], text="hi")["answer"] == "echo:hi"
 
 

@@ -118,6 +118,23 @@ def test_by_a_variable(ws):
         "(Cannot forward agent socket path .*\n)?")
 
 
+def test_by_a_path_with_the_uid_in_it(ws):
+    link = ws.dir / f"forward-{os.getuid()}.sock"
+    link.symlink_to(ws.forward)
+    path = link.parent / "forward-%i.sock"
+    good(ws, ws.ssh("a", *use(), options=[
+        "-o", f"ForwardAgent={path}", "-o", f"IdentityAgent={path}"]))
+
+
+def test_by_a_name_that_stays_on_the_far_side(ws):
+    """What ~/.ssh/rc does for tmux."""
+    link = ws.dir / "far-agent.sock"
+    script = (f'ln -sf "$SSH_AUTH_SOCK" {link}; SSH_AUTH_SOCK={link} ' +
+              shlex.join(use()))
+    for _ in range(2):
+        good(ws, ws.ssh("a", "sh", "-c", script))
+
+
 def test_as_the_agent_of_plain_ssh(ws):
     good(ws, ws.ssh("a", *use(), options=["-A"],
                     env={"SSH_AUTH_SOCK": str(ws.forward)}))

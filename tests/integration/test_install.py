@@ -72,7 +72,7 @@ def test_install_and_uninstall(tmp_path):
     }
     pages = {p: m for p, m in found.items() if "/man/" in p}
     assert {os.path.basename(p) for p in pages} == {
-        p.name for p in TOP.glob("agent/*/*.[158]")} | {"pam_awsenv.8"}
+        p.name for p in TOP.glob("agent/*/*.[1578]")} | {"pam_awsenv.8"}
     assert set(pages.values()) <= {0o644}
     others = {p: m for p, m in found.items() if p not in programs | pages}
     module = [p for p in others if p.endswith("/security/pam_awsenv.so")]
