@@ -3,6 +3,8 @@
 #   make                 build everything under build/ (V=1 shows the commands)
 #   make deps            install what is missing, by apt (make -n deps lists it)
 #   make demo            see it work: no AWS account, no root, nothing installed
+#   make attack          try to steal a login from it, and from other tools
+#   make mutants         take each protection away, see its test fail
 #   make check           all tests; as root there are more of them
 #   make check-quick     the part that takes a minute
 #   make check-desktop   as root: from a greeter on, pictures in build/desktop
@@ -78,7 +80,7 @@ RELRO    := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 .SECONDEXPANSION:
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps demo check check-quick check-clients check-desktop \
+.PHONY: all deps demo attack mutants check check-quick check-clients check-desktop \
 	check-system tests lint fuzz chaos cov bench install uninstall deb clean help FORCE
 
 # Each room is an archive of everything in its folder but main.c ...
@@ -291,6 +293,14 @@ fuzz: $(FUZZERS)
 lint: tests
 	@B=$(abspath $B) tests/lint $(T)
 
+# In a copy of the tree, without each protection in turn.
+mutants: deps
+	@B=$(abspath $B) $(PYTHON) tests/mutants/run $(T)
+
+# On this machine, with a login at the simulator: who leaks what.
+attack: all
+	@B=$(abspath $B) $(PYTHON) tests/attack
+
 cov:
 	@+$(MAKE) --no-print-directory B=build-cov WRAPPER=dynamic \
 		HARDEN=--coverage LINKSAN=--coverage CFLAGS='-O0 -g' check || true
@@ -310,7 +320,7 @@ demo: all
 	@B=$(abspath $B) tests/demo
 
 # These install what they need first, so they work in a fresh clone.
-ifneq ($(filter demo check check-quick check-clients check-desktop check-system bench chaos cov,$(MAKECMDGOALS)),)
+ifneq ($(filter demo attack mutants check check-quick check-clients check-desktop check-system bench chaos cov,$(MAKECMDGOALS)),)
 $B/.flags: | deps
 endif
 
