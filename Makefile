@@ -433,4 +433,5 @@ help:
 	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile
 
 -include $(shell find $B -path $B/deb -prune -o -path $B/system -prune -o \
+	-path $B/mutants -prune -o \
 	-name '*.d' -print 2>/dev/null)

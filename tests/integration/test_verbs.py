@@ -62,6 +62,11 @@ VERBS = {
 }
 
 
+# Want a question, a passphrase or a far host to be of use: their help and page
+# are looked at here, the rest in tests of their own.
+BY_THEMSELVES = {"confirm", "forward", "lock", "unlock"}
+
+
 @pytest.fixture(scope="module")
 def sim():
     with Simulator(accounts=3, roles=2, interval=1) as one:
@@ -98,7 +103,7 @@ def rows(field):
 
 
 def test_the_table_has_all_of_them():
-    assert sorted(listed()) == sorted(VERBS)
+    assert sorted(set(listed()) - BY_THEMSELVES) == sorted(VERBS)
 
 
 @pytest.mark.parametrize("verb", listed())
