@@ -27,7 +27,7 @@ REGISTERS = ("r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi "
 ARGUMENTS = "rdi rsi rdx r10 r8 r9".split()
 SYSCALL = b"\x0f\x05"
 SUPPORTED = platform.machine() == "x86_64"
-SYS = {"open": 2, "mmap": 9, "socket": 41, "connect": 42, "bind": 49,
+SYS = {"write": 1, "open": 2, "mmap": 9, "socket": 41, "connect": 42, "bind": 49,
        "fork": 57, "execve": 59, "kill": 62, "ptrace": 101, "unlink": 87,
        "prctl": 157, "mount": 165, "add_key": 248, "request_key": 249,
        "keyctl": 250, "unshare": 272, "perf_event_open": 298,

@@ -22,6 +22,7 @@ static const struct {
 } checks[] = {
     {"agent", SESSION, check_agent},
     {"protection", SESSION, check_protection},
+    {"sandbox", SESSION, check_sandbox},
     {"keyring", SESSION, check_keyring},
     {"clock", SESSION, check_clock},
     {"admin", SESSION | ADMIN, check_admin},

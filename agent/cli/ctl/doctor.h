@@ -55,6 +55,7 @@ bool program_find(const char *name, char path[static PATH_MAX]);
 
 void check_agent(struct doctor *);
 void check_protection(struct doctor *);
+void check_sandbox(struct doctor *);
 void check_keyring(struct doctor *);
 void check_clock(struct doctor *);
 

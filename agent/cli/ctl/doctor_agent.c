@@ -233,6 +233,50 @@ check_protection(struct doctor *d)
 		    &f->cure, "%smake install && awsenv agent stop", d->sudo);
 }
 
+/* ---- what confines them */
+
+/* "no_new_privs, landlock 7, seccomp", as the broker has it. */
+void
+check_sandbox(struct doctor *d)
+{
+	static const char landlock[] = "landlock ";
+	AUTOBUF struct buf text = {0};
+	struct finding *f;
+	const char *words, *at;
+	int version = 0;
+
+	if (!d->asked)
+		return;
+	buf_put(&text, d->status.sandbox.p, d->status.sandbox.n);
+	buf_u8(&text, '\0');
+	if (text.bad)
+		return;
+	words = (const char *)text.data;
+	f = find_new(d, GRADE_OK);
+	text_add(&f->text, "%s", shown(d->status.sandbox));
+	if (!strstr(words, ", seccomp")) {
+		f->grade = GRADE_NOTE;
+		text_add(&f->text,
+		    "; without seccomp the agent's processes may make any "
+		    "system call");
+	}
+	if ((at = strstr(words, landlock)))
+		version = (int)strtol(at + sizeof(landlock) - 1, NULL, 10);
+	if (version >= 6)
+		return;
+	f->grade = GRADE_NOTE;
+	if (version == 0)
+		text_add(&f->text,
+		    "; without Landlock (Linux 5.13 and later, unless lsm= "
+		    "leaves it out) the program that talks to AWS can read "
+		    "what you can");
+	else
+		text_add(&f->text,
+		    "; this Landlock does not know signals and abstract "
+		    "sockets%s: Linux 6.12 and later do",
+		    version < 4 ? ", nor TCP" : "");
+}
+
 /* ---- the kernel's keys */
 
 static bool
