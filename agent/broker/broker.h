@@ -606,6 +606,7 @@ union reply {
 	struct watch_rep watch;
 	struct profiles_rep profiles;
 	struct grants_rep grants;
+	struct relay_rep relay;
 	struct questions_rep questions;
 	struct log_rep log;
 };
@@ -694,6 +695,9 @@ bool policy_shows(const struct conn *, const struct profile *);
 enum aw_err policy_told(struct round *, enum aw_err);
 /* How many profiles there are for this connection. */
 uint32_t policy_count(const struct conn *, const struct table *);
+
+/* relay@awsenv: which ssh-agent that is, and does it answer? */
+enum aw_err relay_report(struct round *);
 
 /* adopt.c: logins that were made elsewhere. */
 

@@ -42,8 +42,14 @@ struct relay {
 		RELAY_NONE, /* there is no upstream for this connection */
 		RELAY_GONE, /* there was one */
 	} state;
-	bool all;    /* awsenv_ssh_relay */
-	bool first;  /* its first message was a bind, for forwarding */
+	bool all;	 /* awsenv_ssh_relay */
+	bool proxy;	 /* awsenv_ssh_proxy */
+	bool report;	 /* nothing is relayed: only to see which it is */
+	uint32_t how;	 /* it was found */
+	const char *why; /* it is not, or NULL */
+	bool bound;	 /* the client said where it comes from ... */
+	bool first;	 /* ... before all else ... */
+	bool forwarding; /* ... and that that is forwarded */
 	bool asking; /* the request at the front of conn->in is under way ... */
 	bool answered; /* ... and its answer is in `in` */
 	char path[LINK_PATH];
@@ -128,6 +134,7 @@ give_up(struct relay *r, const char *why)
 		log_info("no ssh-agent: %s", why);
 	disconnect(r);
 	r->state = RELAY_NONE;
+	r->why = why;
 	wake(r);
 }
 
@@ -357,6 +364,7 @@ found(const struct link *l)
 		return;
 	}
 	memcpy(r->path, l->path, sizeof(r->path));
+	r->how = l->flags;
 	if (!l->nfds) {
 		give_up(r, why_not((enum aw_err)l->error));
 		return;
@@ -364,7 +372,9 @@ found(const struct link *l)
 	loop_cancel(&r->timer);
 	r->fd = l->fds[0];
 	r->state = RELAY_UP;
-	if (!push(r))
+	if (r->report || r->owed == 0)
+		wake(r);
+	else if (!push(r))
 		end(r);
 }
 
@@ -390,6 +400,7 @@ settle(struct relay *r)
 	}
 	path = table_setting(t, "awsenv_ssh_agent");
 	r->all = view_is(table_setting(t, "awsenv_ssh_relay"), "all");
+	r->proxy = view_is(table_setting(t, "awsenv_ssh_proxy"), "true");
 	if (table_off(t).n || view_is(path, "none") ||
 	    path.n >= sizeof(r->path)) {
 		give_up(r, "the config has none");
@@ -454,8 +465,11 @@ relay_bind(struct conn *c)
 	r = relay_of(c);
 	if (r->state == RELAY_NONE || r->state == RELAY_GONE)
 		return;
-	if (c->frames == 0)
-		r->first = c->in.data[c->need - 1] == 1;
+	r->bound = true;
+	if (c->frames == 0) {
+		r->first = true;
+		r->forwarding = c->in.data[c->need - 1] == 1;
+	}
 	r->owed++;
 	if (c->need > HELD_MAX || r->binds.len > HELD_MAX - c->need) {
 		give_up(r, "a client sent too large binds");
@@ -475,12 +489,25 @@ looks(struct conn *c)
 	    conn_hold(c, STAGE_LOOK, &c->look.holds, LOOK_MS) == REQUEST_HELD;
 }
 
-/* By the user's own ssh, which writes the first bind itself. */
+/* Where SSH_AUTH_SOCK leads here, so do this machine's programs. */
+static bool
+is_tool(const struct relay *r)
+{
+	const struct look *look = &r->conn->look;
+
+	return r->proxy && !r->bound && look->state == LOOK_DONE &&
+	    (look->seen.flags & (SEEN_THERE | SEEN_SSH)) == SEEN_THERE;
+}
+
+/* The user's own ssh writes the first bind itself: for forwarding, or to log
+ * in, which without the proxy it does elsewhere. */
 static bool
 is_believed(const struct relay *r)
 {
-	return r->first && r->conn->look.state == LOOK_DONE &&
-	    (r->conn->look.seen.flags & SEEN_BINDS);
+	const struct look *look = &r->conn->look;
+
+	return r->first && (r->forwarding || r->proxy) &&
+	    look->state == LOOK_DONE && (look->seen.flags & SEEN_BINDS);
 }
 
 static void
@@ -504,7 +531,7 @@ connect_it(struct relay *r)
 		give_up(r, "too many connections are relayed");
 		return;
 	}
-	if (!is_believed(r))
+	if (!r->report && !is_believed(r) && !is_tool(r))
 		put_nobody(r);
 	r->counted = true;
 	nrelays++;
@@ -561,7 +588,8 @@ wanted(const struct relay *r, uint8_t type)
 	struct view frame = {r->conn->in.data, r->conn->need};
 
 	return type == SSH_AGENTC_REQUEST_IDENTITIES ||
-	    type == SSH_AGENTC_SIGN_REQUEST || (r->all && !is_ours(frame));
+	    type == SSH_AGENTC_SIGN_REQUEST ||
+	    ((r->all || is_tool(r)) && !is_ours(frame));
 }
 
 /* As an ssh-agent without a key. */
@@ -592,10 +620,10 @@ relay_run(struct conn *c)
 		read_config(r);
 	if (r->state == RELAY_NONE)
 		return have_none(c, type);
-	if (r->state >= RELAY_READ && !wanted(r, type))
-		return false;
 	if (r->state == RELAY_READ && looks(c))
 		return true;
+	if (r->state >= RELAY_READ && !wanted(r, type))
+		return false;
 	if (r->state == RELAY_READ)
 		connect_it(r);
 	else if (r->state == RELAY_UP && r->answered) {
@@ -610,4 +638,30 @@ relay_run(struct conn *c)
 	    conn_hold(c, STAGE_RELAY, &r->holds, REQUEST_MS) != REQUEST_HELD)
 		conn_end(c);
 	return true;
+}
+
+enum aw_err
+relay_report(struct round *round)
+{
+	struct relay_rep *rep = &round->rep.relay;
+	struct conn *c = round->conn;
+	struct relay *r = relay_of(c);
+
+	r->report = true;
+	if (r->state == RELAY_NEW)
+		read_config(r);
+	if (r->state == RELAY_READ)
+		connect_it(r);
+	if (r->state < RELAY_UP &&
+	    conn_hold(c, STAGE_RELAY, &r->holds, INT64_MAX) == REQUEST_HELD)
+		return REQUEST_HELD;
+	buf_put(&round->keep[0], r->path, strlen(r->path));
+	rep->path = view_of(&round->keep[0]);
+	rep->how = (uint8_t)r->how;
+	if (r->state != RELAY_UP)
+		rep->why = view_str(r->why ? r->why : why_not(AW_TIMEOUT));
+	rep->all = r->all;
+	rep->proxy = r->proxy;
+	relay_close(c);
+	return AW_OK;
 }

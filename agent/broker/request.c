@@ -53,6 +53,7 @@ static const struct request {
 	{"logout@awsenv",  LOCAL | ROOT, MSG_LOGOUT_REQ, MSG_LOGOUT_REP, true,  30, logout_run},
 	{"whoami@awsenv",  LOCAL | REMOTE, MSG_WHOAMI_REQ, MSG_WHOAMI_REP, true,  60, on_whoami},
 	{"stop@awsenv",    LOCAL,        MSG_EMPTY,      MSG_DONE_REP,   false,  0, on_stop},
+	{"relay@awsenv",   LOCAL,        MSG_EMPTY,      MSG_RELAY_REP,  false, 30, relay_report},
 	{"adopt@awsenv",   ROOT,         MSG_ADOPT_REQ,  MSG_DONE_REP,   false,  0, adopt_run},
 	{"nudge@awsenv",   LOCAL | ROOT, MSG_NUDGE_REQ,  MSG_LOGIN_REP,  false, 10, nudge_run},
 	{"watch@awsenv",   LOCAL,        MSG_WATCH_REQ,  MSG_WATCH_REP,  false, WATCH_MAX, on_watch},

@@ -308,6 +308,17 @@ static const struct field grant_item_fields[] = {
     {END, 0},
 };
 
+static const struct field relay_rep_fields[] = {
+    F(U32, relay_rep, error),
+    F(VIEW, relay_rep, text),
+    F(VIEW, relay_rep, path),
+    F(U8, relay_rep, how),
+    F(VIEW, relay_rep, why),
+    F(BOOL, relay_rep, all),
+    F(BOOL, relay_rep, proxy),
+    {END, 0},
+};
+
 static const struct field questions_req_fields[] = {
     F(U64, questions_req, seen),
     F(U32, questions_req, seconds),
@@ -611,6 +622,7 @@ static const struct {
     [MSG_GRANTS_REQ] = {grants_req_fields, sizeof(struct grants_req)},
     [MSG_GRANTS_REP] = {grants_rep_fields, sizeof(struct grants_rep)},
     [MSG_GRANT_ITEM] = {grant_item_fields, sizeof(struct grant_item)},
+    [MSG_RELAY_REP] = {relay_rep_fields, sizeof(struct relay_rep)},
     [MSG_QUESTIONS_REQ] = {questions_req_fields, sizeof(struct questions_req)},
     [MSG_QUESTIONS_REP] = {questions_rep_fields, sizeof(struct questions_rep)},
     [MSG_QUESTION_ITEM] = {question_item_fields, sizeof(struct question_item)},

@@ -22,6 +22,16 @@ relayed(struct config *c, struct view value, struct view *out)
 	return view_is(value, "keys") || view_is(value, "all");
 }
 
+static bool
+yes_or_no(struct config *c, struct view value, struct view *out)
+{
+	bool yes, good = check_bool(value, &yes);
+
+	(void)c;
+	*out = view_str(yes ? "true" : "false");
+	return good;
+}
+
 static const struct key {
 	const char *name;
 	bool (*use)(struct config *, struct view value, struct view *out);
@@ -30,6 +40,7 @@ static const struct key {
 } keys[] = {
     {"awsenv_ssh_agent", socket_path, "none",
 	"an absolute path of at most 107 bytes, or none"},
+    {"awsenv_ssh_proxy", yes_or_no, "false", "true or false"},
     {"awsenv_ssh_relay", relayed, "keys", "keys or all"},
 };
 

@@ -55,6 +55,7 @@ enum msg_kind {
 	MSG_GRANTS_REQ,
 	MSG_GRANTS_REP,
 	MSG_GRANT_ITEM,
+	MSG_RELAY_REP,
 	MSG_QUESTIONS_REQ,
 	MSG_QUESTIONS_REP,
 	MSG_QUESTION_ITEM,
@@ -414,6 +415,16 @@ struct grant_item {
 };
 
 /* What the agent would have the person say. */
+struct relay_rep {
+	uint32_t error;
+	struct view text;
+	struct view path; /* of the user's own ssh-agent; empty: none */
+	uint8_t how;	  /* UPSTREAM_NAMED, ... of link.h; 0: none */
+	struct view why;  /* it is not relayed to; empty: it answers */
+	uint8_t all;	  /* BOOL: awsenv_ssh_relay = all */
+	uint8_t proxy;	  /* BOOL: awsenv_ssh_proxy = true */
+};
+
 struct questions_req {
 	uint64_t seen;	  /* `change` of the reply before; 0: none yet */
 	uint32_t seconds; /* hold the reply this long, <= 3600 */

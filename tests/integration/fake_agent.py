@@ -33,6 +33,7 @@ KINDS = {
     "nudge@awsenv": ("MSG_NUDGE_REQ", "MSG_LOGIN_REP"),
     "profiles@awsenv": ("MSG_PROFILES_REQ", "MSG_PROFILES_REP"),
     "grants@awsenv": ("MSG_GRANTS_REQ", "MSG_GRANTS_REP"),
+    "relay@awsenv": ("MSG_EMPTY", "MSG_RELAY_REP"),
     "questions@awsenv": ("MSG_QUESTIONS_REQ", "MSG_QUESTIONS_REP"),
     "answer@awsenv": ("MSG_ANSWER_REQ", "MSG_DONE_REP"),
     "watch@awsenv": ("MSG_WATCH_REQ", "MSG_WATCH_REP"),

@@ -131,7 +131,7 @@ def test_the_page_has_the_fields_of_the_code(number, request_kind, reply_kind):
 
 @pytest.mark.parametrize("title, kind", [
     ("A login:", "MSG_LOGIN_ITEM"), ("Role credentials:", "MSG_ROLE_ITEM"),
-    ("A key of", "MSG_KEY_ITEM"), ("A problem:", "MSG_PROBLEM_ITEM")])
+    ("A record,", "MSG_KEY_ITEM"), ("A problem:", "MSG_PROBLEM_ITEM")])
 def test_the_page_has_the_entries_of_lists(title, kind):
     text = section("4.6")
     table = text[text.index("\n" + title):].split("\n\n")[1]

@@ -473,3 +473,78 @@ def test_never_another_users(place):
         place.start()
         assert place.ask(bytes([IDENTITIES])) == [NO_KEYS]
     assert "another user's" in place.agent.logged()
+
+
+def test_it_says_which_it_is(place, fake):
+    place.start()
+    reply = place.agent.ask("relay@awsenv")
+    assert reply.path == str(place.upstream).encode()
+    assert (reply.how, reply.why) == (1, b"nobody listens")
+    upstream = fake(lambda frame: FAILURE)
+    reply = place.agent.ask("relay@awsenv")
+    assert (reply.how, reply.why, reply["all"], reply.proxy) == (1, b"", 0, 0)
+    assert upstream.connections == []
+    place.set("awsenv_ssh_agent = none\nawsenv_ssh_relay = all\n"
+              "awsenv_ssh_proxy = true")
+    reply = until(lambda: (r := place.agent.ask("relay@awsenv")).proxy and r)
+    assert (reply.path, reply.how, reply["all"]) == (b"", 0, 1)
+    assert b"config" in reply.why
+
+
+def doctor(place):
+    done = place.agent.run("doctor")
+    return [line for line in done.stdout.splitlines()
+            if line.split()[1:2] == ["ssh-agent"]]
+
+
+def test_doctor_looks_at_it(place, fake):
+    place.start()
+    line, = doctor(place)
+    assert line.startswith("problem") and "nobody listens" in line
+    fake(lambda frame: FAILURE)
+    line, = doctor(place)
+    assert line.startswith("ok") and str(place.upstream) in line
+
+
+# ---- in its place
+
+
+def tool(place, *argv):
+    return subprocess.run(argv, capture_output=True, text=True, env={
+        **place.agent.env, "SSH_AUTH_SOCK": str(place.forward)}, timeout=30)
+
+
+def test_it_stands_in_for_it_where_that_is_wanted(place, hosts):
+    """Plain ssh -A, and all that programs of this machine do with one."""
+    place.set(f"awsenv_ssh_agent = {place.upstream}\nawsenv_ssh_proxy = true")
+    with SshAgent(place.upstream) as agent:
+        load(agent, hosts)
+        place.start()
+        done = place.agent.run("agent", "env")
+        assert done.stdout == f"export SSH_AUTH_SOCK='{place.forward}'\n"
+        done = place.agent.run("agent", "env",
+                               env={"SSH_CONNECTION": "1 2 3 4"})
+        assert (done.returncode, done.stdout) == (0, "")
+        listed = tool(place, "ssh-add", "-L").stdout
+        assert keys_seen(listed) == ["far", "near", "plain"]
+        assert tool(place, "ssh-add", "-q", hosts.door).returncode == 0
+        assert "door" in tool(place, "ssh-add", "-L").stdout
+        assert tool(place, "ssh-add", "-d", hosts.door).returncode == 0
+        # It logs in with a key for that host only, ...
+        key = ["-o", f"IdentityFile={hosts.dir / 'near'}.pub"]
+        direct = hosts.argv("b", "true", *key, "-o", "IdentitiesOnly=yes")
+        assert tool(place, *direct).returncode == 0
+        direct[-2] = "a"
+        assert tool(place, *direct).returncode != 0
+        # ... and forwards itself.
+        done = hosts.ssh("a", f"ssh-add -L; ssh-add -D; ssh-add {hosts.door}; "
+                         "ssh-add -s /usr/lib/none.so", "-A",
+                         SSH_AUTH_SOCK=place.forward)
+        assert keys_seen(done.stdout) == ["far", "plain"]
+        assert done.returncode != 0
+        listed = tool(place, "ssh-add", "-L").stdout
+        assert keys_seen(listed) == ["far", "near", "plain"]
+        place.set(f"awsenv_ssh_agent = {place.upstream}")
+        until(lambda: not place.agent.run("agent", "env").stdout)
+        until(lambda: "near" not in tool(place, "ssh-add", "-L").stdout)
+        assert tool(place, "ssh-add", "-q", hosts.door).returncode != 0

@@ -154,6 +154,7 @@ rows_are_as_long_as_their_structs(void **state)
 	    {MSG_GRANTS_REQ, 7 * 4 + 5 * 8},
 	    {MSG_GRANTS_REP, 6 * 4 + 8 + 1},
 	    {MSG_GRANT_ITEM, 4 * 4 + 8},
+	    {MSG_RELAY_REP, 4 * 4 + 3},
 	    {MSG_QUESTIONS_REQ, 8 + 4},
 	    {MSG_QUESTIONS_REP, 3 * 4 + 8},
 	    {MSG_QUESTION_ITEM, 2 * 8 + 2 + 9 * 4},

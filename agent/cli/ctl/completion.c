@@ -270,7 +270,7 @@ put_operands(struct offer *f, const char *verb)
 	else if (!strcmp(verb, "help"))
 		put_verbs(f);
 	else if (!strcmp(verb, "agent"))
-		put_words(f, "start stop status");
+		put_words(f, "start stop status env");
 	for (i = 0; !strcmp(verb, "completion") && i < NSCRIPTS; i++)
 		put(f, scripts[i].shell, "");
 }

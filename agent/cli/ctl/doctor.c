@@ -24,6 +24,7 @@ static const struct {
     {"protection", SESSION, check_protection},
     {"sandbox", SESSION, check_sandbox},
     {"keyring", SESSION, check_keyring},
+    {"ssh-agent", SESSION, check_ssh_agent},
     {"clock", SESSION, check_clock},
     {"admin", SESSION | ADMIN, check_admin},
     {"config", SESSION, check_config},

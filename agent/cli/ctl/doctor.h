@@ -57,6 +57,7 @@ void check_agent(struct doctor *);
 void check_protection(struct doctor *);
 void check_sandbox(struct doctor *);
 void check_keyring(struct doctor *);
+void check_ssh_agent(struct doctor *);
 void check_clock(struct doctor *);
 
 /* doctor_config.c */

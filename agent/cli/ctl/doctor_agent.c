@@ -7,12 +7,14 @@
 #include <unistd.h>
 
 #include "awsenv/io.h"
+#include "awsenv/link.h"
 #include "awsenv/own.h"
 
 #include "agent/cli/ctl/doctor.h"
 
 #define CONNECT_MS 3000
 #define STATUS_MS 12000 /* it may have to read the config first */
+#define RELAY_MS 32000	/* or has to find an ssh-agent */
 #define SKEW_MOST 60	/* seconds; AWS refuses signatures that are 300 off */
 #define FULL_PERCENT 80
 
@@ -342,6 +344,51 @@ check_keyring(struct doctor *d)
 	    "kernel.keys.%smaxbytes=%u",
 	    d->sudo, root, most_keys < 200 ? 2000 : most_keys * 10, root,
 	    most_bytes < 20000 ? 200000 : most_bytes * 10);
+}
+
+/* ---- the user's own ssh-agent */
+
+static const char *
+how_found(uint8_t how)
+{
+	return how == UPSTREAM_NAMED ? "awsenv_ssh_agent names it"
+	    : how == UPSTREAM_GIVEN
+	    ? "SSH_AUTH_SOCK was that when the agent was started"
+	    : "it answers there";
+}
+
+void
+check_ssh_agent(struct doctor *d)
+{
+	AUTOBUF struct buf frame = {0};
+	AUTOCLOSE int fd = -1;
+	char path[CLIENT_PATH];
+	struct relay_rep rep;
+	struct finding *f;
+	enum aw_err r;
+
+	if (!d->asked || client_path(path) != AW_OK ||
+	    client_connect(path, &fd, io_deadline(CONNECT_MS)) != AW_OK)
+		return;
+	r = client_ask(fd, "relay@awsenv", MSG_EMPTY, NULL, MSG_RELAY_REP, &rep,
+	    &frame, io_deadline(RELAY_MS));
+	if (r != AW_OK || rep.error != AW_OK)
+		return; /* one of another version */
+	f = find_new(d, GRADE_OK);
+	if (rep.why.n && rep.how == UPSTREAM_NAMED) {
+		f->grade = GRADE_PROBLEM;
+		text_add(&f->text, "awsenv_ssh_agent names %s, but %s",
+		    shown(rep.path), shown(rep.why));
+	} else if (rep.why.n) {
+		f->grade = GRADE_NOTE;
+		text_add(&f->text,
+		    "none to forward keys of: %s; awsenv_ssh_agent in [awsenv] "
+		    "of ~/.aws/config names one",
+		    shown(rep.why));
+	} else {
+		text_add(&f->text, "forward.sock relays to %s, since %s",
+		    shown(rep.path), how_found(rep.how));
+	}
 }
 
 /* ---- the clock */

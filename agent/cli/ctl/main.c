@@ -21,7 +21,7 @@ static const struct verb verbs[] = {
 	{"login", OPT_WHO | OPT_WAITING | OPT_HERE | OPT_PENDING |
 	    OPT_DESKTOP, login_verb,
 	    "\0show URL and code, wait until a person has approved"},
-	{"agent", 0, agent_verb, "start | stop | status\0"
+	{"agent", 0, agent_verb, "start | stop | status | env\0"
 	    "start or stop the agent"},
 	{"configure", OPT_CONFIGURE, configure_verb,
 	    "\0write profiles for accounts and roles into ~/.aws/config"},
