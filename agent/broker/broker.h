@@ -459,9 +459,10 @@ void bind_free(struct binds *);
 
 /* Bits, for the table of requests. */
 enum origin {
-	LOCAL = 1,  /* the owner, on this machine */
-	ROOT = 2,   /* root, asking somebody else's agent */
-	REMOTE = 4, /* forwarded, or not known to be local */
+	LOCAL = 1,    /* the owner, on this machine */
+	ROOT = 2,     /* root, asking somebody else's agent */
+	REMOTE = 4,   /* forwarded, or not known to be local */
+	UNLOCKED = 8, /* whoever of them it is, not while the agent is locked */
 };
 
 /* Whose socket it came through; one of an unknown name is like AT_REMOTE. */
@@ -488,6 +489,7 @@ enum stage {
 	STAGE_QUESTION,
 	STAGE_QUESTIONS,
 	STAGE_LOG,
+	STAGE_LOCK,
 	STAGE_RELAY
 };
 
@@ -592,6 +594,7 @@ union message {
 	struct questions_req questions;
 	struct answer_req answer;
 	struct log_req log;
+	struct lock_req lock;
 };
 
 /* All begin with error and text, so that refusing needs no kinds. */
@@ -710,6 +713,13 @@ void adopt_place(const struct table *);
 /* What the broker before this one began is not known: hello->restarts. */
 void nudge_open(const struct link *hello);
 enum aw_err nudge_run(struct round *);
+
+/* lock.c: nothing is handed out until the passphrase is said again. */
+
+void lock_open(void);
+bool lock_held(void);
+enum aw_err lock_run(struct round *);
+enum aw_err unlock_run(struct round *);
 
 /* logout.c */
 

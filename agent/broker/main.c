@@ -46,6 +46,7 @@ on_hello(const struct link *l)
 	job_open(LINK_FD);
 	table_open();
 	login_open();
+	lock_open();
 	role_open();
 	grants_open();
 	question_open();

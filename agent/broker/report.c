@@ -51,6 +51,7 @@ report_agent(struct status_rep *rep)
 	rep->bytes_used = use.bytes_used;
 	rep->bytes_max = use.bytes_max;
 	rep->ring = (uint32_t)agent.ring;
+	rep->locked = lock_held();
 	rep->skew = (uint32_t)fetch_skew();
 }
 

@@ -45,23 +45,25 @@ static const struct request {
 	enum aw_err (*fn)(struct round *);
 } requests[] = {
 	/* extension name  who may ask   request         reply           ask    held handler */
-	{"creds@awsenv",   LOCAL | REMOTE, MSG_CREDS_REQ,  MSG_CREDS_REP,  true,  60, on_creds},
-	{"login@awsenv",   LOCAL,        MSG_LOGIN_REQ,  MSG_LOGIN_REP,  true,  60, on_login},
+	{"creds@awsenv",   LOCAL | REMOTE | UNLOCKED, MSG_CREDS_REQ,  MSG_CREDS_REP,  true,  60, on_creds},
+	{"login@awsenv",   LOCAL | UNLOCKED, MSG_LOGIN_REQ,  MSG_LOGIN_REP,  true,  60, on_login},
 	{"wait@awsenv",    LOCAL,        MSG_WAIT_REQ,   MSG_LOGIN_REP,  false, 30, on_wait},
 	{"status@awsenv",  LOCAL | ROOT | REMOTE, MSG_STATUS_REQ, MSG_STATUS_REP, true,  30, on_status},
 	{"list@awsenv",    LOCAL | ROOT, MSG_LIST_REQ,   MSG_LIST_REP,   false,  0, on_list},
 	{"logout@awsenv",  LOCAL | ROOT, MSG_LOGOUT_REQ, MSG_LOGOUT_REP, true,  30, logout_run},
-	{"whoami@awsenv",  LOCAL | REMOTE, MSG_WHOAMI_REQ, MSG_WHOAMI_REP, true,  60, on_whoami},
+	{"whoami@awsenv",  LOCAL | REMOTE | UNLOCKED, MSG_WHOAMI_REQ, MSG_WHOAMI_REP, true,  60, on_whoami},
 	{"stop@awsenv",    LOCAL,        MSG_EMPTY,      MSG_DONE_REP,   false,  0, on_stop},
 	{"relay@awsenv",   LOCAL,        MSG_EMPTY,      MSG_RELAY_REP,  false, 30, relay_report},
 	{"adopt@awsenv",   ROOT,         MSG_ADOPT_REQ,  MSG_DONE_REP,   false,  0, adopt_run},
 	{"nudge@awsenv",   LOCAL | ROOT, MSG_NUDGE_REQ,  MSG_LOGIN_REP,  false, 10, nudge_run},
 	{"watch@awsenv",   LOCAL,        MSG_WATCH_REQ,  MSG_WATCH_REP,  false, WATCH_MAX, on_watch},
-	{"profiles@awsenv", LOCAL | REMOTE, MSG_PROFILES_REQ, MSG_PROFILES_REP, true, 30, on_profiles},
-	{"grants@awsenv",  LOCAL,        MSG_GRANTS_REQ, MSG_GRANTS_REP, true,  30, on_grants},
+	{"profiles@awsenv", LOCAL | REMOTE | UNLOCKED, MSG_PROFILES_REQ, MSG_PROFILES_REP, true, 30, on_profiles},
+	{"grants@awsenv",  LOCAL | UNLOCKED, MSG_GRANTS_REQ, MSG_GRANTS_REP, true,  30, on_grants},
 	{"questions@awsenv", LOCAL,      MSG_QUESTIONS_REQ, MSG_QUESTIONS_REP, false, WATCH_MAX, questions_run},
-	{"answer@awsenv",  LOCAL,        MSG_ANSWER_REQ, MSG_DONE_REP,   false, 30, answer_run},
+	{"answer@awsenv",  LOCAL | UNLOCKED, MSG_ANSWER_REQ, MSG_DONE_REP,   false, 30, answer_run},
 	{"log@awsenv",     LOCAL,        MSG_LOG_REQ,    MSG_LOG_REP,    false, WATCH_MAX, on_log},
+	{"lock@awsenv",    LOCAL,        MSG_LOCK_REQ,   MSG_DONE_REP,   false, 60, lock_run},
+	{"unlock@awsenv",  LOCAL,        MSG_LOCK_REQ,   MSG_DONE_REP,   false, 60, unlock_run},
 };
 
 /* What ssh-agents understand; their answers have no form of ours. */
@@ -526,6 +528,10 @@ answer(struct round *r, const struct request *q, enum aw_err e)
 static enum aw_err
 may_ask(struct round *r, const struct request *q)
 {
+	if ((q->who & UNLOCKED) && lock_held()) {
+		round_say(r, "the agent is locked: awsenv unlock");
+		return AW_DENIED;
+	}
 	if (q->who & r->conn->origin)
 		return AW_OK;
 	round_say(r,

@@ -31,11 +31,11 @@ static const struct verb verbs[] = {
 /* Those of awsenv-ctl, which the first word after options is enough to find. */
 const char verbs_apart[][VERB_NAME] = {"login", "agent", "configure", "ls",
     "shell", "console", "status", "logout", "doctor", "prompt", "completion",
-    "log", "confirm", ""};
+    "log", "confirm", "lock", "unlock", ""};
 
 /* Kept, so that no script comes to rely on a program of that name without
  * "--". */
-static const char reserved[][VERB_NAME] = {"forward", "lock", "unlock", ""};
+static const char reserved[][VERB_NAME] = {"forward", ""};
 
 #define NVERBS (sizeof(verbs) / sizeof(verbs[0]))
 

@@ -115,6 +115,7 @@ static const struct field status_rep_fields[] = {
     F(U32, status_rep, keys),
     F(U32, status_rep, problems),
     F(U32, status_rep, profiles),
+    F(BOOL, status_rep, locked),
     F(U32, status_rep, profile_error),
     F(VIEW, status_rep, profile_text),
     F(VIEW, status_rep, profile),
@@ -231,6 +232,11 @@ static const struct field done_rep_fields[] = {
 };
 
 #ifndef AWSENV_WRAPPER /* which counts bytes: what a person waits for alone */
+static const struct field lock_req_fields[] = {
+    F(VIEW, lock_req, passphrase),
+    {END, 0},
+};
+
 static const struct field watch_req_fields[] = {
     F(U64, watch_req, seen),
     F(U32, watch_req, seconds),
@@ -502,6 +508,8 @@ static const struct field fetch_fields[] = {
     F(BOOL, fetch, waiting),
     F(BOOL, fetch, desktop),
     F(VIEW, fetch, page),
+    F(VIEW, fetch, passphrase),
+    F(VIEW, fetch, hash),
     {END, 0},
 };
 
@@ -536,6 +544,7 @@ static const struct field answer_fields[] = {
     F(VIEW, answer, grants),
     F(U32, answer, accounts),
     F(U32, answer, done),
+    F(VIEW, answer, hash),
     {END, 0},
 };
 
@@ -614,6 +623,7 @@ static const struct {
     [MSG_DONE_REP] = {done_rep_fields, sizeof(struct done_rep)},
     [MSG_NUDGE_REQ] = {nudge_req_fields, sizeof(struct nudge_req)},
 #ifndef AWSENV_WRAPPER
+    [MSG_LOCK_REQ] = {lock_req_fields, sizeof(struct lock_req)},
     [MSG_WATCH_REQ] = {watch_req_fields, sizeof(struct watch_req)},
     [MSG_WATCH_REP] = {watch_rep_fields, sizeof(struct watch_rep)},
     [MSG_PROFILES_REQ] = {profiles_req_fields, sizeof(struct profiles_req)},

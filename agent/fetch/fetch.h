@@ -358,6 +358,9 @@ enum aw_err login_factor(struct talk *);
 
 enum aw_err console_open(struct talk *);
 
+/* -------- lock.c: the slow hash of a passphrase, over libsodium */
+enum aw_err lock_hash(struct talk *);
+
 /* -------- role.c: what a token or role credentials are good for */
 
 enum aw_err role_fetch(struct talk *);

@@ -23,6 +23,7 @@ static enum aw_err (*const orders[])(struct talk *) = {
     [FETCH_FACTOR] = login_factor,
     [FETCH_GRANTS] = grants_fetch,
     [FETCH_CONSOLE] = console_open,
+    [FETCH_LOCK] = lock_hash,
 };
 
 static enum aw_err
@@ -33,7 +34,7 @@ run(struct talk *t)
 	if (t->fetch.what >= sizeof(orders) / sizeof(orders[0]) ||
 	    !orders[t->fetch.what])
 		return why_set(&t->why, AW_PROTO, "malformed order");
-	if ((r = talk_open(t)) != AW_OK)
+	if (t->fetch.what != FETCH_LOCK && (r = talk_open(t)) != AW_OK)
 		return r;
 	return orders[t->fetch.what](t);
 }

@@ -63,6 +63,7 @@ enum msg_kind {
 	MSG_LOG_REQ,
 	MSG_LOG_REP,
 	MSG_LOG_ITEM,
+	MSG_LOCK_REQ, /* answered by MSG_DONE_REP */
 	/* part two: between our own processes */
 	MSG_ADOPT_REQ, /* answered by MSG_DONE_REP */
 	MSG_READ,
@@ -207,6 +208,7 @@ struct status_rep {
 	uint32_t keys;
 	uint32_t problems;
 	uint32_t profiles; /* that this client may use */
+	uint8_t locked;	   /* BOOL: by lock@awsenv */
 	/* of the profile; state LOGIN_NONE and zeros if there is no such one */
 	uint32_t profile_error; /* enum aw_err */
 	struct view profile_text;
@@ -496,6 +498,13 @@ struct log_item {
 	struct view program; /* of the peer, soon after it asked */
 };
 
+#define LOCK_MAX 1024
+
+/* To lock@awsenv and unlock@awsenv. */
+struct lock_req {
+	struct view passphrase; /* 1 to LOCK_MAX bytes */
+};
+
 /* Part two: between our own processes. */
 
 /*
@@ -622,6 +631,7 @@ enum fetch_what {
 	FETCH_FACTOR = 7,
 	FETCH_GRANTS = 8,  /* tok -> every account and role, in many answers */
 	FETCH_CONSOLE = 9, /* creds -> a URL: for awsenv-ctl */
+	FETCH_LOCK = 10,   /* passphrase -> hash; or with a hash: is it that? */
 };
 
 /*
@@ -659,6 +669,8 @@ struct fetch {
 	uint8_t waiting;	 /* BOOL: somebody looks at the code now */
 	uint8_t desktop;  /* BOOL: it is done by a browser on this machine */
 	struct view page; /* FETCH_CONSOLE: "/s3/home?..." of the console */
+	struct view passphrase; /* FETCH_LOCK, whose facts are empty */
+	struct view hash;	/* ... that it is to be compared with */
 };
 
 struct answer {
@@ -700,6 +712,7 @@ struct answer {
 	struct view grants;
 	uint32_t accounts; /* that are known by now */
 	uint32_t done;	   /* accounts whose last roles these are: 0 or 1 */
+	struct view hash;  /* FETCH_LOCK */
 };
 
 /* To a polling fetcher: does a person look? If so it polls faster, and answers

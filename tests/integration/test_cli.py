@@ -856,11 +856,11 @@ def test_agent_stop_waits_for_the_end(agent):
 
 
 @pytest.mark.parametrize("words", [
-    [], ["-p", "x"], ["--"], ["--frobnicate", "x"], ["lock"], ["forward"],
+    [], ["-p", "x"], ["--"], ["--frobnicate", "x"], ["forward"],
     ["--serve", "--env", "x"], ["--for", "x", "x"], ["status", "x"], ["login", "x"],
     ["export", "--core"], ["agent"], ["agent", "dance"], ["agent", "stop", "x"],
     ["whoami", "--all"], ["logout", "--all", "--credentials"],
-    ["help", "nosuch"], ["help", "lock"], ["status", "--check", "soon"],
+    ["help", "nosuch"], ["help", "forward"], ["status", "--check", "soon"],
     ["--json", "true"], ["version", "x"]])
 def test_wrong_usage_exits_2_and_asks_nobody(agent, words):
     done = run(agent, *words)

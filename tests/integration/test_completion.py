@@ -53,7 +53,7 @@ def test_the_first_word_is_a_verb_or_a_command(home):
     assert {"login", "exec", "shell", "ls", "console", "completion",
             "help"} <= set(offers)
     assert "browser" not in offers, "which is no verb of people's"
-    assert words(home, "lo") == ("first", ["login", "logout", "log"])
+    assert words(home, "lo") == ("first", ["login", "logout", "log", "lock"])
 
 
 @pytest.mark.parametrize("line, offers", [

@@ -213,7 +213,7 @@ def test_the_wrapper_is_static_and_small(tmp_path):
                        "libsodium"}),
     ("awsenv-profile", {"libc", "libcrypto", "libseccomp"}),
     ("awsenv-fetch", {"libc", "libcjson", "libcrypto", "libcurl",
-                      "libqrencode", "libseccomp"}),
+                      "libqrencode", "libseccomp", "libsodium"}),
     ("awsenv-ctl", {"libc", "libsystemd"}),
 ])
 def test_a_program_needs_what_the_design_says(program, libraries):

@@ -27,6 +27,7 @@
 
 #define OPT_ONCE (1ull << 43)
 
+#define OPT_STDIN (1ull << 60)
 #define OPT_SERVICE (1ull << 44)
 #define OPT_PATH (1ull << 45)
 #define OPT_PRINT (1ull << 46)
@@ -148,6 +149,9 @@ int configure_verb(const struct options *, char **argv);
 
 int shell_verb(const struct options *, char **argv);
 int prompt_verb(const struct options *, char **argv);
+/* lock.c */
+int lock_verb(const struct options *, char **argv);
+int unlock_verb(const struct options *, char **argv);
 void recent_add(const char *name);
 /* Those that were chosen last come first. */
 void recent_sort(struct profile_list *);

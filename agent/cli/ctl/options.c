@@ -59,6 +59,8 @@ static const struct option_row rows[] = {
 	    "TOOL\0what granted, aws-vault or aws-sso-cli wrote"},
 	{"follow", 0, FLAG, 0, OPT_FOLLOW,
 	    "\0go on with what comes"},
+	{"stdin", 0, FLAG, 0, OPT_STDIN,
+	    "\0the passphrase is the first line of standard input"},
 	{"once", 0, FLAG, 0, OPT_ONCE,
 	    "\0end after one question"},
 };

@@ -31,6 +31,8 @@ agent(const struct status *s, struct buf *out)
 	clock_time(since, r->started);
 	text_add(out, "agent       awsenv %s, pid %u, since %s\n",
 	    shown(r->version), r->agent_pid, since);
+	if (r->locked)
+		text_add(out, "locked      by a passphrase; awsenv unlock\n");
 	text_add(out, "socket      %s\n", shown_str(s->socket));
 	text_add(out, "broker      pid %u", r->broker_pid);
 	if (r->restarts)

@@ -18,6 +18,7 @@ static const struct json_member agent[] = {
 	M("restarts", COUNT, status_rep, restarts),
 	M("protected", BOOL, status_rep, protected_),
 	M("sandbox", TEXT, status_rep, sandbox),
+	M("locked", BOOL, status_rep, locked),
 	M("clock_skew", NUMBER, status_rep, skew),
 	{.form = JSON_END},
 };

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * lock and unlock. The passphrase is asked for on the terminal, without an
+ * echo, or is the first line of standard input.
+ */
+#include <fcntl.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "awsenv/own.h"
+
+#include "agent/cli/ctl/ctl.h"
+
+#define LOCK_MS 70000
+
+static bool
+read_line(int fd, struct buf *line)
+{
+	char c;
+
+	buf_reset(line);
+	while (line->len <= LOCK_MAX && read(fd, &c, 1) == 1) {
+		if (c == '\n')
+			return line->len > 0;
+		buf_u8(line, (uint8_t)c);
+	}
+	return line->len > 0 && line->len <= LOCK_MAX;
+}
+
+/* Signals are off meanwhile: whoever interrupts wants his echo back. */
+static bool
+ask_terminal(int tty, const char *prompt, struct buf *line)
+{
+	struct termios before, quiet;
+	bool there;
+
+	if (tcgetattr(tty, &before) != 0)
+		return false;
+	quiet = before;
+	quiet.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
+	tcsetattr(tty, TCSAFLUSH, &quiet);
+	there = write(tty, prompt, strlen(prompt)) >= 0 && read_line(tty, line);
+	tcsetattr(tty, TCSAFLUSH, &before);
+	return write(tty, "\n", 1) == 1 && there;
+}
+
+static enum aw_err
+ask_passphrase(const struct options *o, bool twice, struct buf *line)
+{
+	AUTOBUF struct buf again = {0};
+	AUTOCLOSE int tty = -1;
+
+	if (o->given & OPT_STDIN) {
+		if (read_line(STDIN_FILENO, line))
+			return AW_OK;
+		warn("no passphrase of 1 to %d bytes on standard input",
+		    LOCK_MAX);
+		return AW_CONFIG;
+	}
+	if ((tty = open("/dev/tty", O_RDWR | O_CLOEXEC)) < 0) {
+		warn("no terminal to ask for the passphrase; --stdin takes it "
+		     "from standard input");
+		return AW_SYSTEM;
+	}
+	if (!ask_terminal(tty, "Passphrase: ", line)) {
+		warn("no passphrase");
+		return AW_SYSTEM;
+	}
+	if (!twice)
+		return AW_OK;
+	if (!ask_terminal(tty, "Once more: ", &again) ||
+	    !view_eq(view_of(line), view_of(&again))) {
+		warn("these were two; the agent is not locked");
+		return AW_SYSTEM;
+	}
+	return AW_OK;
+}
+
+static int
+say_it(const struct options *o, const char *name, bool twice)
+{
+	AUTOBUF struct buf line = {0};
+	struct lock_req req;
+	struct done_rep rep;
+	struct talk t;
+	enum aw_err r;
+
+	if ((r = ask_passphrase(o, twice, &line)) != AW_OK ||
+	    (r = talk_begin(&t, o, AGENT_AS_IS)) != AW_OK)
+		return exit_of(r);
+	req.passphrase = view_of(&line);
+	r = agent_ask(&t.agent, name, MSG_LOCK_REQ, &req, MSG_DONE_REP, &rep,
+	    &t.frame, LOCK_MS);
+	if (r == AW_OK && rep.error != AW_OK)
+		r = complain(NULL, rep.error, rep.text);
+	talk_end(&t);
+	return exit_of(r);
+}
+
+int
+lock_verb(const struct options *o, char **argv)
+{
+	int usage = verb_alone("lock", argv);
+
+	return usage == EXIT_GOOD ? say_it(o, "lock@awsenv", true) : usage;
+}
+
+int
+unlock_verb(const struct options *o, char **argv)
+{
+	int usage = verb_alone("unlock", argv);
+
+	return usage == EXIT_GOOD ? say_it(o, "unlock@awsenv", false) : usage;
+}
