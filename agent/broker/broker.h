@@ -692,6 +692,8 @@ void policy_ask(struct ask *);
 /* May this connection use what r->target is? AW_OK; AW_DENIED; REQUEST_HELD
  * while the person is asked, if that is to be. */
 enum aw_err policy_use(struct round *, bool ask);
+/* Have the person say whether this client may have r->target. */
+enum aw_err policy_question(struct round *);
 /* Is it worth telling this connection of? */
 bool policy_shows(const struct conn *, const struct profile *);
 /* The error that a far side is told. */

@@ -157,13 +157,13 @@ tell_owner(const struct round *r, const struct rule *rule, struct view name,
 	    (int)c->pid, why, cure);
 }
 
-static enum aw_err
-ask_person(struct round *r)
+enum aw_err
+policy_question(struct round *r)
 {
 	const struct binds *b = &r->conn->binds;
 	const struct question q = {
 	    .target = &r->target,
-	    .remote = true,
+	    .remote = policy_is_far(r->conn),
 	    .host = view_str(b->counts ? b->first : NULL),
 	    .hops = view_of(&b->claims),
 	};
@@ -196,7 +196,7 @@ policy_use(struct round *r, bool ask)
 		return AW_DENIED;
 	}
 	r->may_tell = true;
-	return confirm && ask ? ask_person(r) : AW_OK;
+	return confirm && ask ? policy_question(r) : AW_OK;
 }
 
 /*

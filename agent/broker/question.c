@@ -30,10 +30,10 @@
 #define HELD_MAX 3600
 
 #define NONE_TEXT "nobody answered in time"
-#define CAN_TEXT                                                            \
-	"this needs a person's yes, and nobody can be asked: have awsenv "  \
-	"confirm run on another terminal of this machine, or awsenv login " \
-	"--desktop in its desktop"
+#define CAN_TEXT                                                         \
+	"this needs a person's yes, and nobody can be asked: where the " \
+	"agent runs, keep awsenv confirm open on another terminal, or "  \
+	"unlock the desktop, where awsenv login --desktop asks"
 
 struct open {
 	TAILQ_ENTRY(open) entry;

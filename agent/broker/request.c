@@ -126,16 +126,13 @@ public_error(enum aw_err e)
 static enum aw_err
 confirmed(struct round *r, const struct record *rec)
 {
-	struct target *t = &r->target;
-	struct question q = {.target = t};
+	const struct target *t = &r->target;
 	struct view account = t->account;
 
 	if (!t->chain.n)
 		account = label_account(rec->label);
-	if (r->conn->origin != LOCAL ||
-	    !table_confirm(r->table, account, t->role))
-		return AW_OK;
-	return question_ask(r, &q);
+	return table_confirm(r->table, account, t->role) ? policy_question(r)
+							 : AW_OK;
 }
 
 static enum aw_err

@@ -6,6 +6,8 @@ and reports on stdout, one JSON object a line.
     ["session", "1", {"Leader": 123}]      add a session, or change it
     ["saver", true]                        the screensaver begins
     ["notifications", true]                start or end the daemon for them
+    ["buttons", false]                     it knows no actions
+    ["press", 1, "no"]                     a button of the notification 1
 """
 
 import json
@@ -73,6 +75,7 @@ class Manager(dbus.service.Object):
 
 class Notifications(dbus.service.Object):
     last = 0
+    buttons = True
 
     @dbus.service.method(NOTIFICATIONS, in_signature="susssasa{sv}i",
                          out_signature="u")
@@ -81,8 +84,21 @@ class Notifications(dbus.service.Object):
             Notifications.last += 1
             replaces = Notifications.last
         report(notification=str(summary), text=str(body), id=int(replaces),
-               urgency=int(hints["urgency"]), app=str(app))
+               urgency=int(hints["urgency"]), app=str(app),
+               buttons=[str(a) for a in actions[::2]])
         return dbus.UInt32(replaces)
+
+    @dbus.service.method(NOTIFICATIONS, out_signature="as")
+    def GetCapabilities(self):
+        return ["body"] + ["actions"] * self.buttons
+
+    @dbus.service.method(NOTIFICATIONS, in_signature="u")
+    def CloseNotification(self, number):
+        report(closed=int(number))
+
+    @dbus.service.signal(NOTIFICATIONS, signature="us")
+    def ActionInvoked(self, number, action):
+        pass
 
 
 class Saver(dbus.service.Object):
@@ -125,6 +141,12 @@ class Fake:
     def do_saver(self, on):
         Saver.on = on
         self.screen.ActiveChanged(on)
+
+    def do_buttons(self, on):
+        Notifications.buttons = on
+
+    def do_press(self, number, action):
+        self.shown.ActionInvoked(dbus.UInt32(number), action)
 
     def do_notifications(self, on):
         self.names[NOTIFICATIONS] = dbus.service.BusName(

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """awsenv_confirm and awsenv confirm: a person on another terminal says yes."""
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -278,3 +279,32 @@ def test_far_clients_see_no_questions(agent):
                              ("answer@awsenv", {"id": 1, "answer": ONCE})):
             assert agent.ask(name, fields, s,
                              check=False).error == wire.AW_DENIED
+
+
+def test_what_may_be_had_from_afar_needs_the_yes_as_well(sim, make_agent):
+    # Of a far client no variable counts, so what leads here is in the file.
+    agent = make_agent(sim, env=dict.fromkeys(sim.env()), profiles=(
+        {"name": "marketing", "awsenv_confirm": "true",
+         "awsenv_forward": "allow", "endpoint_url": sim.urls["https"],
+         "ca_bundle": sim.ca},))
+    agent.log_in("marketing")
+    far = agent.sock.with_name("forward.sock")
+
+    def ask(s):
+        s.settimeout(60)
+        s.connect(str(far))
+        return agent.ask("creds@awsenv", agent.asking("marketing"), s,
+                         check=False)
+
+    with socket.socket(socket.AF_UNIX) as s:
+        assert ask(s).error == wire.AW_DENIED
+    with person(agent) as t, socket.socket(socket.AF_UNIX) as s, \
+            concurrent.futures.ThreadPoolExecutor() as pool:
+        t.until("waiting for questions")
+        reply = pool.submit(ask, s)
+        text = t.until("answer [n]: ")
+        assert "by        a host that is not known" in text
+        assert "yes, once" in text and "hour" not in text
+        t.press(b"h")       # which is not offered
+        t.press(b"y")
+        assert reply.result().sealed

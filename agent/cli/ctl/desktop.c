@@ -2,7 +2,8 @@
 /*
  * login --desktop, started with a desktop session and gone with it: opens the
  * page of a login that waits for the person, as soon as the person is there to
- * see it, and tells by notifications what became of it and when it ends.
+ * see it, and tells by notifications what became of it and when it ends. What
+ * needs the person's yes is asked by them, too.
  *
  * It begins no login. It holds one request at the agent, which is answered when
  * a login changes, and otherwise sleeps.
@@ -10,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/queue.h>
 
 #include "awsenv/own.h"
 
@@ -43,6 +43,7 @@ struct desktop {
 	sd_event *event;
 	sd_bus *bus;
 	struct presence presence;
+	struct asking asking;
 	struct line watch;
 	struct wait wait;
 	uint64_t seen;
@@ -369,8 +370,10 @@ reach(void *arg)
 		return;
 	if (blind(d) && !under_way(d))
 		req.seconds = FIRST_LOGIN;
-	if (line_ask(&d->watch, d->event, d->path, &req) == AW_OK)
+	if (line_ask(&d->watch, d->event, d->path, &req) == AW_OK) {
+		asking_reach(&d->asking, presence_here(&d->presence));
 		return;
+	}
 	later(d);
 }
 
@@ -384,6 +387,7 @@ on_presence(void *arg)
 	{
 		serve(it);
 	}
+	asking_reach(&d->asking, presence_here(&d->presence));
 	if (blind(d) && !d->brief) {
 		d->brief = true;
 		line_close(&d->watch);
@@ -462,6 +466,7 @@ desktop_run(const struct options *o)
 	if (!bus_open(&d))
 		warn("no session bus, so no notifications");
 	d.presence.session = d.bus;
+	asking_open(&d.asking, d.event, d.bus, d.path);
 	presence_open(&d.presence);
 	reach(&d);
 	/* Its status is of no use: buses that end say it by one. */
@@ -471,6 +476,7 @@ desktop_run(const struct options *o)
 		next = LIST_NEXT(it, entry);
 		item_free(it);
 	}
+	asking_close(&d.asking);
 	wait_end(&d.wait);
 	line_close(&d.watch);
 	buf_free(&d.watch.frame);

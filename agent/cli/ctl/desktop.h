@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
@@ -75,10 +76,50 @@ enum urgency { URGENCY_LOW, URGENCY_NORMAL, URGENCY_CRITICAL };
 
 struct notice {
 	uint32_t id; /* of the last one, which the next takes the place of */
+	bool unwanted;
 };
 
 /* What is not ours in them has passed shown(). */
 void notify_show(sd_bus *, struct notice *, enum urgency, const char *title,
     const char *text);
+/* With buttons: name and text of each, up to NULL. */
+void notify_ask(sd_bus *, struct notice *, enum urgency, const char *title,
+    const char *text, const char *const *actions);
+/* Take it away again; the struct stays until its number is known. */
+void notify_close(sd_bus *, struct notice *);
+
+/* What the desktop's notifications can do, and the buttons pressed in them. */
+struct notify {
+	sd_bus *bus;
+	bool there;
+	bool buttons;
+	void (*changed)(void *arg);
+	void (*pressed)(void *arg, uint32_t id, const char *action);
+	void *arg;
+};
+
+void notify_open(struct notify *);
+
+/* asking.c: the agent's questions, as notifications with buttons. */
+
+struct asked;
+
+struct asking {
+	sd_event *event;
+	const char *path; /* of the agent's socket */
+	struct notify notify;
+	struct line line;
+	sd_event_source *retry;
+	uint64_t seen;
+	bool open; /* notify is */
+	bool held; /* the request */
+	bool here; /* the person */
+	LIST_HEAD(, asked) shown;
+};
+
+void asking_open(struct asking *, sd_event *, sd_bus *, const char *path);
+/* An agent may be there; is the person? */
+void asking_reach(struct asking *, bool here);
+void asking_close(struct asking *);
 
 #endif

@@ -16,6 +16,7 @@
 union rep {
 	struct login_rep login;
 	struct watch_rep watch;
+	struct questions_rep questions;
 };
 
 void
