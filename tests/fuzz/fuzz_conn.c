@@ -93,6 +93,8 @@ answer_fetch(int fd, const struct fetch *f, uint8_t how)
 		msg_append(MSG_GRANT_ITEM, &grant, &grants);
 		a.grants = view_of(&grants);
 		a.accounts = a.done = 1;
+	} else if (f->what == FETCH_LOCK) {
+		a.hash = view_str(f->hash.n ? NULL : "hash");
 	} else if (f->what != FETCH_LOGOUT) {
 		a.tok = view_str("sealed token");
 		a.tok_expires = fake_seconds + 3600;
@@ -278,6 +280,7 @@ begin(uint8_t state)
 	job_abandon_all(~(1u << JOB_READ), (struct view){0});
 	for (i = 0; i < FAKE_KEYS; i++)
 		buf_free(&fake_keys[i].bytes);
+	lock_open();
 	login_forget(fake_login_id());
 	while (link_recv(fake_supervisor, &l) == AW_OK)
 		continue;

@@ -206,6 +206,7 @@ fake_begin(void)
 	job_open(supervisor[0]);
 	table_open();
 	login_open();
+	lock_open();
 	role_open();
 	grants_open();
 }
