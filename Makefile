@@ -334,7 +334,7 @@ DEPS_DEMO  := python3 python3-botocore python3-cryptography keyutils
 DEPS_CHECK := libcmocka-dev python3-boto3 python3-pytest procps acl strace \
 	binutils iproute2
 DEPS_WANT  := dbus python3-dbus python3-gi awscli python3-pyfuse3 fuse3 tmux curl \
-	busybox zsh fish systemd openssh-server libpam-wrapper libnss-wrapper \
+	busybox zsh fish systemd openssh-server gpg-agent libpam-wrapper libnss-wrapper \
 	pamtester rsync sudo cron podman crun uidmap
 DEPS_DEB   := dpkg-dev debhelper lintian
 DEPS_DESKTOP := lightdm lightdm-gtk-greeter xvfb xauth xdotool openbox python3-xdg \

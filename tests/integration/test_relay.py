@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import shutil
 import socket
 import struct
 import subprocess
@@ -548,3 +549,57 @@ def test_it_stands_in_for_it_where_that_is_wanted(place, hosts):
         until(lambda: not place.agent.run("agent", "env").stdout)
         until(lambda: "near" not in tool(place, "ssh-add", "-L").stdout)
         assert tool(place, "ssh-add", "-q", hosts.door).returncode != 0
+
+
+def test_keys_and_credentials_come_through_one_socket(sim, make_agent, hosts):
+    agent = make_agent(start=False)
+    upstream = agent.dir / "upstream.sock"
+    # Nothing of the environment counts from afar: it is all in there.
+    sim.write_config(agent.config, {
+        "name": "open", "awsenv_forward": "allow", "ca_bundle": sim.ca,
+        "endpoint_url": sim.urls["https"]})
+    with open(agent.config, "a") as f:
+        f.write(f"\n[awsenv]\nawsenv_ssh_agent = {upstream}\n")
+    forward = agent.runtime / "awsenv" / "forward.sock"
+    with SshAgent(upstream) as own:
+        load(own, hosts)
+        agent.start()
+        reply = agent.until_state(agent.login("open"), wire.LOGIN_PENDING)
+        sim.approve(reply.code.decode(), "ann@example.com")
+        agent.until_state(reply, wire.LOGIN_DONE)
+        awsenv = agent.programs / "awsenv"
+        done = hosts.ssh(
+            "a", f"{awsenv} -p open -- sh -c 'echo $AWS_ACCESS_KEY_ID' && "
+            f"{login_with(hosts, 'far', 'b')} && ssh-add -L && "
+            f"{hosts.hop('b', 'ssh-add -L', '-A')}",
+            "-o", f"ForwardAgent={forward}", SSH_AUTH_SOCK=own.path)
+        key = agent.keys("open").access_key.decode()
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[0] == key
+        # From a and from b: what each may use.
+        assert keys_seen(done.stdout) == ["far", "plain", "plain"]
+
+
+def test_gpg_agent_knows_of_no_binds_and_will_do(place, hosts):
+    if not shutil.which("gpg-agent"):
+        pytest.skip("no gpg-agent")
+    home = place.agent.home / ".gnupg"
+    home.mkdir(mode=0o700)
+    env = {**place.agent.env, "GNUPGHOME": str(home)}
+    sock = subprocess.run(["gpgconf", "--list-dirs", "agent-ssh-socket"],
+                          env=env, capture_output=True, text=True, check=True
+                          ).stdout.strip()
+    gpg = subprocess.Popen(["gpg-agent", "--enable-ssh-support", "--daemon",
+                            "sleep", "60"], env=env, stdout=subprocess.DEVNULL)
+    try:
+        until(lambda: os.path.exists(sock))
+        place.set(f"awsenv_ssh_agent = {sock}")
+        place.start()
+        reply = place.agent.ask("relay@awsenv")
+        assert (reply.how, reply.why) == (1, b"")
+        assert place.ask(bind(), bytes([IDENTITIES]),
+                         bytes([SIGN]) + string(b"key") + string(b"data") +
+                         bytes(4)) == [b"\6", NO_KEYS, FAILURE]
+    finally:
+        gpg.terminate()
+        gpg.wait()
