@@ -64,6 +64,7 @@ main(void)
 	if (harden_process() != 0 || harden_no_new_privs() != 0 ||
 	    !sandbox_no_keys())
 		fatal("cannot protect this process");
+	wipe_lock();
 	wipe_install();
 	if ((r = talk_receive(&t, LINK_FD)) != AW_OK) {
 		log_err(

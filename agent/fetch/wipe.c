@@ -11,8 +11,14 @@
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "awsenv/log.h"
+
+#define HEAP (2u * 1024 * 1024)
+#define STACK (128u * 1024)
 
 static void
 wipe_free(void *p)
@@ -62,6 +68,37 @@ crypto_free(void *p, const char *file, int line)
 	(void)file;
 	(void)line;
 	wipe_free(p);
+}
+
+/*
+ * Secrets are in the heap and on the stack: those stay out of swap, where the
+ * limit is no lower than a heap of ours. All that is mapped, with libraries and
+ * the stacks of threads, is more than an ordinary user may lock; a limit that
+ * others used up is done without. One arena, so that threads share it.
+ */
+void
+wipe_lock(void)
+{
+	char below[STACK];    /* where later calls have theirs */
+	char *volatile grown; /* else a compiler leaves both out */
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	struct rlimit limit;
+	char *top;
+
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_MMAP_THRESHOLD, HEAP);
+	mallopt(M_TOP_PAD, HEAP);
+	mallopt(M_TRIM_THRESHOLD, 4 * HEAP);
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 &&
+	    limit.rlim_cur == RLIM_INFINITY &&
+	    mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0)
+		return;
+	grown = malloc(HEAP / 2); /* and by what it will need */
+	free(grown);
+	/* Down to where it begins: below there is nothing to lock. */
+	for (top = sbrk(0); mlock2(top - page, page, MLOCK_ONFAULT) == 0;)
+		top -= page;
+	mlock2(below, sizeof(below), MLOCK_ONFAULT);
 }
 
 void

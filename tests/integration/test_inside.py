@@ -216,6 +216,44 @@ def test_a_fetcher_that_polls_holds_its_own_login_alone(world, pending):
     assert len(mine) <= 2
 
 
+@pytest.mark.parametrize("uid", [None, UID], ids=["root", "user"])
+def test_where_a_fetcher_has_secrets_is_locked(uid):
+    """Under the limit that an ordinary user has, too."""
+    with Simulator(interval=1, accounts=2, roles=1) as sim, \
+            Agent(sim, uid=uid).install() as agent:
+        sim.dir.chmod(0o755)
+        login = subprocess.Popen(
+            [BUILD / "awsenv", "login", "-p", "marketing"], env=agent.env,
+            preexec_fn=agent.become, cwd="/", stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            until(sim.pending)
+            pid, = agent.helpers()
+            device = [s["value"].encode() for s in sim.secrets()
+                      if s["kind"] == "deviceCode"]
+            held = {where for where, data in memory(pid)
+                    if any(d in data for d in device)}
+            assert held and held <= locked(pid), held
+        finally:
+            login.kill()
+            login.wait()
+
+
+def locked(pid):
+    """The mappings that have all that they have of memory locked."""
+    text = pathlib.Path(f"/proc/{pid}/smaps").read_text()
+    names, name, size = set(), None, {}
+    for line in text.splitlines():
+        words = line.split()
+        if not words[0].endswith(":"):
+            name = " ".join(words[5:]) or words[0]
+        elif words[0] in ("Pss:", "Locked:"):
+            size[words[0]] = int(words[1])
+            if words[0] == "Locked:" and size["Locked:"] >= size["Pss:"] > 0:
+                names.add(name)
+    return names
+
+
 def test_processes_are_neither_dumpable_nor_leave_a_core():
     """The kernel shows the memory of who is not dumpable as root's, and makes
     no core of it, whatever core_pattern says."""
