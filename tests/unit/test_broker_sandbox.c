@@ -22,7 +22,7 @@
 static bool
 enter(void)
 {
-	return strstr(sandbox_enter(), "seccomp") != NULL;
+	return strstr(sandbox_enter(), ", seccomp") != NULL;
 }
 
 static bool
