@@ -310,7 +310,17 @@ LOAD := $(patsubst %.c,$B/%,$(wildcard tests/bench/load.c))
 $(LOAD): $B/%: $B/%.o $(COMMON)
 	$(call run,LD)$(CC) $(CFLAGS) $(LINKSAN) $(RELRO) $(LDFLAGS) -o $@ $^
 
-bench: all $(LOAD)
+# Without their sandboxes, to measure what those cost.
+UNCONFINED := $B/tests/bench/awsenv-agent $B/tests/bench/awsenv-broker
+$B/tests/bench/awsenv-agent:  LDLIBS = -lkeyutils -lpthread
+$B/tests/bench/awsenv-broker: LDLIBS = -lkeyutils -lmd $(SODIUM)
+$B/tests/bench/awsenv-agent:  $B/agent/supervisor/main.o $B/agent/supervisor.a
+$B/tests/bench/awsenv-broker: $B/agent/broker/main.o $B/agent/broker.a
+$(UNCONFINED): $B/tests/bench/unconfined.o $(COMMON)
+	$(call run,LD)$(CC) $(CFLAGS) $(LINKSAN) $(RELRO) $(LDFLAGS) -o $@ \
+		$(filter %.o,$^) $(archives) $(LDLIBS)
+
+bench: all $(LOAD) $(UNCONFINED)
 	@B=$(abspath $B) $(PYTHON) tests/bench/run $(T)
 
 chaos: all

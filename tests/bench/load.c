@@ -8,6 +8,7 @@
  *	load pairs N PROGRAM... : PROGRAM...
  *	load echo SOCKET plain|poll		(serves until killed)
  *	load turns N SOCKET ECHO CONFIG PROFILE
+ *	load twins N SOCKET SOCKET CONFIG PROFILE
  *	load rate SECONDS CONNECTIONS SOCKET CONFIG PROFILE
  *	load burst CLIENTS SOCKET CONFIG PROFILE
  */
@@ -258,7 +259,7 @@ serve_echo(const char *path, bool polls)
 
 /* One request to the agent, one of the same sizes to the echo, and so on. */
 static void
-run_turns(long n, char **arg)
+run_turns(long n, char **arg, bool twins)
 {
 	struct buf request = {0}, frame = {0}, same = {0};
 	int agent = dial(arg[0]), echo = dial(arg[1]);
@@ -269,8 +270,12 @@ run_turns(long n, char **arg)
 	if (!get(agent, &frame))
 		errx(1, "the agent hung up");
 	check_reply(&frame);
-	buf_u32(&same, ask.n - 4);
-	buf_u32(&same, (uint32_t)frame.len);
+	if (twins) {
+		buf_put(&same, ask.p, ask.n);
+	} else {
+		buf_u32(&same, ask.n - 4);
+		buf_u32(&same, (uint32_t)frame.len);
+	}
 	while (same.len < ask.n)
 		buf_u8(&same, 0);
 	printf("%u %zu\n", ask.n, frame.len);
@@ -374,7 +379,9 @@ main(int argc, char **argv)
 	else if (strcmp(what, "echo") == 0 && argc == 4)
 		serve_echo(argv[2], strcmp(argv[3], "poll") == 0);
 	else if (strcmp(what, "turns") == 0 && argc == 7)
-		run_turns(strtol(argv[2], NULL, 10), argv + 3);
+		run_turns(strtol(argv[2], NULL, 10), argv + 3, false);
+	else if (strcmp(what, "twins") == 0 && argc == 7)
+		run_turns(strtol(argv[2], NULL, 10), argv + 3, true);
 	else if (strcmp(what, "rate") == 0 && argc == 7)
 		run_rate(strtod(argv[2], NULL), (int)strtol(argv[3], NULL, 10),
 		    argv + 4);
