@@ -10,8 +10,12 @@
 #   make check-desktop   as root: from a greeter on, pictures in build/desktop
 #   make check-system    as root: packages, logins and agents on a booted system
 #   make check-clients   AWS's tools and SDKs, from their own registries
+#   make check-reproducible   two builds give the same bytes
 #   make lint            format, static analysis, pages, hygiene of the tree
 #   make fuzz            libFuzzer on each target (FUZZ_SECONDS=60)
+#   make valgrind        memcheck over unit tests, corpora, the agent's programs
+#   make fuzz-mutants    do the targets find planted faults? (MUTANT_SECONDS=600,
+#                        SAMPLE=1 plants one for each target)
 #   make cov             the tests once more, with line coverage
 #   make chaos           everything goes wrong at once (CHAOS_SECONDS=600)
 #   make bench           measure, print one table
@@ -42,6 +46,7 @@ PAMDIR     ?= $(call once,PAMDIR,$(or $(shell $(PKG_CONFIG) --variable=libdir \
 PYTHON     := /usr/bin/python3
 FUZZ_SECONDS ?= 60
 CHAOS_SECONDS ?= 600
+MUTANT_SECONDS ?= 600
 
 CFLAGS  ?= -O2 -g
 MUSL_CC ?= musl-gcc
@@ -71,7 +76,9 @@ endif
 
 CPPFLAGS += -Iinclude -I. -D_GNU_SOURCE -DAWSENV_VERSION='"$(VERSION)"' \
 	-DAWSENV_LIBEXECDIR='"$(LIBEXECDIR)"' -DAWSENV_BINDIR='"$(BINDIR)"'
-COMPILE   = -std=gnu11 $(WARN) $(HARDEN) $(CPPFLAGS) $(CFLAGS) -MMD -MP
+# The folder's name is kept out of what is built: it would change the bytes.
+COMPILE   = -std=gnu11 $(WARN) $(HARDEN) $(CPPFLAGS) $(CFLAGS) -MMD -MP \
+	-ffile-prefix-map=$(CURDIR)=.
 RELRO    := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 
 # ---- who is made of what ---------------------------------------------------
@@ -81,7 +88,8 @@ RELRO    := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all deps demo attack mutants check check-quick check-clients check-desktop \
-	check-system tests lint fuzz chaos cov bench install uninstall deb clean help FORCE
+	check-system check-reproducible tests lint fuzz fuzz-mutants chaos valgrind \
+	cov bench install uninstall deb clean help FORCE
 
 # Each room is an archive of everything in its folder but main.c ...
 objects = $(patsubst %.c,$2/%.o,$(filter-out %/main.c,$(wildcard $1/*.c)))
@@ -287,8 +295,15 @@ check-system: all deb
 check-clients: all
 	@B=$(abspath $B) $(PYTHON) tests/clients/run $(T)
 
+check-reproducible: deps
+	@tests/reproducible
+
 fuzz: $(FUZZERS)
 	@tests/fuzz/run $B/fuzz $(FUZZ_SECONDS) $(T)
+
+fuzz-mutants:
+	@$(PYTHON) tests/fuzz/mutants $(abspath $B)/fuzz-mutants $(MUTANT_SECONDS) \
+		$(if $(SAMPLE),--sample) $(T)
 
 lint: tests
 	@B=$(abspath $B) tests/lint $(T)
@@ -300,6 +315,12 @@ mutants: deps
 # On this machine, with a login at the simulator: who leaks what.
 attack: all
 	@B=$(abspath $B) $(PYTHON) tests/attack
+
+# Without filters: memcheck's own calls would not pass them.
+valgrind:
+	@+$(MAKE) --no-print-directory B=build-valgrind WRAPPER=dynamic \
+		HARDEN=-DAWSENV_SANITIZED=1 CFLAGS='-O1 -g' tests
+	@tests/valgrind build-valgrind $(T)
 
 cov:
 	@+$(MAKE) --no-print-directory B=build-cov WRAPPER=dynamic \
@@ -330,7 +351,7 @@ demo: all
 	@B=$(abspath $B) tests/demo
 
 # These install what they need first, so they work in a fresh clone.
-ifneq ($(filter demo attack mutants check check-quick check-clients check-desktop check-system bench chaos cov,$(MAKECMDGOALS)),)
+ifneq ($(filter demo attack mutants check check-quick check-clients check-desktop check-system bench chaos valgrind cov,$(MAKECMDGOALS)),)
 $B/.flags: | deps
 endif
 
@@ -351,15 +372,16 @@ DEPS_DESKTOP := lightdm lightdm-gtk-greeter xvfb xauth xdotool openbox python3-x
 	dunst chromium chromium-driver xterm imagemagick desktop-file-utils \
 	fonts-dejavu-core
 DEPS_SYSTEM := debootstrap systemd-container openssh-client
-DEPS_LINT  := clang clang-tidy clang-format libclang-rt-dev|libclang-rt-*-dev \
+DEPS_LINT  := valgrind clang clang-tidy clang-format libclang-rt-dev|libclang-rt-*-dev \
 	cppcheck shellcheck mandoc git
 deps: NEED = $(DEPS_BUILD) \
-	$(if $(filter deps deb check-system,$(MAKECMDGOALS)),$(DEPS_DEB)) \
+	$(if $(filter deps deb check-system check-reproducible,$(MAKECMDGOALS)),$(DEPS_DEB)) \
 	$(if $(filter deps check-system,$(MAKECMDGOALS)),$(DEPS_SYSTEM)) \
 	$(if $(filter check-desktop,$(MAKECMDGOALS)),$(DEPS_DESKTOP)) \
 	$(if $(filter-out deb,$(MAKECMDGOALS)),$(DEPS_DEMO)) \
 	$(if $(filter-out demo deb,$(MAKECMDGOALS)),$(DEPS_CHECK) -- $(DEPS_WANT)) \
-	$(if $(filter deps,$(MAKECMDGOALS)),$(DEPS_LINT))
+	$(if $(filter deps,$(MAKECMDGOALS)),$(DEPS_LINT)) \
+	$(if $(filter valgrind,$(MAKECMDGOALS)),valgrind)
 deps:
 	@tests/deps $(patsubst %,'%',$(NEED))
 
@@ -419,7 +441,7 @@ uninstall:
 # told is not for the one in there.
 DEB  ?= $B/deb
 LINTIAN ?= lintian --allow-root --fail-on error,warning
-DATE  = $(shell date -R -u -r CHANGELOG.md)
+DATE  = $(shell date -R -u -d "@$${SOURCE_DATE_EPOCH:-$$(stat -c %Y CHANGELOG.md)}")
 deb: deps
 	rm -rf $(DEB)
 	mkdir -p $(DEB)/awsenv
@@ -443,5 +465,5 @@ help:
 	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile
 
 -include $(shell find $B -path $B/deb -prune -o -path $B/system -prune -o \
-	-path $B/mutants -prune -o \
+	-path $B/mutants -prune -o -path $B/fuzz-mutants -prune -o \
 	-name '*.d' -print 2>/dev/null)
