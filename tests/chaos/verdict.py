@@ -104,15 +104,15 @@ class Report:
                       more <= GROWTH_KB)
 
     def keys(self, quota, uid):
-        """With all role credentials gone: ring, two tokens, nothing else."""
+        """With all role credentials gone: rings, tokens, what seals the rest."""
         if uid is None:
             return
         try:
-            until(lambda: quota()[0] <= 6, 20)
+            until(lambda: quota()[0] <= 8, 20)
         except AssertionError:
             pass
         self.tell("keys at the end, of (number, bytes)", quota(),
-                  "those of one login", quota()[0] <= 6)
+                  "those of one login", quota()[0] <= 8)
 
     def trouble(self, makers):
         self.cuts = makers.cuts

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What every program is made of, with each allocation and each system call
+ * failing once in turn: nothing is leaked, nothing is lost, and whoever asked
+ * is told.
+ */
+#include "awsenv/buf.h"
+#include "awsenv/client.h"
+#include "awsenv/io.h"
+#include "awsenv/link.h"
+#include "awsenv/msg.h"
+#include "awsenv/own.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+static unsigned int countdown; /* the nth call from now fails; 0: none does */
+static int error;	       /* ... with this */
+static bool counting;
+static int allocated, opened;
+
+static bool
+fails(void)
+{
+	if (!counting || countdown == 0 || --countdown > 0)
+		return false;
+	errno = error;
+	return true;
+}
+
+/* A call of the system's, or of the heap's. */
+#define WRAP(type, name, params, args, bad)                      \
+	type __real_##name params;                               \
+	type __wrap_##name params;                               \
+	type __wrap_##name params                                \
+	{                                                        \
+		return fails() ? (type)bad : __real_##name args; \
+	}
+
+WRAP(ssize_t, read, (int fd, void *p, size_t n), (fd, p, n), -1)
+WRAP(ssize_t, write, (int fd, const void *p, size_t n), (fd, p, n), -1)
+WRAP(int, poll, (struct pollfd * p, nfds_t n, int ms), (p, n, ms), -1)
+WRAP(int, connect, (int fd, const struct sockaddr *a, socklen_t n), (fd, a, n),
+    -1)
+WRAP(int, getsockopt, (int fd, int level, int name, void *p, socklen_t *n),
+    (fd, level, name, p, n), -1)
+WRAP(int, mkdir, (const char *path, mode_t mode), (path, mode), -1)
+WRAP(int, chmod, (const char *path, mode_t mode), (path, mode), -1)
+WRAP(ssize_t, send, (int fd, const void *p, size_t n, int how), (fd, p, n, how),
+    -1)
+WRAP(ssize_t, sendmsg, (int fd, const struct msghdr *m, int how), (fd, m, how),
+    -1)
+WRAP(ssize_t, recv, (int fd, void *p, size_t n, int how), (fd, p, n, how), -1)
+WRAP(ssize_t, recvmsg, (int fd, struct msghdr *m, int how), (fd, m, how), -1)
+
+void *__real_malloc(size_t n);
+void *__wrap_malloc(size_t n);
+void *
+__wrap_malloc(size_t n)
+{
+	void *p = fails() ? NULL : __real_malloc(n);
+
+	allocated += counting && p;
+	return p;
+}
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *
+__wrap_calloc(size_t n, size_t size)
+{
+	void *p = fails() ? NULL : __real_calloc(n, size);
+
+	allocated += counting && p;
+	return p;
+}
+
+void __real_free(void *p);
+void __wrap_free(void *p);
+void
+__wrap_free(void *p)
+{
+	allocated -= counting && p;
+	__real_free(p);
+}
+
+int __real_socket(int domain, int type, int protocol);
+int __wrap_socket(int domain, int type, int protocol);
+int
+__wrap_socket(int domain, int type, int protocol)
+{
+	int fd = fails() ? -1 : __real_socket(domain, type, protocol);
+
+	opened += counting && fd >= 0;
+	return fd;
+}
+
+int __real_close(int fd);
+int __wrap_close(int fd);
+int
+__wrap_close(int fd)
+{
+	opened -= counting && fd >= 0;
+	return __real_close(fd);
+}
+
+/*
+ * Does it all, again and again, with the first, second, ... call failing, until
+ * none is left to fail. `what` says how it went; whenever a call failed that
+ * may not be AW_OK, unless `again` says that such a call is made once more.
+ */
+static unsigned int
+each_fails(enum aw_err (*what)(void), int with, bool again)
+{
+	unsigned int n;
+	enum aw_err r;
+
+	error = with;
+	for (n = 1;; n++) {
+		countdown = n;
+		allocated = opened = 0;
+		counting = true;
+		r = what();
+		counting = false;
+		assert_int_equal(allocated, 0);
+		assert_int_equal(opened, 0);
+		if (countdown > 0) {
+			assert_int_equal(r, AW_OK);
+			return n - 1;
+		}
+		if (!again)
+			assert_int_not_equal(r, AW_OK);
+	}
+}
+
+/* ---- what is done */
+
+static enum aw_err
+fill_a_buffer(void)
+{
+	AUTOBUF struct buf b = {0};
+	int i;
+
+	for (i = 0; i < 1000; i++)
+		buf_u64(&b, (uint64_t)i);
+	if (b.bad)
+		return AW_NOMEM;
+	assert_int_equal(b.len, 8000);
+	return AW_OK;
+}
+
+static enum aw_err
+write_a_list(void)
+{
+	AUTOBUF struct buf b = {0};
+	struct problem_item item = {.text = view_str("a text that is long "
+						     "enough to be one")};
+	struct view list;
+	int i, n = 0;
+
+	for (i = 0; i < 100; i++)
+		msg_append(MSG_PROBLEM_ITEM, &item, &b);
+	if (b.bad)
+		return AW_NOMEM;
+	for (list = view_of(&b); msg_each(MSG_PROBLEM_ITEM, &list, &item);)
+		n++;
+	/* A list that is short of one says so. */
+	assert_int_equal(n, 100);
+	return AW_OK;
+}
+
+static enum aw_err
+copy_a_text(void)
+{
+	AUTOFREE char *s = view_dup(view_str("a text"));
+
+	return s ? AW_OK : AW_NOMEM;
+}
+
+static int linked[2] = {-1, -1};
+
+static enum aw_err
+talk_on_a_link(void)
+{
+	AUTOBUF struct buf packet = {0};
+	struct hint h = {MSG_VERSION, 1};
+	enum msg_kind kind;
+	struct view body;
+	struct link l;
+	enum aw_err r;
+	char rest[LINK_MAX];
+
+	if ((r = link_send_msg(linked[0], MSG_HINT, &h)) == AW_OK &&
+	    (r = link_peek_msg(linked[1], &packet, &kind, &body)) == AW_OK) {
+		assert_int_equal(kind, MSG_HINT);
+		link_drop(linked[1]);
+		l = (struct link){.type = LINK_START};
+		if ((r = link_send(linked[0], &l)) == AW_OK)
+			r = link_recv(linked[1], &l);
+	}
+	/* Whatever is left of it is for nobody. */
+	counting = false;
+	while (recv(linked[1], rest, sizeof(rest), 0) > 0)
+		continue;
+	counting = true;
+	return r;
+}
+
+static char path[CLIENT_PATH];
+static int listener = -1;
+
+/* The connection that came last; one that was given up before waits, too. */
+static int
+last_visitor(void)
+{
+	int fd, last = -1;
+
+	while ((fd = accept(listener, NULL, NULL)) >= 0) {
+		if (last >= 0)
+			close(last);
+		last = fd;
+	}
+	return last;
+}
+
+/* The answer is there before the question: one process is enough. */
+static enum aw_err
+ask_an_agent(void)
+{
+	AUTOBUF struct buf frame = {0}, body = {0}, answer = {0};
+	struct done_rep said = {0}, rep = {0};
+	int64_t deadline = io_deadline(1000);
+	AUTOCLOSE int fd = -1;
+	enum aw_err r;
+	int peer;
+
+	if ((r = client_connect(path, &fd, deadline)) == AW_OK) {
+		counting = false;
+		peer = last_visitor();
+		msg_encode(MSG_DONE_REP, &said, &body);
+		buf_u32(
+		    &answer, 5 + (uint32_t)(strlen("stop@awsenv") + body.len));
+		buf_u8(&answer, SSH_AGENT_EXTENSION_RESPONSE);
+		buf_string(&answer, view_str("stop@awsenv"));
+		buf_put(&answer, body.data, body.len);
+		assert_int_equal(
+		    write(peer, answer.data, answer.len), answer.len);
+		buf_free(&answer);
+		buf_free(&body);
+		counting = true;
+		r = client_ask(fd, "stop@awsenv", MSG_EMPTY, NULL, MSG_DONE_REP,
+		    &rep, &frame, deadline);
+		counting = false;
+		close(peer);
+		counting = true;
+	}
+	return r;
+}
+
+static char folder[] = "/tmp/awsenv-failing.XXXXXX";
+
+static enum aw_err
+make_the_folder(void)
+{
+	char dir[CLIENT_PATH];
+	enum aw_err r = client_dir(dir, true);
+
+	/* Else the next time has nothing to do. */
+	rmdir(dir);
+	return r;
+}
+
+/* ---- the tests */
+
+static void
+memory_that_is_short_is_told(void **state)
+{
+	(void)state;
+	assert_in_range(each_fails(fill_a_buffer, ENOMEM, false), 3, 10);
+	assert_in_range(each_fails(write_a_list, ENOMEM, false), 100, 200);
+	assert_int_equal(each_fails(copy_a_text, ENOMEM, false), 1);
+}
+
+static void
+a_link_that_fails_is_told_and_one_interrupted_is_not(void **state)
+{
+	(void)state;
+	assert_int_equal(link_pair(linked), 0);
+	assert_in_range(each_fails(talk_on_a_link, EIO, true), 5, 9);
+	assert_in_range(each_fails(talk_on_a_link, EINTR, true), 5, 9);
+	close(linked[0]);
+	close(linked[1]);
+}
+
+static void
+an_agent_that_cannot_be_asked_leaves_nothing_behind(void **state)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/agent.sock", folder);
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
+	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	assert_int_equal(bind(listener, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(listen(listener, 64), 0);
+	assert_in_range(each_fails(ask_an_agent, EIO, false), 6, 20);
+	assert_in_range(each_fails(ask_an_agent, EINTR, true), 6, 20);
+	close(listener);
+	unlink(path);
+}
+
+static void
+a_folder_that_cannot_be_made_is_told(void **state)
+{
+	(void)state;
+	setenv("XDG_RUNTIME_DIR", folder, 1);
+	assert_int_equal(each_fails(make_the_folder, ENOSPC, false), 2);
+}
+
+static int
+begin(void **state)
+{
+	(void)state;
+	return mkdtemp(folder) ? 0 : -1;
+}
+
+static int
+end(void **state)
+{
+	(void)state;
+	return rmdir(folder);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(memory_that_is_short_is_told),
+	    cmocka_unit_test(
+		a_link_that_fails_is_told_and_one_interrupted_is_not),
+	    cmocka_unit_test(
+		an_agent_that_cannot_be_asked_leaves_nothing_behind),
+	    cmocka_unit_test(a_folder_that_cannot_be_made_is_told),
+	};
+
+	return cmocka_run_group_tests(tests, begin, end);
+}
