@@ -11,6 +11,7 @@
 
 #include "awsenv/audit.h"
 #include "awsenv/log.h"
+#include "awsenv/own.h"
 
 #define PAUSE_MS 20
 #define MANY 256 /* of AUDIT_LINES: then it is told before the pause is over */
@@ -19,7 +20,7 @@
 static struct audit *lines; /* NULL: none are kept */
 static unsigned int untold;
 static int64_t told;
-static struct timer pause, wake;
+static struct timer rest, wake;
 static struct holds watchers;
 
 void
@@ -37,9 +38,9 @@ tell(void *arg)
 	(void)arg;
 	told = loop_now();
 	untold = 0;
-	loop_cancel(&pause);
+	loop_cancel(&rest);
 	if (!spawner_send(&l))
-		loop_after(&pause, PAUSE_MS, tell, NULL);
+		loop_after(&rest, PAUSE_MS, tell, NULL);
 }
 
 /* What the broker before this one noted last, the spawner may not know of. */
@@ -64,24 +65,42 @@ add(const struct audit_line *line)
 	/* Not here: who asked is in the middle of his request. */
 	if (!LIST_EMPTY(&watchers) && !wake.armed)
 		loop_after(&wake, 0, wake_watchers, NULL);
-	if (++untold == MANY || (!pause.armed && loop_now() - told >= PAUSE_MS))
+	if (++untold == MANY || (!rest.armed && loop_now() - told >= PAUSE_MS))
 		tell(NULL);
-	else if (!pause.armed)
-		loop_after(&pause, PAUSE_MS, tell, NULL);
+	else if (!rest.armed)
+		loop_after(&rest, PAUSE_MS, tell, NULL);
 }
 
 static const char *
 origin_name(const struct conn *c)
 {
-	return c->origin == LOCAL ? "local"
-	    : c->origin == ROOT	  ? "root"
-				  : "remote";
+	return c->permit	 ? c->permit->name
+	    : c->origin == LOCAL ? "local"
+	    : c->origin == ROOT	 ? "root"
+				 : "remote";
+}
+
+static void
+put_hops(char *out, size_t size, const struct binds *b)
+{
+	AUTOBUF struct buf all = {0};
+	struct view list = view_of(&b->claims), hop;
+
+	if (b->n && !b->counts)
+		buf_put(&all, b->first, strlen(b->first));
+	while (view_entry(&list, &hop)) {
+		if (all.len)
+			buf_u8(&all, ' ');
+		buf_put(&all, hop.p, hop.n);
+	}
+	audit_text(out, size, view_of(&all));
 }
 
 void
 audit_note(const struct conn *c, const char *request, enum aw_err e,
     const struct audit_what *w)
 {
+	const struct binds *b = &c->binds;
 	struct audit_line l;
 
 	if (!lines)
@@ -95,7 +114,11 @@ audit_note(const struct conn *c, const char *request, enum aw_err e,
 	AUDIT_TEXT(l.account, w->account);
 	AUDIT_TEXT(l.role, w->role);
 	AUDIT_TEXT(l.key, w->access_key);
-	l.host[0] = l.hops[0] = l.program[0] = '\0';
+	/* Where the first is not the word of the user's own ssh, all of them
+	 * are claims. */
+	AUDIT_TEXT(l.host, view_str(b->counts ? b->first : NULL));
+	put_hops(l.hops, sizeof(l.hops), b);
+	l.program[0] = '\0';
 	add(&l);
 }
 

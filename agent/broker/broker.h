@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "awsenv/buf.h"
+#include "awsenv/client.h"
 #include "awsenv/err.h"
 #include "awsenv/link.h"
 #include "awsenv/msg.h"
@@ -50,11 +51,12 @@ uint32_t loop_random(uint32_t n);
  * vault.c below it. */
 
 enum store_kind {
-	KEY_ROLE = 0, /* role credentials */
-	KEY_TOK = 1,  /* access token */
-	KEY_REF = 2,  /* registration and refresh token */
-	KEY_DEV = 3,  /* a device authorization under way */
-	KEY_LOCK = 4, /* the agent is locked */
+	KEY_ROLE = 0,	/* role credentials */
+	KEY_TOK = 1,	/* access token */
+	KEY_REF = 2,	/* registration and refresh token */
+	KEY_DEV = 3,	/* a device authorization under way */
+	KEY_LOCK = 4,	/* the agent is locked */
+	KEY_PERMIT = 5, /* what a further socket is for */
 	KEY__MAX
 };
 
@@ -446,13 +448,29 @@ struct binds {
 	unsigned int n;
 	bool poisoned; /* one was none, or there were too many */
 	bool login;    /* one was for a login there: nothing is to be had */
-	bool counts;   /* the first is the word of the user's own ssh */
+	bool leads;    /* the first came before everything else */
+	bool counts;   /* ... and is the word of the user's own ssh */
 	char first[BIND_HOST];
 	struct buf claims; /* the others, one after the other, NUL and all */
 };
 
 void bind_take(struct binds *, struct view body);
 void bind_free(struct binds *);
+
+/* permit.c: further sockets, each for one purpose. */
+
+#define PERMIT_NAME 32
+
+struct permit {
+	LIST_ENTRY(permit) entry;
+	char name[PERMIT_NAME];
+	char path[CLIENT_PATH];
+	int fd; /* -1: the supervisor was asked for it */
+	struct buf facts;
+	struct forward_item item; /* views into them */
+	struct timer timer;
+	struct holds holds; /* waiting for fd */
+};
 
 /* conn.c: clients of the sockets. One request at a time: the next is not read
  * before its answer is on its way. */
@@ -470,6 +488,7 @@ enum listener {
 	AT_AGENT,   /* this machine's */
 	AT_FORWARD, /* ssh's, for agent forwarding */
 	AT_REMOTE,  /* other relays' */
+	AT_PERMIT,  /* one of permit.c */
 };
 
 #define CONN_MAX 2400
@@ -490,7 +509,8 @@ enum stage {
 	STAGE_QUESTIONS,
 	STAGE_LOG,
 	STAGE_LOCK,
-	STAGE_RELAY
+	STAGE_RELAY,
+	STAGE_PERMIT,
 };
 
 /* How far a held request has come; all zero for a new one. */
@@ -515,6 +535,7 @@ struct conn {
 	int fd;
 	pid_t pid;
 	enum listener listener;
+	const struct permit *permit; /* of AT_PERMIT */
 	enum origin origin;
 	struct binds binds;
 	uint64_t frames; /* that were answered */
@@ -540,7 +561,8 @@ struct conn {
 
 void conn_open(void);
 /* Clients are accepted after conn_start(). */
-void conn_listen(int fd, enum listener);
+void conn_listen(int fd, enum listener, const struct permit *);
+void conn_unlisten(const struct permit *);
 void conn_start(void);
 /* Takes over fd. */
 struct conn *conn_add(int fd, enum origin, pid_t);
@@ -595,6 +617,7 @@ union message {
 	struct answer_req answer;
 	struct log_req log;
 	struct lock_req lock;
+	struct forward_req forward;
 };
 
 /* All begin with error and text, so that refusing needs no kinds. */
@@ -612,6 +635,7 @@ union reply {
 	struct relay_rep relay;
 	struct questions_rep questions;
 	struct log_rep log;
+	struct forward_rep forward;
 };
 
 /* One round of a request: what is asked and what becomes of it. */
@@ -687,6 +711,8 @@ enum aw_err answer_run(struct round *);
 /* policy.c: what may be had from another host. */
 
 bool policy_is_far(const struct conn *);
+/* Find out whether its first bind counts. */
+enum aw_err policy_look(struct round *);
 /* Take out what no far side has a say in. */
 void policy_ask(struct ask *);
 /* May this connection use what r->target is? AW_OK; AW_DENIED; REQUEST_HELD
@@ -740,6 +766,16 @@ void report_profiles(const struct conn *, const struct table *, uint32_t from,
     struct profiles_rep *, struct buf *items);
 /* The ids of all logins that left a trace, one after the other. */
 void report_logins(struct buf *ids);
+
+/* permit.c, again: what it does. */
+
+/* The socket of that name; fd -1: there is none, for that errno. */
+void permit_listen(const char *name, int fd, int error);
+void permit_start(void);
+bool permit_covers(const struct permit *, struct view profile);
+/* May it be used from there? NULL: the host is not known. */
+bool permit_host(const struct permit *, const char *host);
+enum aw_err permit_run(struct round *);
 
 /* audit.c: what was handed out, and what was refused. */
 

@@ -18,7 +18,7 @@
 #include "awsenv/log.h"
 
 #define SPARE_FDS 80 /* for listeners, links and jobs */
-#define LISTENERS_MAX 8
+#define LISTENERS_MAX 24
 #define READ_SIZE 4000
 #define PATIENCE_MS 30000 /* with half a frame, or an unread answer */
 #define ROUNDS_MAX 12
@@ -27,8 +27,9 @@ static LIST_HEAD(, conn) conns = LIST_HEAD_INITIALIZER(conns);
 static unsigned int nconns;
 static unsigned int most = CONN_MAX;
 static struct {
-	int fd;
+	int fd; /* -1: free */
 	enum listener at;
+	const struct permit *permit;
 } listeners[LISTENERS_MAX];
 static int nlisteners;
 static bool listening;
@@ -62,18 +63,30 @@ listen_all(bool on)
 	if (listening == on || !started)
 		return;
 	listening = on;
-	for (i = 0; i < nlisteners; i++)
+	for (i = 0; i < nlisteners; i++) {
+		if (listeners[i].fd < 0)
+			continue;
 		loop_fd(listeners[i].fd, on ? EPOLLIN : 0, on_listener,
 		    &listeners[i]);
+	}
 }
 
 void
-conn_listen(int fd, enum listener at)
+conn_listen(int fd, enum listener at, const struct permit *permit)
 {
-	if (nlisteners == LISTENERS_MAX)
+	int i = 0;
+
+	while (i < nlisteners && listeners[i].fd >= 0)
+		i++;
+	if (i == LISTENERS_MAX)
 		fatalx("too many sockets");
-	listeners[nlisteners].fd = fd;
-	listeners[nlisteners++].at = at;
+	if (i == nlisteners)
+		nlisteners++;
+	listeners[i].fd = fd;
+	listeners[i].at = at;
+	listeners[i].permit = permit;
+	if (listening)
+		loop_fd(fd, EPOLLIN, on_listener, &listeners[i]);
 }
 
 void
@@ -145,12 +158,13 @@ peer_full(pid_t pid)
 
 /* The owner, or root; others should not have come through the directory. */
 static void
-admit(int fd, enum listener at)
+admit(int fd, enum listener at, const struct permit *permit)
 {
 	enum origin origin = at == AT_AGENT ? LOCAL : REMOTE;
 	static pid_t full; /* is said once */
 	struct ucred peer = {0};
 	socklen_t n = sizeof(peer);
+	struct conn *c;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) != 0 ||
 	    (peer.uid != getuid() && peer.uid != 0)) {
@@ -168,7 +182,31 @@ admit(int fd, enum listener at)
 	}
 	if (origin == LOCAL && peer.uid != getuid())
 		origin = ROOT;
-	conn_add(fd, origin, peer.pid)->listener = at;
+	c = conn_add(fd, origin, peer.pid);
+	c->listener = at;
+	c->permit = permit;
+}
+
+/* And whoever came through it. */
+void
+conn_unlisten(const struct permit *permit)
+{
+	struct conn *c, *next;
+	int i;
+
+	for (i = 0; i < nlisteners; i++) {
+		if (listeners[i].fd < 0 || listeners[i].permit != permit)
+			continue;
+		loop_forget(listeners[i].fd);
+		close(listeners[i].fd);
+		listeners[i].fd = -1;
+		listeners[i].permit = NULL;
+	}
+	for (c = LIST_FIRST(&conns); c; c = next) {
+		next = LIST_NEXT(c, entry);
+		if (c->permit == permit)
+			conn_close(c);
+	}
 }
 
 static void
@@ -194,7 +232,7 @@ on_listener(uint32_t events, void *arg)
 		fd = accept4(
 		    listeners[i].fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd >= 0) {
-			admit(fd, listeners[i].at);
+			admit(fd, listeners[i].at, listeners[i].permit);
 		} else if (errno == EAGAIN) {
 			return;
 		} else if (errno != EINTR && errno != ECONNABORTED) {

@@ -58,13 +58,17 @@ on_listening(const struct link *l)
 {
 	enum listener at = AT_REMOTE;
 
+	if (strncmp(l->text, "forward-", 8) == 0) {
+		permit_listen(l->text, l->nfds ? l->fds[0] : -1, l->error);
+		return;
+	}
 	if (l->nfds != 1)
 		fatalx("a socket is missing");
 	if (strncmp(l->text, "agent", sizeof(l->text)) == 0)
 		at = AT_AGENT;
 	else if (strncmp(l->text, "forward", sizeof(l->text)) == 0)
 		at = AT_FORWARD;
-	conn_listen(l->fds[0], at);
+	conn_listen(l->fds[0], at, NULL);
 }
 
 /* SIGUSR1 of the agent, as ssh-agent has it: nothing to hand out is left, nor
@@ -104,6 +108,7 @@ take(const struct link *l)
 	case LINK_START:
 		login_resume();
 		audit_start();
+		permit_start();
 		conn_start();
 		break;
 	case LINK_DROP:

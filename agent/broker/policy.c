@@ -41,11 +41,41 @@ policy_ask(struct ask *ask)
 	ask->role = asked.role;
 }
 
+/*
+ * The first bind is the word of the user's own ssh where that came before all
+ * else, on a socket that ssh forwards, and from an ssh that sends binds: what
+ * another relay carries, a far side wrote.
+ */
+enum aw_err
+policy_look(struct round *r)
+{
+	struct conn *c = r->conn;
+	enum aw_err e;
+
+	if (c->binds.counts || !c->binds.leads ||
+	    (c->listener != AT_FORWARD && c->listener != AT_PERMIT))
+		return AW_OK;
+	if ((e = round_look(r, 0)) != AW_OK)
+		return e;
+	if (c->look.state == LOOK_DONE) {
+		c->binds.counts = (c->look.seen.flags & SEEN_BINDS) != 0;
+		c->binds.leads = c->binds.counts;
+	}
+	return AW_OK;
+}
+
+/* NULL: not known. */
+static const char *
+host_of(const struct conn *c)
+{
+	return c->binds.counts ? c->binds.first : NULL;
+}
+
 /* No host that is known is on a list. */
 static bool
 has_host(const struct conn *c, struct view list)
 {
-	const char *host = c->binds.counts ? c->binds.first : NULL;
+	const char *host = host_of(c);
 	size_t n = host ? strlen(host) + 1 : 0;
 
 	for (; host && list.n >= n; list.p += n, list.n -= (uint32_t)n) {
@@ -58,11 +88,22 @@ has_host(const struct conn *c, struct view list)
 /* Why not, for the person whose machine this is; NULL: nothing is against
  * it, `*confirm` aside. */
 static const char *
-against(const struct conn *c, const struct rule *rule, bool *confirm)
+against(const struct conn *c, struct view profile, const struct rule *rule,
+    bool *confirm)
 {
+	const struct permit *permit = c->permit;
+
 	*confirm = rule->word != FORWARD_ALLOW;
 	if (rule->word == FORWARD_DENY)
 		return "it is denied";
+	/* Who made the socket has said yes, but not for what is to be asked. */
+	if (permit)
+		*confirm =
+		    rule->word == FORWARD_CONFIRM || permit->item.confirm;
+	if (permit && !permit_covers(permit, profile))
+		return "it is not among the profiles of this socket";
+	if (permit && !permit_host(permit, host_of(c)))
+		return "this socket is for another host";
 	if (rule->hosts.n && !has_host(c, rule->hosts))
 		return c->binds.counts
 		    ? "this host is not in awsenv_forward_hosts"
@@ -81,7 +122,7 @@ policy_shows(const struct conn *c, const struct profile *p)
 	struct rule rule = {p->forward, p->forward_hosts, p->forward_at};
 	bool confirm;
 
-	return p->error == AW_OK && !against(c, &rule, &confirm);
+	return p->error == AW_OK && !against(c, p->name, &rule, &confirm);
 }
 
 static bool
@@ -189,7 +230,7 @@ policy_use(struct round *r, bool ask)
 	    table_confirm(r->table, r->target.account, r->target.role))
 		rule.word = FORWARD_CONFIRM;
 	why = is_number(r->target.account)
-	    ? against(r->conn, &rule, &confirm)
+	    ? against(r->conn, r->target.profile, &rule, &confirm)
 	    : "accounts are named by their numbers from afar";
 	if (why) {
 		tell_owner(r, &rule, name, why);

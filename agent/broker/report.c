@@ -207,6 +207,7 @@ add_key(const struct store_entry *e, void *arg)
 	    [KEY_REF] = "ref",
 	    [KEY_DEV] = "dev",
 	    [KEY_LOCK] = "lock",
+	    [KEY_PERMIT] = "permit",
 	};
 	struct key_item item = {
 	    .serial = (uint32_t)e->serial,

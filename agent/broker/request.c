@@ -61,6 +61,7 @@ static const struct request {
 	{"grants@awsenv",  LOCAL | UNLOCKED, MSG_GRANTS_REQ, MSG_GRANTS_REP, true,  30, on_grants},
 	{"questions@awsenv", LOCAL,      MSG_QUESTIONS_REQ, MSG_QUESTIONS_REP, false, WATCH_MAX, questions_run},
 	{"answer@awsenv",  LOCAL | UNLOCKED, MSG_ANSWER_REQ, MSG_DONE_REP,   false, 30, answer_run},
+	{"forward@awsenv", LOCAL,        MSG_FORWARD_REQ, MSG_FORWARD_REP, true, 30, permit_run},
 	{"log@awsenv",     LOCAL,        MSG_LOG_REQ,    MSG_LOG_REP,    false, WATCH_MAX, on_log},
 	{"lock@awsenv",    LOCAL,        MSG_LOCK_REQ,   MSG_DONE_REP,   false, 60, lock_run},
 	{"unlock@awsenv",  LOCAL,        MSG_LOCK_REQ,   MSG_DONE_REP,   false, 60, unlock_run},
@@ -447,6 +448,8 @@ static void
 on_bind(struct conn *c, struct view body)
 {
 	c->origin = REMOTE;
+	if (c->frames == 0)
+		c->binds.leads = true;
 	bind_take(&c->binds, body);
 	relay_bind(c);
 	refuse(c, SSH_AGENT_SUCCESS);

@@ -121,10 +121,11 @@ find_table(struct round *r, const struct ask *ask)
 enum aw_err
 round_table(struct round *r)
 {
-	enum aw_err e = find_table(r, &r->msg->ask);
 	struct view off;
+	enum aw_err e;
 
-	if (e != AW_OK)
+	if ((e = policy_look(r)) != AW_OK ||
+	    (e = find_table(r, &r->msg->ask)) != AW_OK)
 		return e;
 	if ((off = table_off(r->table)).n) {
 		text_set(&r->text, "%.*s", VIEW_ARG(off));

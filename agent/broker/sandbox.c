@@ -27,7 +27,7 @@ static const struct filter_line allowed[] = {
     CALLS("rt_sigreturn rt_sigprocmask restart_syscall"),
     /* conn.c, link.c: clients, and descriptors that others send */
     CALLS("accept4 read write recvmsg sendmsg recvfrom sendto close shutdown"),
-    CALLS("getsockopt getrlimit ugetrlimit setrlimit"),
+    CALLS("getsockopt getsockname getrlimit ugetrlimit setrlimit"),
     CALLS_IF("prlimit64", 0, FILTER_EQUAL, 0), /* its own */
     /* quota.c, vault.c: /proc/key-users and a memfd, open since before */
     CALLS("pread64 pwrite64 fallocate"),

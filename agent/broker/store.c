@@ -39,6 +39,7 @@ static const char *const kinds[KEY__MAX] = {
     [KEY_REF] = "ref",
     [KEY_DEV] = "dev",
     [KEY_LOCK] = "lock",
+    [KEY_PERMIT] = "permit",
 };
 
 static struct {

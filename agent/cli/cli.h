@@ -66,12 +66,20 @@ enum option_bit {
 	OPT_DESKTOP = 1 << 25,
 };
 
-/* awsenv-ctl has more of them, 1 << 32 and on. */
+/* awsenv-ctl has more of them, 1 << 32 and on; a verb with this one takes more
+ * than one profile. */
+#define OPT_SEVERAL (1ull << 63)
 #define OPT_WHO \
 	(OPT_PROFILE | OPT_ACCOUNT | OPT_ROLE | OPT_SESSION | OPT_REGION)
 #define OPT_WAITING (OPT_WAIT | OPT_NO_WAIT | OPT_NO_BROWSER | OPT_DEVICE_CODE)
 #define OPT_RUN \
 	(OPT_WHO | OPT_WAITING | OPT_ENV | OPT_SERVE | OPT_FOR | OPT_CORE)
+
+/* An option that may be given several times, to awsenv-ctl. */
+struct texts {
+	const char *at[16];
+	unsigned int n;
+};
 
 struct options {
 	uint64_t given; /* option_bit */
@@ -91,9 +99,13 @@ struct options {
 	const char *sso_region;
 	const char *names;
 	const char *from;
+	/* of forward */
+	struct texts profiles; /* the last is `profile`, too */
+	struct texts hosts;
+	const char *end;
 };
 
-enum shape { FLAG, TEXT, SECONDS, DURATION };
+enum shape { FLAG, TEXT, SECONDS, DURATION, TEXTS };
 
 struct option_row {
 	char name[19];
@@ -155,8 +167,6 @@ const struct verb *verb_at(size_t);
 void help_begin(struct buf *);
 void help_line(struct buf *, const char *name, const char *text);
 int help_end(struct buf *);
-/* Told, if the word is one that a later version may have as a verb. */
-bool verb_reserved(const char *name);
 int usage(void);
 
 /* program.c: the other programs of ours. */

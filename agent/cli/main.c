@@ -38,8 +38,6 @@ main(int argc, char **argv)
 			return verb_run(v, &o, argv + 1);
 		if (verb_apart(*argv))
 			return ctl_exec();
-		if (verb_reserved(*argv))
-			return EXIT_USAGE;
 	}
 	if (o.given & OPT_HELP)
 		v = verb_find("help");

@@ -27,7 +27,7 @@ static const struct option_row rows[] = {
 	{"serve", 0, FLAG, 0, OPT_SERVE,
 	    "\0give an endpoint, which renews the keys"},
 	{"for", 0, DURATION, AT(seconds), OPT_FOR,
-	    "DURATION\0only if login and keys last for 90s, 15m, 2h"},
+	    "DURATION\0it has to last so long: 90s, 15m, 2h"},
 	{"wait", 0, SECONDS, AT(wait), OPT_WAIT,
 	    "SECONDS\0wait that long for a login, terminal or not"},
 	{"no-wait", 0, FLAG, 0, OPT_NO_WAIT,
@@ -175,6 +175,20 @@ unknown(const char *word)
 	    near ? near : "", near ? "?" : "");
 }
 
+#ifndef AWSENV_WRAPPER
+static bool
+texts_add(struct texts *t, const struct option_row *r, const char *value)
+{
+	if (!*value)
+		warn("--%s takes a value that is not empty", r->name);
+	else if (t->n == sizeof(t->at) / sizeof(t->at[0]))
+		warn("--%s is given too often", r->name);
+	else
+		t->at[t->n++] = value;
+	return *value && t->n && t->at[t->n - 1] == value;
+}
+#endif
+
 static bool
 row_set(const struct option_row *r, struct options *o, const char *value)
 {
@@ -205,6 +219,18 @@ row_set(const struct option_row *r, struct options *o, const char *value)
 		}
 		*(const char **)at = value;
 		break;
+#ifndef AWSENV_WRAPPER
+	case TEXTS:
+		if (!texts_add(at, r, value))
+			return false;
+		if (r->bit == OPT_PROFILE)
+			o->profile = value;
+		o->given |= r->bit;
+		return true;
+#else
+	case TEXTS:
+		break;
+#endif
 	}
 	if (o->given & r->bit) {
 		warn("--%s is given twice", r->name);
@@ -291,6 +317,12 @@ options_fit(const struct options *o, uint64_t allowed, const char *verb)
 			    r->name);
 		return false;
 	}
+#ifndef AWSENV_WRAPPER
+	if (o->profiles.n > 1 && !(allowed & OPT_SEVERAL)) {
+		warn("--profile is given twice");
+		return false;
+	}
+#endif
 	if ((o->given & account) && (o->given & account) != account) {
 		warn("--account and --role go together");
 		return false;

@@ -31,11 +31,7 @@ static const struct verb verbs[] = {
 /* Those of awsenv-ctl, which the first word after options is enough to find. */
 const char verbs_apart[][VERB_NAME] = {"login", "agent", "configure", "ls",
     "shell", "console", "status", "logout", "doctor", "prompt", "completion",
-    "log", "confirm", "lock", "unlock", ""};
-
-/* Kept, so that no script comes to rely on a program of that name without
- * "--". */
-static const char reserved[][VERB_NAME] = {"forward", ""};
+    "log", "confirm", "lock", "unlock", "forward", ""};
 
 #define NVERBS (sizeof(verbs) / sizeof(verbs[0]))
 
@@ -66,17 +62,6 @@ bool
 verb_apart(const char *name)
 {
 	return *name && is_in(verbs_apart, name);
-}
-
-bool
-verb_reserved(const char *name)
-{
-	if (!*name || !is_in(reserved, name))
-		return false;
-	warn("%s is not in this version; for a command of that name: awsenv -- "
-	     "%s",
-	    name, name);
-	return true;
 }
 
 static const char run_usage[] =
@@ -165,8 +150,7 @@ help_verb(const struct options *o, char **argv)
 		return verb_help(v);
 	if (verb_apart(*argv))
 		return ctl_exec();
-	if (!verb_reserved(*argv))
-		unknown(*argv);
+	unknown(*argv);
 	return EXIT_USAGE;
 }
 

@@ -362,6 +362,34 @@ static const struct field answer_req_fields[] = {
     {END, 0},
 };
 
+static const struct field forward_req_fields[] = {
+    ASK(forward_req),
+    F(U8, forward_req, what),
+    F(U32, forward_req, id),
+    F(VIEW, forward_req, profiles),
+    F(VIEW, forward_req, hosts),
+    F(U32, forward_req, seconds),
+    F(BOOL, forward_req, confirm),
+    {END, 0},
+};
+
+static const struct field forward_rep_fields[] = {
+    F(U32, forward_rep, error),
+    F(VIEW, forward_rep, text),
+    F(VIEW, forward_rep, items),
+    {END, 0},
+};
+
+static const struct field forward_item_fields[] = {
+    F(VIEW, forward_item, name),
+    F(VIEW, forward_item, path),
+    F(VIEW, forward_item, profiles),
+    F(VIEW, forward_item, hosts),
+    F(U64, forward_item, until),
+    F(BOOL, forward_item, confirm),
+    {END, 0},
+};
+
 static const struct field log_req_fields[] = {
     F(U64, log_req, from),
     F(U32, log_req, seconds),
@@ -637,6 +665,9 @@ static const struct {
     [MSG_QUESTIONS_REP] = {questions_rep_fields, sizeof(struct questions_rep)},
     [MSG_QUESTION_ITEM] = {question_item_fields, sizeof(struct question_item)},
     [MSG_ANSWER_REQ] = {answer_req_fields, sizeof(struct answer_req)},
+    [MSG_FORWARD_REQ] = {forward_req_fields, sizeof(struct forward_req)},
+    [MSG_FORWARD_REP] = {forward_rep_fields, sizeof(struct forward_rep)},
+    [MSG_FORWARD_ITEM] = {forward_item_fields, sizeof(struct forward_item)},
     [MSG_LOG_REQ] = {log_req_fields, sizeof(struct log_req)},
     [MSG_LOG_REP] = {log_rep_fields, sizeof(struct log_rep)},
     [MSG_LOG_ITEM] = {log_item_fields, sizeof(struct log_item)},

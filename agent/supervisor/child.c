@@ -126,6 +126,20 @@ child_read_spawner(struct agent *a)
 		child_kill(&a->spawner);
 }
 
+static void
+open_socket(struct agent *a, struct link *asked)
+{
+	struct link l = {.type = LINK_LISTENER};
+
+	asked->text[sizeof(asked->text) - 1] = '\0';
+	memcpy(l.text, asked->text, sizeof(l.text));
+	l.error = socket_open(a, l.text, &l.fds[0]);
+	l.nfds = l.error == 0;
+	/* A broker that does not hear of it is one that ends. */
+	if (link_send(a->broker.link, &l) != AW_OK && l.nfds)
+		child_kill(&a->broker);
+}
+
 void
 child_read_broker(struct agent *a, bool *stop)
 {
@@ -141,6 +155,11 @@ child_read_broker(struct agent *a, bool *stop)
 			*stop = true;
 		else if (l.type == LINK_LAST)
 			a->logout_last = true;
+		else if (l.type == LINK_OPEN)
+			open_socket(a, &l);
+		else if (l.type == LINK_CLOSE &&
+		    memchr(l.text, 0, sizeof(l.text)))
+			socket_close(a, l.text);
 		while (l.nfds > 0)
 			close(l.fds[--l.nfds]);
 	}

@@ -5,6 +5,7 @@
  */
 #include "supervisor.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -105,6 +106,17 @@ listen_at(struct agent *a, const char *name, const char *path)
 	return AW_OK;
 }
 
+/* "forward-" and eight digits: nothing else is made for a broker. */
+static bool
+is_further(const char *name)
+{
+	static const char start[] = "forward-";
+	size_t n = sizeof(start) - 1;
+
+	return strncmp(name, start, n) == 0 && strlen(name) == n + 8 &&
+	    strspn(name + n, "0123456789abcdef") == 8;
+}
+
 /*
  * Beside agent.sock, for ssh's agent forwarding and for other relays: whoever
  * comes through these is on another host. An agent without them still serves
@@ -124,6 +136,33 @@ listen_beside(struct agent *a, const char *name, const char *path)
 	    beside, sizeof(beside), "%.*s/%s.sock", (int)(n - cut), path, name);
 	if (len < (int)sizeof(beside))
 		listen_at(a, name, beside);
+}
+
+/* Those of an agent that was killed. */
+static void
+sweep(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	AUTOFREE char *dir =
+	    slash ? strndup(path, (size_t)(slash - path)) : NULL;
+	char name[CLIENT_PATH];
+	struct dirent *e;
+	struct stat st;
+	DIR *d;
+
+	if (!dir || strcmp(slash, "/agent.sock") != 0 || !(d = opendir(dir)))
+		return;
+	while ((e = readdir(d))) {
+		snprintf(name, sizeof(name), "%.*s",
+		    (int)strcspn(e->d_name, "."), e->d_name);
+		if (is_further(name) &&
+		    strcmp(e->d_name + strlen(name), ".sock") == 0 &&
+		    fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) ==
+			0 &&
+		    S_ISSOCK(st.st_mode))
+			unlinkat(dirfd(d), e->d_name, 0);
+	}
+	closedir(d);
 }
 
 enum aw_err
@@ -156,6 +195,7 @@ socket_own(struct agent *a, const char *path, pid_t *pid)
 		return r;
 	listen_beside(a, "forward", path);
 	listen_beside(a, "remote", path);
+	sweep(path);
 	a->lock = STEAL_FD(lock);
 	return AW_OK;
 }
@@ -267,19 +307,70 @@ socket_activated(struct agent *a)
 	return a->nlisteners ? (int)a->nlisteners : -1;
 }
 
+int
+socket_open(struct agent *a, const char *name, int *fd)
+{
+	struct sockaddr_un addr = {0};
+	socklen_t len = sizeof(addr) - 1;
+	char path[CLIENT_PATH];
+	unsigned int i;
+	char *slash;
+	int n;
+
+	for (i = 0; i < a->nlisteners; i++) {
+		if (strcmp(a->listeners[i].name, name) == 0) {
+			*fd = a->listeners[i].fd;
+			return 0;
+		}
+	}
+	if (!is_further(name))
+		return EINVAL;
+	if (a->nlisteners == LISTENERS_MAX)
+		return ENOSPC;
+	if (getsockname(a->listeners[0].fd, (struct sockaddr *)&addr, &len) !=
+		0 ||
+	    !(slash = strrchr(addr.sun_path, '/')))
+		return ENOTDIR;
+	n = snprintf(path, sizeof(path), "%.*s/%s.sock",
+	    (int)(slash - addr.sun_path), addr.sun_path, name);
+	if (n >= (int)sizeof(path))
+		return ENAMETOOLONG;
+	if (listen_at(a, name, path) != AW_OK)
+		return EIO;
+	*fd = a->listeners[a->nlisteners - 1].fd;
+	return 0;
+}
+
+static void
+listener_end(struct listener *l)
+{
+	struct stat st;
+
+	if (l->path[0] && lstat(l->path, &st) == 0 && st.st_dev == l->dev &&
+	    st.st_ino == l->ino)
+		unlink(l->path);
+	close(l->fd);
+}
+
+void
+socket_close(struct agent *a, const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < a->nlisteners && is_further(name); i++) {
+		if (strcmp(a->listeners[i].name, name) != 0)
+			continue;
+		listener_end(&a->listeners[i]);
+		a->listeners[i] = a->listeners[--a->nlisteners];
+		return;
+	}
+}
+
 void
 socket_end(struct agent *a)
 {
-	struct listener *l;
-	struct stat st;
-
-	while (a->nlisteners > 0) {
-		l = &a->listeners[--a->nlisteners];
-		if (l->path[0] && lstat(l->path, &st) == 0 &&
-		    st.st_dev == l->dev && st.st_ino == l->ino)
-			unlink(l->path);
-		close(l->fd);
-	}
+	while (a->nlisteners > 0)
+		listener_end(&a->listeners[--a->nlisteners]);
 }
 
 void

@@ -17,11 +17,11 @@
 #include "awsenv/err.h"
 #include "awsenv/link.h"
 
-#define LISTENERS_MAX 8
+#define LISTENERS_MAX 24
 #define JOBS_MAX 128
 
 struct listener {
-	char name[32]; /* "agent", "forward", "remote" */
+	char name[32]; /* "agent", "forward", "remote", "forward-..." */
 	int fd;
 	char path[CLIENT_PATH]; /* to unlink at the end; empty: not ours */
 	uint64_t dev, ino;	/* of what we bound there */
@@ -112,6 +112,9 @@ void output_unset(bool csh, pid_t);
 enum aw_err socket_own(struct agent *, const char *path, pid_t *pid);
 /* Sockets that a service manager opened for us; 0: none, -1: none usable. */
 int socket_activated(struct agent *);
+/* One more, beside the first, that a broker asks for; an errno. */
+int socket_open(struct agent *, const char *name, int *fd);
+void socket_close(struct agent *, const char *name);
 /* Take our own away; nobody can connect any more. */
 void socket_end(struct agent *);
 /* Until an agent that was told to end has let go of its lock. */

@@ -24,7 +24,7 @@ struct audit_line {
 	uint32_t error; /* enum aw_err; AW_OK: credentials were handed out */
 	int32_t pid;	/* of the peer; 0: not of our pid namespace */
 	char request[24];
-	char origin[16];
+	char origin[24];
 	char profile[64];
 	char account[16];
 	char role[68];

@@ -36,8 +36,9 @@ enum link_type {
 	/* fds: spawner, the lines of audit.h, vault, and /proc/key-users if there
 	 * is one */
 	LINK_HELLO = 1,
-	LINK_LISTENER = 2, /* text: "agent", "forward", "remote"; fd */
-	LINK_JOB = 3,	   /* tag, pid, fd */
+	/* text: "agent", "forward", "remote", "forward-..."; fd, or error */
+	LINK_LISTENER = 2,
+	LINK_JOB = 3, /* tag, pid, fd */
 	LINK_START = 4,
 	LINK_DROP = 5,	 /* SIGUSR1: drop all credentials */
 	LINK_END = 6,	 /* revoke every key and exit 0 */
@@ -46,6 +47,9 @@ enum link_type {
 	LINK_OVER = 10, /* pid of a job that is over */
 	LINK_STOP = 11, /* somebody asked for the agent's end */
 	LINK_LAST = 12, /* log out when no session is left */
+	/* text: name of a socket to listen on, LINK_LISTENER comes; to end */
+	LINK_OPEN = 13,
+	LINK_CLOSE = 14,
 	/* broker to spawner */
 	LINK_SPAWN = 20, /* program, tag */
 	LINK_LOOK = 21,	 /* tag, pid, flags: LOOK_TERMINAL; LINK_SEEN comes */

@@ -60,6 +60,9 @@ enum msg_kind {
 	MSG_QUESTIONS_REP,
 	MSG_QUESTION_ITEM,
 	MSG_ANSWER_REQ, /* answered by MSG_DONE_REP */
+	MSG_FORWARD_REQ,
+	MSG_FORWARD_REP,
+	MSG_FORWARD_ITEM,
 	MSG_LOG_REQ,
 	MSG_LOG_REP,
 	MSG_LOG_ITEM,
@@ -466,6 +469,38 @@ struct question_item {
 struct answer_req {
 	uint64_t id;
 	uint8_t answer; /* enum answer_what */
+};
+
+enum forward_what {
+	FORWARD_OPEN = 0, /* a further socket, for one purpose */
+	FORWARD_LIST = 1,
+	FORWARD_END = 2,
+};
+
+struct forward_req {
+	struct ask ask; /* which config file; says nothing else */
+	uint8_t what;
+	/* a number of the client's own, which tells one repeated from a new */
+	uint32_t id;
+	struct view profiles; /* list of texts, 1 to 16 */
+	struct view hosts;    /* list of fingerprints; empty: any */
+	uint32_t seconds;     /* until it ends; 0: with the agent */
+	uint8_t confirm;      /* BOOL: the person is asked at each use */
+};
+
+struct forward_rep {
+	uint32_t error;
+	struct view text;
+	struct view items; /* list of MSG_FORWARD_ITEM */
+};
+
+struct forward_item {
+	struct view name; /* "forward-1a2b3c4d", by its number */
+	struct view path;
+	struct view profiles;
+	struct view hosts;
+	uint64_t until; /* 0: ends with the agent */
+	uint8_t confirm;
 };
 
 /* What was handed out and what was refused, as far as the agent remembers. */

@@ -52,6 +52,7 @@ REQUESTS["grants@awsenv"] = ("MSG_GRANTS_REQ", "MSG_GRANTS_REP")
 REQUESTS["relay@awsenv"] = ("MSG_EMPTY", "MSG_RELAY_REP")
 REQUESTS["questions@awsenv"] = ("MSG_QUESTIONS_REQ", "MSG_QUESTIONS_REP")
 REQUESTS["answer@awsenv"] = ("MSG_ANSWER_REQ", "MSG_DONE_REP")
+REQUESTS["forward@awsenv"] = ("MSG_FORWARD_REQ", "MSG_FORWARD_REP")
 REQUESTS["log@awsenv"] = ("MSG_LOG_REQ", "MSG_LOG_REP")
 ITEMS = {0: "MSG_LOGIN_ITEM", 1: "MSG_ROLE_ITEM", 2: "MSG_KEY_ITEM",
          3: "MSG_PROBLEM_ITEM"}

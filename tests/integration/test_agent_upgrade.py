@@ -109,3 +109,18 @@ def test_the_memory_of_all_processes_has_no_door(installed):
                  "head", "-c1", str(pathlib.Path("/proc", str(pid), name))],
                 capture_output=True, text=True)
             assert "Permission denied" in got.stderr, (pid, name)
+
+
+def test_further_sockets_and_the_log_stay(sim, installed):
+    installed.log_in("marketing")
+    installed.creds("marketing")
+    ask = {**installed.asking(), "id": 0x1a2b3c4d,
+           "profiles": wire.join(["marketing"])}
+    item, = wire.unpack("MSG_FORWARD_ITEM", installed.ask(
+        "forward@awsenv", ask)["items"])
+    upgrade(installed)
+    after = installed.ask("forward@awsenv", {**ask, "what": 1})["items"]
+    assert wire.unpack("MSG_FORWARD_ITEM", after) == [item]
+    assert item.name == b"forward-1a2b3c4d" and os.path.exists(item.path)
+    lines = installed.ask("log@awsenv", {})["items"]
+    assert len(wire.unpack("MSG_LOG_ITEM", lines)) == 1

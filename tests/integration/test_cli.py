@@ -860,7 +860,7 @@ def test_agent_stop_waits_for_the_end(agent):
     ["--serve", "--env", "x"], ["--for", "x", "x"], ["status", "x"], ["login", "x"],
     ["export", "--core"], ["agent"], ["agent", "dance"], ["agent", "stop", "x"],
     ["whoami", "--all"], ["logout", "--all", "--credentials"],
-    ["help", "nosuch"], ["help", "forward"], ["status", "--check", "soon"],
+    ["help", "nosuch"], ["status", "--check", "soon"],
     ["--json", "true"], ["version", "x"]])
 def test_wrong_usage_exits_2_and_asks_nobody(agent, words):
     done = run(agent, *words)

@@ -302,7 +302,7 @@ clients_come_through_the_listener_as_what_they_are(void **state)
 	int c;
 
 	(void)state;
-	conn_listen(listener(), AT_AGENT);
+	conn_listen(listener(), AT_AGENT, NULL);
 	c = visit();
 	settle();
 	assert_int_equal(conn_count(), 1); /* not before conn_start() */

@@ -16,6 +16,10 @@
 #define OPT_ROLES (1ull << 34)
 #define OPT_CSV (1ull << 35)
 #define OPT_FOLLOW (1ull << 36)
+#define OPT_HOST (1ull << 37)
+#define OPT_CONFIRM (1ull << 38)
+#define OPT_LIST (1ull << 39)
+#define OPT_END (1ull << 40)
 #define OPT_START_URL (1ull << 52)
 #define OPT_SSO_REGION (1ull << 53)
 #define OPT_TEMPLATE (1ull << 54)
@@ -157,6 +161,12 @@ void recent_add(const char *name);
 void recent_sort(struct profile_list *);
 /* Lives as long as the process; NULL with AW_OK: the person gave up. */
 enum aw_err pick_profile(const struct options *, const char **name);
+
+/* forward.c, hosts.c */
+
+int forward_verb(const struct options *, char **argv);
+/* Add the fingerprints that known_hosts files have of it to a list. */
+enum aw_err known_hosts(const char *name, struct buf *hosts);
 
 /* completion.c */
 

@@ -38,6 +38,9 @@ static const struct verb verbs[] = {
 	    "\0answer what may have credentials only with a yes"},
 	{"doctor", OPT_WHO | OPT_JSON | OPT_CONFIG, doctor_verb,
 	    "\0what is wrong here, and the command that cures it"},
+	{"forward", OPT_PROFILE | OPT_SEVERAL | OPT_HOST | OPT_FOR |
+	    OPT_CONFIRM | OPT_LIST | OPT_END, forward_verb,
+	    "[-- COMMAND [ARG...]]\0a socket for some profiles, to forward"},
 	{"log", OPT_PROFILE | OPT_JSON | OPT_FOLLOW, log_verb,
 	    "\0who was given credentials, and who was refused"},
 	{"lock", OPT_STDIN, lock_verb,
