@@ -105,9 +105,10 @@ hash_packet(struct job *job, enum msg_kind kind, struct view body)
 	if (e == AW_OK && a.hash.n) {
 		e = keep(a.hash, 0);
 		locked = e == AW_OK;
-		if (locked)
+		if (locked) {
 			question_forget((struct view){0});
-		log_info("locked");
+			log_info("locked");
+		}
 	} else if (e == AW_OK) {
 		store_drop(KEY_LOCK, lock_id());
 		locked = false;

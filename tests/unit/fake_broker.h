@@ -116,7 +116,7 @@ store_get(
 {
 	struct fake_key *k = fake_find(kind, id, rec);
 
-	if (!k || rec->expires <= fake_seconds)
+	if (!k || (rec->expires && rec->expires <= fake_seconds))
 		return AW_GONE;
 	buf_reset(out);
 	buf_put(out, k->bytes.data, k->bytes.len);
