@@ -336,9 +336,10 @@ wait_for(struct round *r, const struct question *q, struct view subject)
 	enum aw_err e = AW_OK;
 	bool fresh;
 
-	reap();
 	key_put(q, r->conn, &key);
-	o = open_find(view_of(&key));
+	/* One that only this request waited for, and goes on to, stays. */
+	if (!(o = open_find(view_of(&key))))
+		reap();
 	fresh = !o;
 	if (fresh && (e = open_add(r, q, view_of(&key), &o)) != AW_OK)
 		return e;

@@ -336,6 +336,33 @@ with_nobody_to_ask_it_is_a_no_at_once(void **state)
 }
 
 static void
+a_new_broker_waits_a_moment_for_who_can_be_asked(void **state)
+{
+	struct question_item item;
+	int fd;
+
+	(void)state;
+	close(person);
+	settle();
+	question_open();
+	fd = asker(ASKER, 0);
+	assert_int_equal(got(fd), REQUEST_HELD);
+	pass(4);
+	assert_int_equal(got(fd), AW_DENIED);
+	close(fd);
+	question_open();
+	fd = asker(ASKER, 0);
+	pass(1);
+	person = client(PERSON);
+	assert_int_equal(look(&item), 1);
+	pass(4);
+	assert_int_equal(got(fd), REQUEST_HELD);
+	assert_int_equal(say(&item, ANSWER_ONCE), AW_OK);
+	assert_int_equal(got(fd), AW_OK);
+	close(fd);
+}
+
+static void
 an_hour_is_for_that_role_and_that_host(void **state)
 {
 	struct question_item item;
@@ -586,6 +613,7 @@ main(void)
 	    T(a_person_here_who_said_no_may_change_his_mind),
 	    T(nobody_answers_and_it_is_a_no),
 	    T(with_nobody_to_ask_it_is_a_no_at_once),
+	    T(a_new_broker_waits_a_moment_for_who_can_be_asked),
 	    T(an_hour_is_for_that_role_and_that_host),
 	    T(a_connection_is_that_of_one_process),
 	    T(a_yes_to_an_unknown_host_is_not_remembered),
