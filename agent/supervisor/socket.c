@@ -142,15 +142,17 @@ listen_beside(struct agent *a, const char *name, const char *path)
 static void
 sweep(const char *path)
 {
-	const char *slash = strrchr(path, '/');
-	AUTOFREE char *dir =
-	    slash ? strndup(path, (size_t)(slash - path)) : NULL;
+	static const char ours[] = "/agent.sock";
+	size_t n = strlen(path), cut = sizeof(ours) - 1;
 	char name[CLIENT_PATH];
 	struct dirent *e;
 	struct stat st;
 	DIR *d;
 
-	if (!dir || strcmp(slash, "/agent.sock") != 0 || !(d = opendir(dir)))
+	if (n < cut || n >= sizeof(name) || strcmp(path + n - cut, ours) != 0)
+		return;
+	snprintf(name, sizeof(name), "%.*s", (int)(n - cut), path);
+	if (!(d = opendir(name)))
 		return;
 	while ((e = readdir(d))) {
 		snprintf(name, sizeof(name), "%.*s",
