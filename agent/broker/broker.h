@@ -158,6 +158,8 @@ struct look {
 void look_open(void);
 /* Ask for it, once; `flags` as of LINK_LOOK. Zero the struct before. */
 void look_at(struct look *, pid_t, uint32_t flags);
+/* The same, and whether it waits for an answer on this connection. */
+void look_at_peer(struct look *, pid_t, int fd);
 /* Nobody wants to know any more. */
 void look_off(struct look *);
 
@@ -448,7 +450,6 @@ struct binds {
 	unsigned int n;
 	bool poisoned; /* one was none, or there were too many */
 	bool login;    /* one was for a login there: nothing is to be had */
-	bool leads;    /* the first came before everything else */
 	bool counts;   /* ... and is the word of the user's own ssh */
 	char first[BIND_HOST];
 	struct buf claims; /* the others, one after the other, NUL and all */
@@ -711,8 +712,6 @@ enum aw_err answer_run(struct round *);
 /* policy.c: what may be had from another host. */
 
 bool policy_is_far(const struct conn *);
-/* Find out whether its first bind counts. */
-enum aw_err policy_look(struct round *);
 /* Take out what no far side has a say in. */
 void policy_ask(struct ask *);
 /* May this connection use what r->target is? AW_OK; AW_DENIED; REQUEST_HELD

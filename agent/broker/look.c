@@ -6,6 +6,7 @@
 #include "broker.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 static LIST_HEAD(, look) asked = LIST_HEAD_INITIALIZER(asked);
 
@@ -40,21 +41,40 @@ look_open(void)
 	spawner_on(LINK_SEEN, seen);
 }
 
-void
-look_at(struct look *look, pid_t pid, uint32_t flags)
+static void
+ask(struct look *look, struct link *l)
 {
-	struct link l = {.type = LINK_LOOK, .pid = pid, .flags = flags};
 	static uint64_t last;
 
 	if (look->state != LOOK_NONE)
 		return;
+	l->type = LINK_LOOK;
 	look->number = ++last;
-	memcpy(l.tag, &look->number, sizeof(look->number));
+	memcpy(l->tag, &look->number, sizeof(look->number));
 	LIST_INSERT_HEAD(&asked, look, entry);
 	look->state = LOOK_ASKED;
 	/* Thousands of questions at once: better no answer than a late one. */
-	if (!spawner_send(&l))
+	if (!spawner_send(l))
 		done(look, &(struct seen){0});
+}
+
+void
+look_at(struct look *look, pid_t pid, uint32_t flags)
+{
+	struct link l = {.pid = pid, .flags = flags};
+
+	ask(look, &l);
+}
+
+void
+look_at_peer(struct look *look, pid_t pid, int fd)
+{
+	struct link l = {.pid = pid};
+	struct stat st;
+
+	if (fstat(fd, &st) == 0)
+		l.inode = (uint32_t)st.st_ino;
+	ask(look, &l);
 }
 
 void

@@ -41,29 +41,6 @@ policy_ask(struct ask *ask)
 	ask->role = asked.role;
 }
 
-/*
- * The first bind is the word of the user's own ssh where that came before all
- * else, on a socket that ssh forwards, and from an ssh that sends binds: what
- * another relay carries, a far side wrote.
- */
-enum aw_err
-policy_look(struct round *r)
-{
-	struct conn *c = r->conn;
-	enum aw_err e;
-
-	if (c->binds.counts || !c->binds.leads ||
-	    (c->listener != AT_FORWARD && c->listener != AT_PERMIT))
-		return AW_OK;
-	if ((e = round_look(r, 0)) != AW_OK)
-		return e;
-	if (c->look.state == LOOK_DONE) {
-		c->binds.counts = (c->look.seen.flags & SEEN_BINDS) != 0;
-		c->binds.leads = c->binds.counts;
-	}
-	return AW_OK;
-}
-
 /* NULL: not known. */
 static const char *
 host_of(const struct conn *c)

@@ -504,10 +504,7 @@ is_tool(const struct relay *r)
 static bool
 is_believed(const struct relay *r)
 {
-	const struct look *look = &r->conn->look;
-
-	return r->first && (r->forwarding || r->proxy) &&
-	    look->state == LOOK_DONE && (look->seen.flags & SEEN_BINDS);
+	return r->first && (r->forwarding || r->proxy) && r->conn->binds.counts;
 }
 
 static void

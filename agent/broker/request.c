@@ -19,6 +19,7 @@
 #include "awsenv/own.h"
 
 #define WAIT_MAX 30
+#define BIND_MS 50
 #define WATCH_MAX 3600 /* of log@ too */
 
 static enum aw_err on_creds(struct round *);
@@ -439,19 +440,45 @@ on_query(struct conn *c, struct view body)
 	conn_send(c, SSH_AGENT_EXTENSION_RESPONSE, view_of(&out));
 }
 
+/* The first words on ssh's own socket, which may be those of ssh itself. */
+static bool
+may_count(const struct conn *c)
+{
+	const struct binds *b = &c->binds;
+
+	return (c->listener == AT_FORWARD || c->listener == AT_PERMIT) &&
+	    c->frames == 0 && b->n == 1 && !b->poisoned;
+}
+
 /*
- * Some ssh says whose connection it carries here. Answered at once and always,
- * since the person's whole session waits for it. By itself a bind only takes
- * rights away.
+ * Some ssh says whose connection it carries here. By itself a bind only takes
+ * rights away. It names the host if the ssh that sent it waits for this answer:
+ * a far host that has its words passed on can say anything, also what another
+ * host was told. Answered at once, since the person's whole session waits; the
+ * look takes less than a millisecond, and without it nothing counts.
  */
 static void
 on_bind(struct conn *c, struct view body)
 {
-	c->origin = REMOTE;
-	if (c->frames == 0)
-		c->binds.leads = true;
-	bind_take(&c->binds, body);
-	relay_bind(c);
+	const uint32_t word = SEEN_BINDS | SEEN_WAITS;
+	struct look *look = &c->look;
+
+	if (c->progress.waited == STAGE_NONE) {
+		c->origin = REMOTE;
+		bind_take(&c->binds, body);
+		relay_bind(c);
+		c->progress.deadline = loop_now() + BIND_MS;
+		if (may_count(c))
+			look_at_peer(look, c->pid, c->fd);
+		if (look->state == LOOK_ASKED &&
+		    conn_hold(c, STAGE_LOOK, &look->holds, BIND_MS) ==
+			REQUEST_HELD)
+			return;
+	}
+	if (look->state == LOOK_ASKED)
+		look_off(look);
+	c->binds.counts |= may_count(c) && look->state == LOOK_DONE &&
+	    (look->seen.flags & word) == word;
 	refuse(c, SSH_AGENT_SUCCESS);
 }
 

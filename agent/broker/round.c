@@ -124,8 +124,7 @@ round_table(struct round *r)
 	struct view off;
 	enum aw_err e;
 
-	if ((e = policy_look(r)) != AW_OK ||
-	    (e = find_table(r, &r->msg->ask)) != AW_OK)
+	if ((e = find_table(r, &r->msg->ask)) != AW_OK)
 		return e;
 	if ((off = table_off(r->table)).n) {
 		text_set(&r->text, "%.*s", VIEW_ARG(off));

@@ -148,6 +148,8 @@ on_look(const struct link *asked)
 
 	memcpy(l.tag, asked->tag, sizeof(l.tag));
 	look_at_process(asked->pid, asked->flags, &l.seen);
+	if (l.seen.flags & SEEN_BINDS && look_waits(asked->pid, asked->inode))
+		l.seen.flags |= SEEN_WAITS;
 	tell(spawner.broker, &l);
 }
 

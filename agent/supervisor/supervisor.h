@@ -168,6 +168,9 @@ enum sessions_end sessions_ended(struct sessions *);
 
 /* look.c: what that process is, as far as /proc tells; see struct seen. */
 void look_at_process(pid_t, uint32_t flags, struct seen *);
+/* waits.c: does it wait for what our end of a connection, the socket of that
+ * inode, sends? */
+bool look_waits(pid_t, uint32_t inode);
 /* Its path, or its name where that is not to be read; or "". */
 void look_at_program(pid_t, char *out, size_t size);
 

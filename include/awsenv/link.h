@@ -52,7 +52,8 @@ enum link_type {
 	LINK_CLOSE = 14,
 	/* broker to spawner */
 	LINK_SPAWN = 20, /* program, tag */
-	LINK_LOOK = 21,	 /* tag, pid, flags: LOOK_TERMINAL; LINK_SEEN comes */
+	/* tag, pid, flags: LOOK_TERMINAL, inode; LINK_SEEN comes */
+	LINK_LOOK = 21,
 	LINK_AUDIT = 22, /* there are new lines */
 	/* tag, path: of which ssh-agent, empty: find one; UPSTREAM_IS comes,
 	 * or nothing for as long as a file system hangs */
@@ -98,6 +99,9 @@ struct seen {
  * is typed there may come from, or go to, another machine. */
 #define SEEN_SSH_BESIDE 8u
 #define LOOK_TERMINAL 1u
+/* Asked for by the inode of our end of its connection: it waits for an answer
+ * there, on a descriptor that blocks. */
+#define SEEN_WAITS 16u
 
 /* How the user's ssh-agent was found. */
 #define UPSTREAM_NAMED 1u /* by awsenv_ssh_agent */
@@ -121,6 +125,7 @@ struct link {
 	char text[32];
 	char path[LINK_PATH];
 	struct seen seen;
+	uint32_t inode; /* LOOK: of a socket, or 0 */
 	/* received ones are close-on-exec and the caller's */
 	int fds[LINK_FDS];
 	int nfds;

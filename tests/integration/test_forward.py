@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: ISC
 """The agent of a workstation, used on hosts behind real ssh."""
 
+import base64
 import os
 import re
 import shlex
 import signal
+import socket
+import struct
 import subprocess
 
 import pytest
@@ -31,6 +34,11 @@ def sim():
 def ws(sim):
     shut = {**SHUT, "sso_role_name": sim.info["roles"][-1]}
     with far.Workstation(sim, open=OPEN, payroll=shut) as workstation:
+        account = sim.info["accounts"][1]["id"]
+        hosts = {**OPEN, "sso_account_id": account,
+                 "awsenv_forward_hosts": workstation.fingerprint("a")}
+        workstation.write_config({"open": OPEN, "payroll": shut,
+                                  "of-a": hosts})
         workstation.log_in("open")
         yield workstation
 
@@ -39,9 +47,9 @@ def key_of(ws, profile="open"):
     return ws.agent.keys(profile).access_key.decode()
 
 
-def good(ws, done, said=""):
+def good(ws, done, said="", profile="open"):
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == key_of(ws)
+    assert done.stdout.strip() == key_of(ws, profile)
     assert re.fullmatch(said, done.stderr)
 
 
@@ -234,3 +242,75 @@ def test_a_broker_that_dies_costs_a_retry(ws):
     out, err = child.communicate(timeout=60)
     assert (child.returncode, err) == (0, "")
     assert set(out.split()) == {first.strip()}
+
+
+# Which host it is.
+
+def of_a(ws, host, **more):
+    return ws.ssh(host, "awsenv", "-p", "of-a", "--", *KEY, **more)
+
+
+def shut_out(done):
+    assert done.returncode == 125 and done.stdout == ""
+    assert "is not for use from here" in done.stderr
+
+
+def test_a_host_is_known_by_its_key(ws):
+    good(ws, of_a(ws, "a"), profile="of-a")
+    shut_out(of_a(ws, "b"))
+    assert f"another host ({ws.fingerprint('b')}, by pid " in ws.agent.logged()
+
+
+def test_the_first_host_is_the_one_that_counts(ws):
+    """Behind it any other may be claimed."""
+    command = ws.far(["awsenv", "-p", "of-a", "--", *KEY])
+    for first, second, allowed in (("a", "b", True), ("b", "a", False)):
+        inner = shlex.join([*ws.words(second, "-A"), command])
+        child = ws.popen(ws.words(first, *ws.recipe()) + [inner])
+        out, err = child.communicate(timeout=60)
+        assert (child.returncode == 0) == allowed, err
+
+
+def test_a_host_is_known_over_one_connection_for_all(ws):
+    mux = ["-o", f"ControlPath={ws.dir}/mux2", "-o", "ControlMaster=auto",
+           "-o", "ControlPersist=5"]
+    try:
+        for _ in range(2):
+            done = of_a(ws, "a", options=[*ws.recipe(), *mux])
+            good(ws, done, profile="of-a")
+    finally:
+        ws.popen(ws.words("a", *mux, "-O", "exit")).communicate()
+
+
+@pytest.mark.parametrize("which", ["forward", "remote"])
+def test_a_bind_that_a_far_side_sends_names_no_host(ws, which):
+    """RemoteForward, even of the wrong socket, by an ssh that sends binds: the
+    far side says first what host a was really told, and then asks."""
+    there = ws.dir / f"replay-{which}.sock"
+    options = ["-o", f"RemoteForward={there} {getattr(ws, which)}",
+               "-o", "ExitOnForwardFailure=yes", "-N"]
+    child = ws.popen(ws.words("b", *options))
+    try:
+        until(there.exists)
+        key = base64.b64decode(
+            ws.hosts["a"][1].with_suffix(".pub").read_text().split()[1])
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(20)
+            s.connect(str(there))
+            assert ws.agent.raw(bind(key), s) == b"\6"
+            fields = {"ask.profile": "of-a"}
+            reply = ws.agent.ask_once("creds@awsenv", fields, s)
+            assert (reply.error, reply.sealed) == (wire.AW_DENIED, b"")
+            # What is for any host it may have.
+            fields = {"ask.profile": "open"}
+            assert ws.agent.ask_once("creds@awsenv", fields, s).error == 0
+    finally:
+        child.terminate()
+        child.communicate()
+
+
+def bind(key, forwarding=1, more=b""):
+    parts = b"".join(struct.pack(">I", len(p)) + p
+                     for p in (b"session-bind@openssh.com", key, b"i" * 64,
+                               b"s" * 83))
+    return b"\x1b" + parts + bytes([forwarding]) + more

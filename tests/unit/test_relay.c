@@ -33,7 +33,7 @@ setup(void **state)
 {
 	(void)state;
 	fake_begin();
-	peer = SEEN_THERE | SEEN_SSH | SEEN_BINDS;
+	peer = SEEN_THERE | SEEN_SSH | SEEN_BINDS | SEEN_WAITS;
 	client = client_new();
 	return 0;
 }
@@ -91,6 +91,21 @@ silent(int fd)
 	return recv(fd, &c, 1, MSG_PEEK) < 0 && errno == EAGAIN;
 }
 
+/* At the first bind the broker wants to know whose it is. */
+static void
+look(void)
+{
+	struct link l;
+
+	if (link_recv(fake_spawner, &l) != AW_OK)
+		return;
+	assert_int_equal(l.type, LINK_LOOK);
+	l.type = LINK_SEEN;
+	l.seen.flags = peer;
+	assert_int_equal(link_send(fake_spawner, &l), AW_OK);
+	settle();
+}
+
 static void
 put_bind_of(struct view signature, uint8_t forwarding)
 {
@@ -103,6 +118,7 @@ put_bind_of(struct view signature, uint8_t forwarding)
 	buf_string(&b, signature);
 	buf_u8(&b, forwarding);
 	put(client, b.data, b.len);
+	look();
 	assert_true(gets(client, "\0\0\0\1\6", 5));
 }
 
@@ -243,6 +259,19 @@ binds_that_are_not_ssh_s_own_stand_behind_one_to_nobody(void **state)
 	assert_true(silent(upstream));
 	put(upstream, "\6", 1);
 	assert_true(gets(upstream, "\0\0\0\1" LIST, 5));
+}
+
+/* What a RemoteForward of this socket brings, by an ssh that sends binds. */
+static void
+so_do_those_that_ssh_only_passes_on(void **state)
+{
+	(void)state;
+	peer = SEEN_THERE | SEEN_SSH | SEEN_BINDS;
+	put_bind(1);
+	put(client, LIST, 1);
+	spawn_all(AW_OK);
+	comes_bind(true);
+	comes_bind(false);
 }
 
 static void
@@ -502,6 +531,7 @@ main(void)
 	    T(a_bind_is_answered_and_goes_nowhere_by_itself),
 	    T(what_a_client_wants_waits_for_the_answer_to_its_bind),
 	    T(binds_that_are_not_ssh_s_own_stand_behind_one_to_nobody),
+	    T(so_do_those_that_ssh_only_passes_on),
 	    T(a_login_s_bind_stands_behind_one_to_nobody),
 	    T(so_does_one_that_is_not_the_first_message),
 	    T(who_sends_none_is_a_stranger),
