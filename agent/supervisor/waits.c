@@ -51,8 +51,8 @@ peer_of(uint32_t inode)
 	} got = {0};
 	AUTOCLOSE int fd =
 	    socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-	const struct unix_diag_msg *msg = NLMSG_DATA(&got.head);
-	const struct rtattr *a = (const struct rtattr *)(msg + 1);
+	struct unix_diag_msg *msg = NLMSG_DATA(&got.head);
+	struct rtattr *a = (struct rtattr *)(msg + 1);
 	uint32_t peer = 0;
 	ssize_t left;
 
