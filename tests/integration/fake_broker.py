@@ -18,10 +18,10 @@ import struct
 import sys
 
 KEYS = ctypes.CDLL("libkeyutils.so.1", use_errno=True)
-LINK = struct.Struct("=IIiiQIIiIii64s32s108s4xIiQ128s128s128s4ii4x")
+LINK = struct.Struct("=IIiiQIIiIii64s32s108s4xIiQ128s128s128sI4ii")
 FIELDS = ("version type ring session started restarts flags lifetime program "
           "pid error tag text path seen terminal began seen_program parents "
-          "folder").split()
+          "folder inode").split()
 TEXTS = "tag text path seen_program parents folder".split()
 (HELLO, LISTENER, JOB, START, DROP, END) = range(1, 7)
 OVER, STOP, SPAWN, SPAWNED, FAILED = 10, 11, 20, 30, 31

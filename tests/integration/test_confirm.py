@@ -6,9 +6,11 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import struct
 import subprocess
+import time
 
 import pytest
 
@@ -38,10 +40,14 @@ def person(agent, *argv, **options):
 
 
 def use(agent, profile="marketing", *argv, **options):
-    """A command without a terminal that needs credentials; not waited for."""
+    """A command without a terminal that needs credentials; not waited for.
+
+    By a shell, as people do it: of awsenv itself, which is not dumpable, only
+    root may see where it works.
+    """
     return subprocess.Popen(
-        [AWSENV, "-p", profile, *argv, "--", "sh", "-c",
-         'test "$AWS_ACCESS_KEY_ID" && echo ran'], env=agent.env,
+        ["sh", "-c", '"$@"; exit $?', "sh", AWSENV, "-p", profile, *argv, "--",
+         "sh", "-c", 'test "$AWS_ACCESS_KEY_ID" && echo ran'], env=agent.env,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True, start_new_session=True, **options)
 
@@ -153,7 +159,7 @@ def test_scripts_get_a_list(agent):
         one, = json.loads(agent.run("confirm", "--json").stdout)
         assert one["profile"] == "marketing" and one["remote"] is False
         assert one["folder"] == "/usr" and one["next_hosts"] == []
-        command.kill()
+        os.killpg(command.pid, signal.SIGKILL)
         end(command)
         until(lambda: not questions(agent, sock)[1])
         done = agent.run("confirm", stdin=subprocess.DEVNULL)
@@ -211,7 +217,7 @@ def test_no_answer_from_the_terminal_of_an_ssh(agent, tmp_path):
             t.press(b"y")
         t.until("status 5")
         assert "an ssh runs on this terminal" in t.text
-        command.kill()
+        os.killpg(command.pid, signal.SIGKILL)
         end(command)
 
 
@@ -260,6 +266,11 @@ def test_forty_that_ask_are_one_question_and_harm_nobody(agent):
         until(lambda: len(os.listdir(f"/proc/{agent.broker_pid()}/fd")) > 50)
         assert len(questions(agent, sock)[1]) == 1
         agent.ask("answer@awsenv", {"id": one.id, "answer": ONCE}, sock)
+        # Who came after that answer asks anew, all of them at once.
+        while any(c.poll() is None for c in commands):
+            for late in questions(agent, sock)[1]:
+                agent.ask("answer@awsenv", {"id": late.id, "answer": ONCE}, sock)
+            time.sleep(0.05)
         assert {end(c)[:2] for c in commands} == {(0, "ran\n")}
 
 

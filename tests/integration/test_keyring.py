@@ -193,7 +193,7 @@ def test_planting_does_work_where_nobody_guards_against_it():
 
 def empty_audit():
     """As audit_make() of agent/common/audit.c makes it."""
-    line, fd = 504, os.memfd_create("audit")
+    line, fd = 512, os.memfd_create("audit")
     os.ftruncate(fd, 24 + 1024 * line)
     os.pwrite(fd, struct.pack("=IIQQ", 1, line, 1, 1), 0)
     return fd
