@@ -64,7 +64,9 @@ row_if(struct buf *out, unsigned int cols, const char *name, struct view value)
 		row(out, cols, name, value);
 }
 
-void
+/* What is asked, in lines of at most so many characters; 0: as long as it is.
+ * What others claim is told apart. */
+static void
 question_text(const struct question_item *q, unsigned int cols, struct buf *out)
 {
 	struct view hops = q->hops, hop;

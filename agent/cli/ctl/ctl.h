@@ -181,10 +181,6 @@ int console_verb(const struct options *, char **argv);
 /* confirm.c */
 
 int confirm_verb(const struct options *, char **argv);
-/* What is asked, in lines of at most so many characters; 0: as long as it is.
- * What others claim is told apart. */
-void question_text(
-    const struct question_item *, unsigned int cols, struct buf *);
 
 /* doctor.c, see doctor.h */
 
