@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 import wire
-from agent import until
+from agent import BUILD, until
 from journey import Person
 
 WORDS = "correct horse\n"
@@ -118,6 +118,8 @@ def test_the_passphrase_is_nowhere(ann):
     assert [k["label"] for k in keys if k["kind"] == "lock"] == ["awsenv lock"]
     if os.geteuid() != 0:
         pytest.skip("needs root to read the memory of daemons")
+    if b"__asan_init" in (BUILD / "awsenv-broker").read_bytes():
+        pytest.skip("sanitizers keep what was freed, in terabytes of shadow")
     for pid in (ann.agent_pid(), ann.broker_pid()):
         assert b"a-rare-passphrase" not in memory(pid)
 

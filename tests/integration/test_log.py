@@ -274,8 +274,10 @@ def test_a_journal_that_hangs_delays_nobody(sim, heard, journal):
     # The spawner, which has the line in hand, starts programs as ever.
     heard.logout(what=wire.LOGOUT_CREDS)
     heard.creds("marketing")
-    rss = int(open(f"/proc/{heard.broker_pid()}/statm").read().split()[1])
-    assert rss * os.sysconf("SC_PAGESIZE") < 16 << 20
+    if b"__asan_init" not in (BUILD / "awsenv-broker").read_bytes():
+        with open(f"/proc/{heard.broker_pid()}/statm", encoding="ascii") as f:
+            pages = int(f.read().split()[1])
+        assert pages * os.sysconf("SC_PAGESIZE") < 16 << 20
     journal.paused.clear()
 
     def counted():
