@@ -127,7 +127,7 @@ class Report:
         for one in failed:
             begun, ended, account, status, _, said = one
             reason = calls.reason(account, begun, ended)
-            if reason and status in OF_AWS and not OURS.search(said):
+            if reason and status in OF_AWS and not OURS.search(_last(said)):
                 theirs[reason] += 1
             else:
                 ours.append((status, _plain(said), begun, ended, account))
@@ -167,6 +167,12 @@ class Report:
                   "none but those lost", more <= lost)
 
 
+def _last(said):
+    """Why it failed: what was shown of a login comes before."""
+    lines = [line for line in said.split("\n") if line.startswith("awsenv: ")]
+    return lines[-1] if lines else said.strip()
+
+
 def _plain(said):
-    said = re.sub(r"\bp\d{3}\b", "P", said.strip().split("\n")[0])
+    said = re.sub(r"\bp\d{3}\b", "P", _last(said))
     return re.sub(r"\d+", "N", said)[:200]
