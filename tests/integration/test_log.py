@@ -13,7 +13,7 @@ import time
 import pytest
 
 import wire
-from agent import children, until
+from agent import BUILD, children, until
 from etc import Namespace
 
 JOURNAL = ('mount -t tmpfs none /run && mkdir -p /run/systemd/journal && '
