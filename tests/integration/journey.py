@@ -166,7 +166,9 @@ class Terminal:
                         "set -g history-limit 5000\n")
         variables = {**person.environ(env), "TERM": "screen"}
         # A shell whose child was interrupted says no more, unless it traps.
-        told = f"trap : INT; {shlex.join(argv)}; echo EXIT=$?"
+        # tmux forgets what it has not read yet of a program that ends.
+        told = (f"trap : INT; {shlex.join(argv)}; echo EXIT=$?; "
+                "exec sleep 600")
         script.write_text(
             "cd /\nexec env -i " + " ".join(
                 shlex.quote(f"{k}={v}") for k, v in variables.items()) +
