@@ -71,15 +71,6 @@ add(const struct audit_line *line)
 		loop_after(&rest, PAUSE_MS, tell, NULL);
 }
 
-static const char *
-origin_name(const struct conn *c)
-{
-	return c->permit	 ? c->permit->name
-	    : c->origin == LOCAL ? "local"
-	    : c->origin == ROOT	 ? "root"
-				 : "remote";
-}
-
 static void
 put_hops(char *out, size_t size, const struct binds *b)
 {
@@ -109,7 +100,8 @@ audit_note(const struct conn *c, const char *request, enum aw_err e,
 	l.error = e;
 	l.pid = c->pid;
 	AUDIT_TEXT(l.request, view_str(request));
-	AUDIT_TEXT(l.origin, view_str(origin_name(c)));
+	AUDIT_TEXT(l.origin,
+	    view_str(c->permit ? c->permit->name : origin_name(c->origin)));
 	AUDIT_TEXT(l.profile, w->profile);
 	AUDIT_TEXT(l.account, w->account);
 	AUDIT_TEXT(l.role, w->role);

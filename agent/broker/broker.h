@@ -292,6 +292,7 @@ bool table_confirm(const struct table *, struct view account, struct view role);
 bool table_session(const struct table *, uint32_t index, struct session *);
 bool table_problem(const struct table *, uint32_t index, struct problem_item *);
 uint32_t table_problems(const struct table *);
+uint32_t table_profiles(const struct table *); /* how many */
 /* Up to three names that look like this one: "a, b, c". Caller frees; NULL:
  * none does. */
 char *table_near(const struct table *, struct view name);
@@ -551,7 +552,7 @@ struct conn {
 	struct hold hold;
 	enum stage stage;
 	struct progress progress;
-	struct look look;      /* at its peer; see round_look() */
+	struct look look;      /* at its peer; see conn_look() */
 	struct relay *relay;   /* to the user's own ssh-agent, or NULL */
 	LIST_ENTRY(conn) seat; /* of those who can show a question, ... */
 	int64_t seated;	       /* ... until then; 0: it is none */
@@ -572,6 +573,10 @@ unsigned int conn_count(void);
 void conn_send(struct conn *, uint8_t type, struct view body);
 /* REQUEST_HELD; AW_TIMEOUT when the request had its time already. */
 enum aw_err conn_hold(struct conn *, enum stage, struct holds *, int64_t ms);
+/* Wait until c->look is done. AW_OK: as far as it will be; REQUEST_HELD, and
+ * not for long: the spawner never waits. */
+enum aw_err conn_look(struct conn *, uint32_t flags);
+const char *origin_name(enum origin);
 
 /* Close it, once what is being served of it has returned. */
 void conn_end(struct conn *);
@@ -659,8 +664,6 @@ void round_say(struct round *, const char *text);
 enum aw_err round_ended(struct round *, enum stage);
 /* REQUEST_HELD; an error, with its text, if there is no such job. */
 enum aw_err round_hold(struct round *, enum stage, struct job *, int64_t ms);
-/* Wait until r->conn->look is done. Not for long: the spawner never waits. */
-enum aw_err round_look(struct round *, uint32_t flags);
 /* These fill r->table, the second r->target too. */
 enum aw_err round_table(struct round *);
 enum aw_err round_target(struct round *, bool login);

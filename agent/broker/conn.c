@@ -21,6 +21,7 @@
 #define LISTENERS_MAX 24
 #define READ_SIZE 4000
 #define PATIENCE_MS 30000 /* with half a frame, or an unread answer */
+#define LOOK_MS 1000
 #define ROUNDS_MAX 12
 
 static LIST_HEAD(, conn) conns = LIST_HEAD_INITIALIZER(conns);
@@ -453,4 +454,20 @@ conn_hold(struct conn *c, enum stage stage, struct holds *list, int64_t ms)
 	hold_on(list, &c->hold);
 	loop_after(&c->timer, ms < left ? ms : left, timed_out, c);
 	return REQUEST_HELD;
+}
+
+enum aw_err
+conn_look(struct conn *c, uint32_t flags)
+{
+	look_at(&c->look, c->pid, flags);
+	if (c->look.state == LOOK_DONE || c->progress.waited == STAGE_LOOK ||
+	    conn_hold(c, STAGE_LOOK, &c->look.holds, LOOK_MS) != REQUEST_HELD)
+		return AW_OK;
+	return REQUEST_HELD;
+}
+
+const char *
+origin_name(enum origin o)
+{
+	return o == LOCAL ? "local" : o == ROOT ? "root" : "remote";
 }

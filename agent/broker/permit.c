@@ -166,28 +166,17 @@ permit_start(void)
 
 /* ---- what a connection may */
 
-static bool
-has(struct view list, struct view name)
-{
-	struct view entry;
-
-	while (view_entry(&list, &entry)) {
-		if (view_eq(entry, name))
-			return true;
-	}
-	return false;
-}
-
 bool
 permit_covers(const struct permit *p, struct view profile)
 {
-	return profile.n && has(p->item.profiles, profile);
+	return profile.n && view_has(p->item.profiles, profile);
 }
 
 bool
 permit_host(const struct permit *p, const char *host)
 {
-	return !p->item.hosts.n || (host && has(p->item.hosts, view_str(host)));
+	return !p->item.hosts.n ||
+	    (host && view_has(p->item.hosts, view_str(host)));
 }
 
 /* ---- forward@awsenv */

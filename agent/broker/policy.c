@@ -11,7 +11,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "awsenv/log.h"
 #include "awsenv/own.h"
@@ -48,18 +47,13 @@ host_of(const struct conn *c)
 	return c->binds.counts ? c->binds.first : NULL;
 }
 
-/* No host that is known is on a list. */
+/* No host that is not known is on a list. */
 static bool
 has_host(const struct conn *c, struct view list)
 {
 	const char *host = host_of(c);
-	size_t n = host ? strlen(host) + 1 : 0;
 
-	for (; host && list.n >= n; list.p += n, list.n -= (uint32_t)n) {
-		if (memcmp(list.p, host, n) == 0)
-			return true;
-	}
-	return false;
+	return host && view_has(list, view_str(host));
 }
 
 /* Why not, for the person whose machine this is; NULL: nothing is against
@@ -102,13 +96,6 @@ policy_shows(const struct conn *c, const struct profile *p)
 	return p->error == AW_OK && !against(c, p->name, &rule, &confirm);
 }
 
-static bool
-same_name(struct view a, struct view b)
-{
-	return a.n == b.n && a.n &&
-	    strncasecmp((const char *)a.p, (const char *)b.p, a.n) == 0;
-}
-
 /* By account and role: as any profile has it that names them, else as the
  * session does. */
 static struct rule
@@ -124,7 +111,7 @@ rule_of(const struct round *r, struct view *name)
 	for (i = 0; table_profile_at(r->table, i, &p); i++) {
 		if (p.error == AW_OK && !p.chain.n &&
 		    view_eq(p.account, t->account) &&
-		    same_name(p.role, t->role)) {
+		    view_eq_nocase(p.role, t->role)) {
 			*name = p.name;
 			return (struct rule){
 			    p.forward, p.forward_hosts, p.forward_at};
@@ -132,20 +119,6 @@ rule_of(const struct round *r, struct view *name)
 	}
 	return (struct rule){t->session.forward, t->session.forward_hosts,
 	    t->session.forward_at};
-}
-
-/* An account's name is resolved by AWS, after us: it would be a way around
- * what is said of its number. */
-static bool
-is_number(struct view account)
-{
-	uint32_t i;
-
-	for (i = 0; i < account.n; i++) {
-		if (account.p[i] < '0' || account.p[i] > '9')
-			return false;
-	}
-	return account.n == 12;
 }
 
 /* To the log of the person whose machine this is: why, and what to change. */
@@ -206,7 +179,9 @@ policy_use(struct round *r, bool ask)
 	if (rule.word == FORWARD_ALLOW &&
 	    table_confirm(r->table, r->target.account, r->target.role))
 		rule.word = FORWARD_CONFIRM;
-	why = is_number(r->target.account)
+	/* An account's name is resolved by AWS, after us: it would be a way
+	 * around what is said of its number. */
+	why = view_is_digits(r->target.account, 12)
 	    ? against(r->conn, r->target.profile, &rule, &confirm)
 	    : "accounts are named by their numbers from afar";
 	if (why) {
@@ -226,6 +201,7 @@ enum aw_err
 policy_told(struct round *r, enum aw_err e)
 {
 	const struct ask *ask = &r->msg->ask;
+	struct view name = ask->profile.n ? ask->profile : view_str("default");
 
 	if (e == AW_LOGIN && r->may_tell)
 		text_set(&r->text, "where the agent runs: %s",
@@ -243,13 +219,8 @@ policy_told(struct round *r, enum aw_err e)
 		    "profile \"%.*s\" is not for use from here: where the "
 		    "agent runs, write awsenv_forward = allow under [%s%.*s] in "
 		    "~/.aws/config",
-		    ask->profile.n ? (int)ask->profile.n : 7,
-		    ask->profile.n ? (const char *)ask->profile.p : "default",
-		    ask->profile.n && !view_is(ask->profile, "default")
-			? "profile "
-			: "",
-		    ask->profile.n ? (int)ask->profile.n : 7,
-		    ask->profile.n ? (const char *)ask->profile.p : "default");
+		    VIEW_ARG(name), view_is(name, "default") ? "" : "profile ",
+		    VIEW_ARG(name));
 	return AW_DENIED;
 }
 
@@ -259,7 +230,9 @@ policy_count(const struct conn *c, const struct table *t)
 	struct profile p;
 	uint32_t i, n = 0;
 
+	if (!policy_is_far(c))
+		return table_profiles(t);
 	for (i = 0; table_profile_at(t, i, &p); i++)
-		n += !policy_is_far(c) || policy_shows(c, &p);
+		n += policy_shows(c, &p);
 	return n;
 }

@@ -418,7 +418,7 @@ question_ask(struct round *r, const struct question *q)
 		if (p->waited == STAGE_QUESTION && !goes_on(p))
 			return answered(r);
 	}
-	if ((e = round_look(r, 0)) != AW_OK)
+	if ((e = conn_look(r->conn, 0)) != AW_OK)
 		return e;
 	s = recall(view_of(&subject), r->conn->pid, r->conn->look.seen.began);
 	if (s && s->yes)
@@ -517,7 +517,7 @@ may_answer(struct round *r)
 
 	if (r->progress->waited == STAGE_NONE)
 		look_off(look);
-	if ((e = round_look(r, LOOK_TERMINAL)) != AW_OK)
+	if ((e = conn_look(r->conn, LOOK_TERMINAL)) != AW_OK)
 		return e;
 	if (look->state != LOOK_DONE || !(look->seen.flags & SEEN_THERE)) {
 		round_say(r, "nothing is known of the program that asks");

@@ -24,7 +24,6 @@
 #define FRESH_MS 2000	     /* a person who changed the file looks now */
 #define READ_FIRST_MS 10000
 #define READ_AGAIN_MS 1000
-#define LOOK_MS 1000
 #define CONNECT_MS 20000 /* longer than the spawner's process lives */
 #define RETRY_MS 20
 #define REQUEST_MS (86400 * 1000) /* a person may have to touch a key */
@@ -480,15 +479,6 @@ relay_bind(struct conn *c)
 		end(r);
 }
 
-/* Who is it? True: the request is held until that is known. */
-static bool
-looks(struct conn *c)
-{
-	look_at(&c->look, c->pid, 0);
-	return c->look.state != LOOK_DONE && c->progress.waited != STAGE_LOOK &&
-	    conn_hold(c, STAGE_LOOK, &c->look.holds, LOOK_MS) == REQUEST_HELD;
-}
-
 /* Where SSH_AUTH_SOCK leads here, so do this machine's programs. */
 static bool
 is_tool(const struct relay *r)
@@ -617,7 +607,7 @@ relay_run(struct conn *c)
 		read_config(r);
 	if (r->state == RELAY_NONE)
 		return have_none(c, type);
-	if (r->state == RELAY_READ && looks(c))
+	if (r->state == RELAY_READ && conn_look(c, 0) == REQUEST_HELD)
 		return true;
 	if (r->state >= RELAY_READ && !wanted(r, type))
 		return false;

@@ -482,12 +482,6 @@ on_bind(struct conn *c, struct view body)
 	refuse(c, SSH_AGENT_SUCCESS);
 }
 
-static const char *
-origin_name(enum origin o)
-{
-	return o == LOCAL ? "local" : o == ROOT ? "root" : "remote";
-}
-
 /*
  * To be noted are credentials that were handed out, and whatever was refused,
  * by us or by AWS. Of a remote client anything that it did not get.

@@ -14,7 +14,6 @@
 
 #define READ_FIRST_MS 10000 /* a config file that was never read */
 #define READ_AGAIN_MS 1000  /* one that changed: the old one may serve */
-#define LOOK_MS 1000
 #define REFRESHES_MAX 2
 #define REFUSED_MAX 3
 #define LEAST_LEFT 60 /* better than nothing, when AWS is out of reach */
@@ -45,19 +44,6 @@ round_hold(struct round *r, enum stage stage, struct job *job, int64_t ms)
 		return AW_CONFIG;
 	}
 	return conn_hold(r->conn, stage, &job->holds, ms);
-}
-
-enum aw_err
-round_look(struct round *r, uint32_t flags)
-{
-	struct look *look = &r->conn->look;
-	enum aw_err e;
-
-	look_at(look, r->conn->pid, flags);
-	if (look->state == LOOK_DONE || r->progress->waited == STAGE_LOOK)
-		return AW_OK;
-	e = conn_hold(r->conn, STAGE_LOOK, &look->holds, LOOK_MS);
-	return e == REQUEST_HELD ? e : AW_OK;
 }
 
 /* Read the file anew, for as long as this request may wait for it. */

@@ -9,7 +9,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "awsenv/log.h"
 #include "awsenv/own.h"
@@ -479,9 +478,7 @@ table_confirm(const struct table *t, struct view account, struct view role)
 
 	for (i = 0; c && i < c->nconfirm; i++) {
 		if (table_profile_at(t, c->confirm[i], &p) &&
-		    view_eq(p.account, account) && p.role.n == role.n &&
-		    strncasecmp((const char *)p.role.p, (const char *)role.p,
-			role.n) == 0)
+		    view_eq(p.account, account) && view_eq_nocase(p.role, role))
 			return true;
 	}
 	return false;
@@ -499,6 +496,12 @@ table_problem(const struct table *t, uint32_t i, struct problem_item *p)
 {
 	return t->now && i < t->now->problems.n &&
 	    msg_decode(MSG_PROBLEM_ITEM, t->now->problems.row[i], p);
+}
+
+uint32_t
+table_profiles(const struct table *t)
+{
+	return t->now ? t->now->profiles.n : 0;
 }
 
 uint32_t

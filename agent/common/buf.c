@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 void
 buf_free(struct buf *b)
@@ -171,6 +172,26 @@ view_is(struct view v, const char *s)
 	return view_eq(v, view_str(s));
 }
 
+bool
+view_eq_nocase(struct view a, struct view b)
+{
+	return a.n == b.n &&
+	    (a.n == 0 ||
+		strncasecmp((const char *)a.p, (const char *)b.p, a.n) == 0);
+}
+
+bool
+view_is_digits(struct view v, uint32_t n)
+{
+	uint32_t i;
+
+	for (i = 0; i < v.n; i++) {
+		if (v.p[i] < '0' || v.p[i] > '9')
+			return false;
+	}
+	return v.n == n;
+}
+
 char *
 view_dup(struct view v)
 {
@@ -197,6 +218,18 @@ view_entry(struct view *list, struct view *entry)
 	list->n -= entry->n + 1;
 	list->p = end + 1;
 	return true;
+}
+
+bool
+view_has(struct view list, struct view entry)
+{
+	struct view e;
+
+	while (view_entry(&list, &e)) {
+		if (view_eq(e, entry))
+			return true;
+	}
+	return false;
 }
 
 bool

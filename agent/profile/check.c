@@ -36,7 +36,7 @@ is_digits(struct view v)
 bool
 check_account(struct view v)
 {
-	return v.n == 12 && is_digits(v);
+	return view_is_digits(v, 12);
 }
 
 bool

@@ -52,12 +52,16 @@ struct view view_of(const struct buf *);
 struct view view_str(const char *); /* NULL gives the empty view */
 bool view_eq(struct view, struct view);
 bool view_is(struct view, const char *);
+bool view_eq_nocase(struct view, struct view); /* of ASCII's letters */
+bool view_is_digits(struct view, uint32_t n);  /* n of them, no more */
 /* A NUL-terminated copy that the caller frees; NULL if no memory or if the
  * view has a NUL in it. */
 char *view_dup(struct view);
 /* Entries of a list "NAME=value\0NAME=value\0": the next one, false at the end.
  * An entry without its NUL ends the list. */
 bool view_entry(struct view *list, struct view *entry);
+/* Is it one of them, whole? */
+bool view_has(struct view list, struct view entry);
 /* The value of NAME in such a list; false if it is not there. */
 bool view_find(struct view list, const char *name, struct view *value);
 
