@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "awsenv/io.h"
@@ -18,25 +17,17 @@
 #define LIST_MS 10000
 #define FORWARD_MS 15000
 
-static bool
-is_set(const char *name)
-{
-	const char *v = getenv(name);
-
-	return v && *v;
-}
-
 bool
 agent_foreign(void)
 {
-	return is_set("SSH_CONNECTION") && !is_set("AWSENV_SOCK");
+	return setting("SSH_CONNECTION") && !setting("AWSENV_SOCK");
 }
 
 /* Who is root by sudo has root's agent and config, and did not think of it. */
 const char *
 agent_sudo_hint(void)
 {
-	return geteuid() == 0 && is_set("SUDO_UID")
+	return geteuid() == 0 && setting("SUDO_UID")
 	    ? "; sudo made this root's: run awsenv ... -- sudo -E ... instead"
 	    : "";
 }
@@ -44,7 +35,7 @@ agent_sudo_hint(void)
 static enum aw_err
 no_agent(const struct agent *a, enum agent_start start)
 {
-	if (is_set("AWSENV_SOCK"))
+	if (setting("AWSENV_SOCK"))
 		warn("no agent answers on AWSENV_SOCK=%s; start it there, or "
 		     "unset the variable",
 		    shown_str(a->path));
@@ -124,7 +115,7 @@ agent_forwarded(struct agent *a)
 	enum aw_err r = AW_GONE;
 	int tries;
 
-	if (!path || !is_set("SSH_CONNECTION") ||
+	if (!path || !setting("SSH_CONNECTION") ||
 	    !format(a->path, CLIENT_PATH, "%s", path) ||
 	    is_usual_place(path, "/forward.sock", false))
 		return false;
@@ -160,7 +151,7 @@ agent_open(struct agent *a, enum agent_start start)
 		start = AGENT_AS_IS;
 	a->start = (start == AGENT_START_HERE ||
 		       (start != AGENT_AS_IS && !agent_foreign())) &&
-	    (!is_set("AWSENV_SOCK") ||
+	    (!setting("AWSENV_SOCK") ||
 		(r == AW_OK && is_usual_place(a->path, "/agent.sock", true)));
 	if (r == AW_OK)
 		r = client_connect(a->path, &a->fd, io_deadline(CONNECT_MS));

@@ -380,19 +380,13 @@ questions(struct confirm *c)
 static int
 on_terminal(struct confirm *c)
 {
-	struct termios before, raw;
+	struct termios before;
 	int status;
 
-	if (tcgetattr(STDIN_FILENO, &before) != 0)
+	if (!keys_begin(&before))
 		return EXIT_OTHER;
-	raw = before;
-	raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO | ISIG | IEXTEN);
-	raw.c_iflag &= ~(tcflag_t)(ICRNL | IXON);
-	raw.c_cc[VMIN] = 1;
-	raw.c_cc[VTIME] = 0;
-	tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
 	status = questions(c);
-	tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
+	keys_end(&before);
 	return status;
 }
 

@@ -178,6 +178,14 @@ const struct verb *ctl_verb(const char *name);
 
 int console_verb(const struct options *, char **argv);
 
+/* keys.c: standard input, key by key. False: it is no terminal. Signals are off
+ * until keys_end(), which takes what keys_begin() left in its argument. */
+
+struct termios;
+
+bool keys_begin(struct termios *);
+void keys_end(const struct termios *);
+
 /* confirm.c */
 
 int confirm_verb(const struct options *, char **argv);

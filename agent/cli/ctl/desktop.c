@@ -428,14 +428,6 @@ socket_find(struct desktop *d)
 	return r;
 }
 
-static bool
-is_set(const char *name)
-{
-	const char *v = getenv(name);
-
-	return v && *v;
-}
-
 int
 desktop_run(const struct options *o)
 {
@@ -449,7 +441,7 @@ desktop_run(const struct options *o)
 	struct item *it, *next;
 	enum aw_err r;
 
-	if (!is_set("DISPLAY") && !is_set("WAYLAND_DISPLAY")) {
+	if (!setting("DISPLAY") && !setting("WAYLAND_DISPLAY")) {
 		warn(
 		    "login --desktop is for a desktop session: neither DISPLAY "
 		    "nor WAYLAND_DISPLAY is set");

@@ -206,18 +206,12 @@ press(struct picker *p, char c)
 static int
 choose_drawn(struct picker *p)
 {
-	struct termios before, raw;
+	struct termios before;
 	int r;
 	char c;
 
-	if (tcgetattr(STDIN_FILENO, &before) != 0)
+	if (!keys_begin(&before))
 		return -1;
-	raw = before;
-	raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO | ISIG | IEXTEN);
-	raw.c_iflag &= ~(tcflag_t)(ICRNL | IXON);
-	raw.c_cc[VMIN] = 1;
-	raw.c_cc[VTIME] = 0;
-	tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
 	match(p);
 	do {
 		draw(p);
@@ -225,7 +219,7 @@ choose_drawn(struct picker *p)
 			c = escape();
 		r = c ? press(p, c) : 0;
 	} while (r == 0);
-	tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
+	keys_end(&before);
 	say("\r\033[J");
 	return r;
 }
