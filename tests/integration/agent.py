@@ -236,6 +236,21 @@ class Agent:
             found += children(child, name)
         return found
 
+    @contextlib.contextmanager
+    def polling(self, profile="marketing"):
+        """A person's login that nobody approves; the pid of its fetcher."""
+        login = subprocess.Popen(
+            [BUILD / "awsenv", "login", "-p", profile], env=self.env,
+            preexec_fn=self.become, cwd="/", stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            until(self.sim.pending)
+            pid, = self.helpers()
+            yield pid
+        finally:
+            login.kill()
+            login.wait()
+
     def kill_broker(self, wait=True):
         pid = self.broker_pid()
         os.kill(pid, signal.SIGKILL)

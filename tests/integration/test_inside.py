@@ -222,21 +222,12 @@ def test_where_a_fetcher_has_secrets_is_locked(uid):
     with Simulator(interval=1, accounts=2, roles=1) as sim, \
             Agent(sim, uid=uid).install() as agent:
         sim.dir.chmod(0o755)
-        login = subprocess.Popen(
-            [BUILD / "awsenv", "login", "-p", "marketing"], env=agent.env,
-            preexec_fn=agent.become, cwd="/", stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            until(sim.pending)
-            pid, = agent.helpers()
+        with agent.polling() as pid:
             device = [s["value"].encode() for s in sim.secrets()
                       if s["kind"] == "deviceCode"]
             held = {where for where, data in memory(pid)
                     if any(d in data for d in device)}
             assert held and held <= locked(pid), held
-        finally:
-            login.kill()
-            login.wait()
 
 
 def locked(pid):

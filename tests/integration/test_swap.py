@@ -15,7 +15,7 @@ import sys
 
 import pytest
 
-from agent import BUILD, Agent, children, until
+from agent import BUILD, Agent, children
 from simulator.client import Simulator
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -88,22 +88,14 @@ def test_no_secret_gets_to_swap():
                              stdout=subprocess.PIPE) as other:
         sim.dir.chmod(0o755)
         other.stdout.readline()
-        login = subprocess.Popen(
-            [BUILD / "awsenv", "login", "-p", "marketing"], env=agent.env,
-            preexec_fn=agent.become, cwd="/", stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            until(sim.pending)
-            fetcher, = agent.helpers()
-            spawner, = children(agent.pid, "awsenv-spawner")
-            with swap_file() as end:
+            with agent.polling() as fetcher, swap_file() as end:
+                spawner, = children(agent.pid, "awsenv-spawner")
                 for pid in (fetcher, agent.broker_pid(), spawner, agent.pid,
                             other.pid):
                     assert page_out(pid) > 0, pid
                 text = end()
         finally:
-            login.kill()
-            login.wait()
             other.kill()
         # It was to be found there: who does not lock it has it in swap.
         assert PLANTED.encode() in text

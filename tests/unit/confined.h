@@ -51,4 +51,20 @@ bool attempt_perf(void);
 bool attempt_userfault(void);
 bool attempt_dumpable(void);
 
+/* What none of our processes may, whatever its sandbox makes of it. */
+/* clang-format off */
+#define ATTEMPTS_OF_NOBODY \
+	{"trace", attempt_ptrace}, \
+	{"read a process", attempt_peek}, \
+	{"put a session keyring on the parent", attempt_give_session}, \
+	{"link a key", attempt_link_key}, \
+	{"request a key", attempt_request_key}, \
+	{"io_uring", attempt_uring}, \
+	{"bpf", attempt_bpf}, \
+	{"mount", attempt_mount}, \
+	{"a namespace", attempt_namespace}, \
+	{"perf", attempt_perf}, \
+	{"userfaultfd", attempt_userfault}
+/* clang-format on */
+
 #endif

@@ -450,6 +450,15 @@ fake_reply(
 	return true;
 }
 
+/* The client goes, and with it all that was kept for it. */
+static UNUSED void
+fake_leave(int fd)
+{
+	close(fd);
+	settle();
+	assert(conn_count() == 0);
+}
+
 /* Between tests: nothing is left but the process. A table that waits for its
  * reader sees it die until it gives up. */
 static UNUSED void

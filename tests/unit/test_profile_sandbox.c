@@ -59,17 +59,7 @@ it_speaks_to_nobody(void **state)
 	    {"make a key", attempt_new_key},
 	    {"become dumpable", attempt_dumpable},
 	    {"a signal", attempt_signal},
-	    {"trace", attempt_ptrace},
-	    {"read a process", attempt_peek},
-	    {"put a session keyring on the parent", attempt_give_session},
-	    {"link a key", attempt_link_key},
-	    {"request a key", attempt_request_key},
-	    {"io_uring", attempt_uring},
-	    {"bpf", attempt_bpf},
-	    {"mount", attempt_mount},
-	    {"a namespace", attempt_namespace},
-	    {"perf", attempt_perf},
-	    {"userfaultfd", attempt_userfault},
+	    ATTEMPTS_OF_NOBODY,
 	};
 
 	(void)state;

@@ -27,17 +27,7 @@ static void
 what_none_of_ours_needs_is_refused(void **state)
 {
 	static const struct attempt attempts[] = {
-	    {"trace", attempt_ptrace},
-	    {"read a process", attempt_peek},
-	    {"put a session keyring on the parent", attempt_give_session},
-	    {"link a key", attempt_link_key},
-	    {"request a key", attempt_request_key},
-	    {"io_uring", attempt_uring},
-	    {"bpf", attempt_bpf},
-	    {"mount", attempt_mount},
-	    {"a namespace", attempt_namespace},
-	    {"perf", attempt_perf},
-	    {"userfaultfd", attempt_userfault},
+	    ATTEMPTS_OF_NOBODY,
 	};
 
 	(void)state;
