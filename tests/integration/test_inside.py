@@ -208,10 +208,12 @@ def test_no_secret_is_left_in_memory_at_rest(world, name):
 
 def test_a_fetcher_that_polls_holds_its_own_login_alone(world, pending):
     sim, agent = world
-    there = b"\0".join(data for _, data in memory(pending))
-    mine = [s for s in long_enough(sim) if s["value"].encode() in there]
-    # The scan sees something: what this very fetcher needs.
-    assert mine
+
+    def seen():
+        there = b"\0".join(data for _, data in memory(pending))
+        return [s for s in long_enough(sim) if s["value"].encode() in there]
+    # The scan sees something, once this very fetcher was told what it needs.
+    mine = until(seen, why="a fetcher that polls without a code")
     assert {s["kind"] for s in mine} <= {"deviceCode", "clientSecret"}, mine
     assert len(mine) <= 2
 
