@@ -5,6 +5,7 @@ and reports on stdout, one JSON object a line.
 
     ["session", "1", {"Leader": 123}]      add a session, or change it
     ["saver", true]                        the screensaver begins
+    ["slow", 2]                            it takes seconds to say whether it is on
     ["notifications", true]                start or end the daemon for them
     ["buttons", false]                     it knows no actions
     ["press", 1, "no"]                     a button of the notification 1
@@ -102,11 +103,13 @@ class Notifications(dbus.service.Object):
 
 
 class Saver(dbus.service.Object):
-    on = False
+    on, seconds = False, 0
 
-    @dbus.service.method(SAVER, out_signature="b")
-    def GetActive(self):
-        return self.on
+    @dbus.service.method(SAVER, out_signature="b",
+                         async_callbacks=("answer", "fail"))
+    def GetActive(self, answer, fail):
+        del fail
+        GLib.timeout_add(1000 * self.seconds, lambda: answer(self.on))
 
     @dbus.service.signal(SAVER, signature="b")
     def ActiveChanged(self, on):
@@ -141,6 +144,9 @@ class Fake:
     def do_saver(self, on):
         Saver.on = on
         self.screen.ActiveChanged(on)
+
+    def do_slow(self, seconds):
+        Saver.seconds = seconds
 
     def do_buttons(self, on):
         Notifications.buttons = on

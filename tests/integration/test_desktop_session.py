@@ -103,6 +103,16 @@ def test_nothing_is_opened_before_the_person_is_there(ann, desktop, why):
     quiet(desktop, 1) if desktop.notification("AWS login") else None
 
 
+def test_a_screensaver_that_answers_late_is_waited_for(ann, desktop):
+    desktop.say("slow", 2)
+    desktop.say("saver", True)
+    row = begin(ann)
+    desktop.start_ready()
+    quiet(desktop, seconds=4)
+    desktop.say("saver", False)
+    assert desktop.pages(1) == [row["url_complete"]]
+
+
 def test_what_was_approved_meanwhile_is_not_opened(ann, desktop):
     desktop.change(LockedHint=True)
     row = begin(ann)

@@ -56,11 +56,12 @@ struct presence {
 	sd_bus *system;	 /* NULL: none, so no logind */
 	sd_bus *session; /* NULL: none; not ours */
 	sd_event_source *leader;
-	char *path;	/* of the session at logind; NULL: not known */
-	bool known;	/* what follows was told, or nobody is there to tell */
-	bool locked;	/* LockedHint */
-	bool elsewhere; /* another session has the screen */
-	bool blank;	/* the screensaver is on */
+	char *path;	    /* of the session at logind; NULL: not known */
+	unsigned int asked; /* screensavers that did not answer yet */
+	bool known;	    /* what logind tells, or nobody is there to tell */
+	bool locked;	    /* LockedHint */
+	bool elsewhere;	    /* another session has the screen */
+	bool blank;	    /* the screensaver is on */
 	void (*fn)(void *arg);
 	void *arg;
 };

@@ -32,7 +32,8 @@ static const char *const savers[][2] = {
 bool
 presence_here(const struct presence *p)
 {
-	return p->known && !p->locked && !p->elsewhere && !p->blank;
+	return p->known && !p->asked && !p->locked && !p->elsewhere &&
+	    !p->blank;
 }
 
 static void
@@ -227,6 +228,18 @@ on_saver(sd_bus_message *m, void *arg, sd_bus_error *e)
 	return 0;
 }
 
+/* Until then a screen may be covered: logind, asked too, may answer first. */
+static int
+on_saver_answer(sd_bus_message *m, void *arg, sd_bus_error *e)
+{
+	struct presence *p = arg;
+
+	p->asked--;
+	on_saver(m, p, e);
+	changed(p);
+	return 0;
+}
+
 static void
 saver_ask(struct presence *p, const char *name, const char *path)
 {
@@ -236,8 +249,10 @@ saver_ask(struct presence *p, const char *name, const char *path)
 	    "ActiveChanged", on_saver, NULL, p);
 	if (sd_bus_message_new_method_call(
 		p->session, &m, name, path, name, "GetActive") >= 0 &&
-	    sd_bus_message_set_auto_start(m, false) >= 0)
-		sd_bus_call_async(p->session, NULL, m, on_saver, p, 0);
+	    sd_bus_message_set_auto_start(m, false) >= 0 &&
+	    sd_bus_call_async(
+		p->session, NULL, m, on_saver_answer, p, ANSWER_USEC) >= 0)
+		p->asked++;
 	sd_bus_message_unref(m);
 }
 
