@@ -217,6 +217,7 @@ const char *find(const char *text, const char *part);
 bool text_print(struct buf *);
 #define ISO_TIME 24
 void iso_time(char out[static ISO_TIME], uint64_t when); /* ...T12:00:00Z */
+bool iso_read(const char *, uint64_t *when); /* only what iso_time() writes */
 #define CLOCK_TIME 28
 /* Local time, "14:05", with the date if that is not today. */
 void clock_time(char out[static CLOCK_TIME], uint64_t when);
@@ -434,7 +435,7 @@ bool login_wanted(const struct options *);
 /* Have it shown by awsenv-ctl, and wait until there is a token. */
 enum aw_err login_wait(const struct talk *, const struct options *);
 
-/* export.c, process.c, whoami.c */
+/* export.c, process.c, prompt.c, whoami.c */
 
 int export_verb(const struct options *, char **argv);
 /* What export prints, without `given` for --unset. False: told why not. */
@@ -442,6 +443,7 @@ bool export_write(const char *format, const struct given *, struct buf *out);
 int process_verb(const struct options *, char **argv);
 /* One object: of a container's endpoint, or of a credential_process. */
 void process_json(struct buf *, const struct given *, bool container);
+int prompt_verb(const struct options *, char **argv);
 int whoami_verb(const struct options *, char **argv);
 
 #endif

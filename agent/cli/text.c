@@ -253,6 +253,23 @@ iso_time(char out[static ISO_TIME], uint64_t when)
 		    d.month, d.day, d.hour, d.minute, d.second);
 }
 
+/* Such texts sort as their times do: bit by bit the last that is not later. */
+bool
+iso_read(const char *text, uint64_t *when)
+{
+	char as_text[ISO_TIME] = "";
+	uint64_t bit, found = 0;
+
+	for (bit = 1ull << 37; bit; bit >>= 1) {
+		iso_time(as_text, found | bit);
+		if (*as_text && strcmp(as_text, text) <= 0)
+			found |= bit;
+	}
+	iso_time(as_text, found);
+	*when = found;
+	return !strcmp(as_text, text);
+}
+
 void
 clock_time(char out[static CLOCK_TIME], uint64_t when)
 {

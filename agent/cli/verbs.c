@@ -23,6 +23,8 @@ static const struct verb verbs[] = {
 	    "\0print credentials as variables, for eval"},
 	{"process", OPT_WHO | OPT_WAIT | OPT_NO_WAIT, process_verb,
 	    "\0print credentials as a credential_process does"},
+	{"prompt", OPT_WHO, prompt_verb,
+	    "\0one short line for a prompt: the profile, how long it lasts"},
 	{"help", 0, help_verb, "[VERB]\0this text, or a verb's"},
 	{"version", 0, version_verb, "\0print the version"},
 };
@@ -30,8 +32,8 @@ static const struct verb verbs[] = {
 
 /* Those of awsenv-ctl, which the first word after options is enough to find. */
 const char verbs_apart[][VERB_NAME] = {"login", "agent", "configure", "ls",
-    "shell", "console", "status", "logout", "doctor", "prompt", "completion",
-    "log", "confirm", "lock", "unlock", "forward", ""};
+    "shell", "console", "status", "logout", "doctor", "completion", "log",
+    "confirm", "lock", "unlock", "forward", ""};
 
 #define NVERBS (sizeof(verbs) / sizeof(verbs[0]))
 

@@ -297,7 +297,8 @@ def test_the_prompt_asks_no_file_system(ann):
     assert done.stdout == "marketing\n", done.stderr
     text = trace.read_text()
     assert text.count("AF_UNIX") >= 1 and "AF_INET" not in text
-    assert text.count("execve(") == 2 and ".aws/config" not in text
+    assert text.count("execve(") == 1, "the small program does it"
+    assert ".aws/config" not in text
 
 
 @pytest.mark.parametrize("verb", ["shell", "prompt", "completion"])

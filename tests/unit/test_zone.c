@@ -138,6 +138,30 @@ iso_time_is_that_of_libc(void **state)
 }
 
 static void
+iso_read_takes_back_what_iso_time_writes_and_nothing_else(void **state)
+{
+	static const char *const bad[] = {"", "Z", "2026-02-30T00:00:00Z",
+	    "2026-13-01T00:00:00Z", "2026-01-01T24:00:00Z",
+	    "2026-01-01T00:00:60Z", "2026-01-01T00:00:00",
+	    "2026-01-01T00:00:00Zz", "2026-01-01T00:00:00+00:00",
+	    "1969-12-31T23:59:59Z", "99999-01-01T00:00:00Z", "~"};
+	char text[ISO_TIME];
+	uint64_t t, back;
+	size_t i;
+
+	(void)state;
+	for (t = 0; t < 253402300800; t += 86400L * 31 + 12347) {
+		iso_time(text, t);
+		assert_true(iso_read(text, &back));
+		assert_int_equal(back, t);
+	}
+	assert_true(iso_read("9999-12-31T23:59:59Z", &back));
+	assert_int_equal(back, 253402300799);
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(iso_read(bad[i], &back));
+}
+
+static void
 time_left_is_said_in_one_unit_or_two(void **state)
 {
 	char out[TIME_LEFT];
@@ -164,6 +188,8 @@ main(void)
 	    cmocka_unit_test(a_cut_or_damaged_zone_file_is_no_harm),
 	    cmocka_unit_test(clock_time_says_utc_where_the_zone_is_not_known),
 	    cmocka_unit_test(iso_time_is_that_of_libc),
+	    cmocka_unit_test(
+		iso_read_takes_back_what_iso_time_writes_and_nothing_else),
 	    cmocka_unit_test(time_left_is_said_in_one_unit_or_two),
 	};
 

@@ -149,10 +149,9 @@ int ls_verb(const struct options *, char **argv);
 int log_verb(const struct options *, char **argv);
 int configure_verb(const struct options *, char **argv);
 
-/* shell.c, with recent.c and pick.c; prompt.c */
+/* shell.c, with recent.c and pick.c */
 
 int shell_verb(const struct options *, char **argv);
-int prompt_verb(const struct options *, char **argv);
 /* lock.c */
 int lock_verb(const struct options *, char **argv);
 int unlock_verb(const struct options *, char **argv);

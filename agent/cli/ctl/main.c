@@ -49,8 +49,6 @@ static const struct verb verbs[] = {
 	    "\0with the passphrase that lock was given"},
 	{"shell", OPT_RUN, shell_verb,
 	    "[PROFILE]\0a shell with credentials, and a prompt that says so"},
-	{"prompt", OPT_WHO, prompt_verb,
-	    "\0one short line for a prompt: the profile, how long it lasts"},
 	{"completion", 0, completion_verb,
 	    "bash | zsh | fish\0print what completes words in that shell"},
 	{"console", OPT_CONSOLE, console_verb,

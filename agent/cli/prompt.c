@@ -4,14 +4,12 @@
  * asked for each time a shell shows its prompt, so it looks at no file, waits
  * for nobody, and says nothing where there is nothing to say.
  */
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#include <stddef.h>
 
 #include "awsenv/io.h"
 #include "awsenv/own.h"
 
-#include "agent/cli/ctl/ctl.h"
+#include "agent/cli/cli.h"
 
 #define PATIENCE_MS 100
 
@@ -19,14 +17,17 @@
 static void
 left_add(struct buf *out, uint64_t until)
 {
-	uint64_t t = now(), minutes = until > t ? (until - t + 59) / 60 : 0;
+	uint64_t t = now(), left = until > t ? (until - t + 59) / 60 : 0;
+	char unit = 'm';
 
-	if (minutes < 120)
-		text_add(out, " %um", (unsigned int)minutes);
-	else if (minutes < 48 * 60)
-		text_add(out, " %uh", (unsigned int)(minutes / 60));
-	else
-		text_add(out, " %ud", (unsigned int)(minutes / 60 / 24));
+	if (left >= 48 * 60) {
+		left /= 24 * 60;
+		unit = 'd';
+	} else if (left >= 120) {
+		left /= 60;
+		unit = 'h';
+	}
+	text_add(out, " %u%c", (unsigned int)left, unit);
 }
 
 /* The keys of this very shell, which no agent makes live any longer. */
@@ -35,22 +36,17 @@ keys_add(struct buf *out)
 {
 	const char *until = setting("AWS_CREDENTIAL_EXPIRATION");
 	const char *name = setting("AWSENV_SHELL");
-	struct tm tm = {0};
-	const char *rest;
-	time_t when;
+	uint64_t when;
 
 	name = name ? name : setting("AWSENV_PROFILE");
-	if (!name || !until || !setting("AWS_ACCESS_KEY_ID"))
+	if (!name || !until || !setting("AWS_ACCESS_KEY_ID") ||
+	    !iso_read(until, &when))
 		return false;
-	rest = strptime(until, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	if (!rest || *rest)
-		return false;
-	when = timegm(&tm);
 	text_add(out, "%s", shown_str(name));
-	if (when <= (time_t)now())
+	if (when <= now())
 		text_add(out, " expired");
 	else
-		left_add(out, (uint64_t)when);
+		left_add(out, when);
 	return true;
 }
 
@@ -88,7 +84,6 @@ agent_add(const struct options *o, struct buf *out)
 		return AW_NOAGENT;
 	if ((r = question_begin(&q, o)) != AW_OK)
 		return r;
-	question_ready(&q);
 	req.ask = q.ask;
 	req.ask.stamp = (struct stamp){.mtime = STAMP_UNKNOWN};
 	r = client_ask(fd, "status@awsenv", MSG_STATUS_REQ, &req,
