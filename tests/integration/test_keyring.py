@@ -43,6 +43,14 @@ def intruder():
         yield program
 
 
+def status(agent):
+    """What the real broker says; repeated while brokers die."""
+    def answer():
+        with contextlib.suppress(EOFError, OSError), agent.connect() as s:
+            return wire.ask(s, "status@awsenv", "MSG_STATUS_REQ", "MSG_STATUS_REP")
+    return until(answer, 15)
+
+
 # ---- an installation ----
 
 LAUNCHER = """#include <unistd.h>
@@ -92,13 +100,6 @@ class Installed(Agent):
                             '-DSCRIPT="%s"' % script, '-DNAME="%s"' % name],
                            input=LAUNCHER, text=True, check=True)
             os.chmod(path, 0o711)
-
-    def status(self):
-        """What the real broker says; repeated while brokers die."""
-        def answer():
-            with contextlib.suppress(EOFError, OSError), self.connect() as s:
-                return wire.ask(s, "status@awsenv", "MSG_STATUS_REQ", "MSG_STATUS_REP")
-        return until(answer, 15)
 
 
 @pytest.fixture
@@ -380,14 +381,14 @@ def test_nobody_gets_into_the_successor_of_a_broker_that_was_killed(
         if b"__asan_init" in program.read():
             pytest.skip("LeakSanitizer makes itself traceable as it ends")
     installed.start()
-    before = installed.status()
+    before = status(installed)
     assert before.protected_
     done = subprocess.run([intruder, str(installed.pid), "10"], text=True,
                           capture_output=True, preexec_fn=become(UID), timeout=60)
     kills, tries, traced, memory, files = map(int, done.stdout.split())
     assert (traced, memory, files) == (0, 0, 0)
     assert kills > 20 and tries > 100000, done.stdout
-    after = installed.status()
+    after = status(installed)
     assert after.ring == before.ring and after.restarts > 20
     assert after.agent_pid == before.agent_pid == installed.pid
 
@@ -400,6 +401,7 @@ def test_the_intruder_does_get_in_where_programs_are_readable(intruder):
             subprocess.run(["install", "-m", "755", "-o", str(UID),
                             os.path.join(BUILD, name), agent.bin], check=True)
         agent.start()
+        assert not status(agent).protected_
         done = subprocess.run([intruder, str(agent.pid), "5"], text=True,
                               capture_output=True, preexec_fn=become(UID), timeout=60)
         assert int(done.stdout.split()[2]) > 0, done.stdout
