@@ -78,8 +78,9 @@ struct store_entry {
 /*
  * Take over the ring that the supervisor made. It is given by serial and never
  * searched for: a child of the supervisor could have planted another session
- * (KEYCTL_SESSION_TO_PARENT). AW_OK; AW_DENIED: the session keyring of this
- * process is not `session`, or the ring is not ours: exit with EXIT_RING.
+ * (KEYCTL_SESSION_TO_PARENT). AW_OK; AW_NOMEM: another broker had better try
+ * it again; else the session keyring of this process is not `session`, or the
+ * ring is not ours: exit with EXIT_RING.
  * `vault` is the supervisor's memfd, `key_users` an open /proc/key-users or -1;
  * the store owns them from here on.
  */

@@ -53,19 +53,28 @@ describe(int32_t serial, char type[static 16], unsigned int *uid,
 	return AW_OK;
 }
 
-static bool
+/* AW_GONE: it has not. */
+static enum aw_err
 ring_has(int32_t ring, int32_t serial)
 {
 	AUTOBUF struct buf list = {0};
 	unsigned int i;
+	enum aw_err r;
 
-	if (key_read(ring, &list) != AW_OK)
-		return false;
+	if ((r = key_read(ring, &list)) != AW_OK)
+		return r;
 	for (i = 0; i < list.len / sizeof(serial); i++) {
 		if (key_listed(&list, i) == serial)
-			return true;
+			return AW_OK;
 	}
-	return false;
+	return AW_GONE;
+}
+
+/* A want of memory says nothing about the ring. */
+static bool
+passes(enum aw_err r)
+{
+	return r == AW_NOMEM || r == AW_BUSY;
 }
 
 enum aw_err
@@ -73,13 +82,14 @@ key_claim(int32_t ring, int32_t session)
 {
 	char type[16], desc[KEY_DESC];
 	unsigned int uid, perm;
+	enum aw_err r;
 
 	if (ring <= 0 || session <= 0 ||
 	    keyctl_get_keyring_ID(KEY_SPEC_SESSION_KEYRING, 0) != session)
 		return AW_DENIED;
-	if (!ring_has(session, ring) ||
-	    describe(ring, type, &uid, &perm, desc) != AW_OK)
-		return AW_DENIED;
+	if ((r = ring_has(session, ring)) != AW_OK ||
+	    (r = describe(ring, type, &uid, &perm, desc)) != AW_OK)
+		return passes(r) ? AW_NOMEM : AW_DENIED;
 	if (strcmp(type, "keyring") != 0 || strcmp(desc, KEY_RING) != 0 ||
 	    uid != geteuid() || perm != KEY_PERM)
 		return AW_DENIED;

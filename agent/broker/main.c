@@ -24,13 +24,18 @@ on_hello(const struct link *l)
 {
 	const char *sandbox;
 	int users = l->nfds > 3 ? l->fds[3] : -1;
+	enum aw_err r;
 
 	if (greeted || l->nfds < 3)
 		fatalx("awsenv-agent does not speak our language");
 	greeted = true;
 	log_open(
 	    "awsenv-broker", l->flags & LINK_FOREGROUND, l->flags & LINK_DEBUG);
-	if (store_open(l->ring, l->session, users, l->fds[2]) != AW_OK) {
+	r = store_open(l->ring, l->session, users, l->fds[2]);
+	/* The ring stays: the next broker may have more luck. */
+	if (r == AW_NOMEM)
+		fatalx("no memory to read the keyring");
+	if (r != AW_OK) {
 		log_err("the keyring is not the one that awsenv-agent made");
 		exit(EXIT_RING);
 	}

@@ -485,6 +485,13 @@ adopt(const struct buf *payload, uint32_t *seconds, enum aw_err *r)
 	return s;
 }
 
+/* A want of memory says nothing about the key: another broker looks again. */
+static enum aw_err
+gone_unless_it_passes(enum aw_err r)
+{
+	return r == AW_BUSY || r == AW_NOMEM ? AW_NOMEM : AW_GONE;
+}
+
 /*
  * The broker may have died between writing the key and giving it its timeout,
  * so that is done again. AW_GONE: as above, or it vanished as we looked.
@@ -497,19 +504,19 @@ adopt_key(int32_t serial, struct buf *payload)
 	struct slot *s;
 	enum aw_err r;
 
-	if (key_name(serial, desc) != AW_OK)
-		return AW_GONE;
-	if ((r = key_read(serial, payload)) != AW_OK)
-		return r == AW_BUSY || r == AW_NOMEM ? AW_NOMEM : AW_GONE;
+	if ((r = key_name(serial, desc)) != AW_OK ||
+	    (r = key_read(serial, payload)) != AW_OK)
+		return gone_unless_it_passes(r);
 	if (!(s = adopt(payload, &seconds, &r)))
 		return r;
 	describe(want, s->kind, s->hash);
-	if (strcmp(desc, want) != 0 || key_arm(serial, seconds) != AW_OK) {
+	if (strcmp(desc, want) != 0)
+		r = AW_GONE;
+	else if ((r = key_arm(serial, seconds)) == AW_OK)
+		s->serial = serial;
+	if (r != AW_OK)
 		slot_drop(s);
-		return AW_GONE;
-	}
-	s->serial = serial;
-	return AW_OK;
+	return r == AW_OK ? AW_OK : gone_unless_it_passes(r);
 }
 
 static enum aw_err
@@ -563,14 +570,14 @@ store_open(int32_t ring, int32_t session, int key_users, int vault)
 	store.key_users = key_users;
 	store.ring = ring;
 	store.lost = false;
-	if (key_claim(ring, session) != AW_OK) {
+	if ((r = key_claim(ring, session)) != AW_OK) {
 		close(vault);
-		return AW_DENIED;
+		return r;
 	}
 	if ((r = vault_open(vault, ring)) == AW_OK &&
 	    (r = adopt_ring()) == AW_OK)
 		r = adopt_vault();
-	return r;
+	return r == AW_BUSY ? AW_NOMEM : r;
 }
 
 void

@@ -19,7 +19,8 @@
 #define KEY_BYTES 32767 /* most bytes of a payload */
 #define KEY_DESC 48	/* longest description we make, with its NUL */
 
-/* AW_OK only if our session keyring is `session` and has the ring in it. */
+/* AW_OK only if our session keyring is `session` and has the ring in it.
+ * AW_NOMEM: that cannot be seen for now. */
 enum aw_err key_claim(int32_t ring, int32_t session);
 
 /* Make or overwrite. seconds: until the kernel drops it; 0: never. */

@@ -13,6 +13,7 @@
  */
 #include "store.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
 #include <string.h>
@@ -77,14 +78,26 @@ bind_place(struct buf *b, uint32_t cell, uint32_t size)
 	buf_u32(b, size);
 }
 
+/* Whatever else keeps us from it passes: nobody's cells are dropped for it. */
 static enum aw_err
 key_get(struct buf *key)
 {
 	enum aw_err r = key_read(vault.key, key);
 
-	if (r == AW_OK && key->len != VAULT_KEY)
-		return AW_GONE;
-	return r;
+	if (r == AW_OK)
+		return key->len == VAULT_KEY ? AW_OK : AW_GONE;
+	return r == AW_GONE || r == AW_DENIED ? r : AW_NOMEM;
+}
+
+/* AW_GONE: there is not so much. AW_SYSTEM: this page is broken. */
+static enum aw_err
+cells_read(uint32_t first, void *p, size_t n)
+{
+	ssize_t got = pread(vault.fd, p, n, (off_t)first * CELL);
+
+	if (got < 0)
+		return errno == ENOMEM || errno == EINTR ? AW_NOMEM : AW_SYSTEM;
+	return got == (ssize_t)n ? AW_OK : AW_GONE;
 }
 
 enum aw_err
@@ -133,8 +146,9 @@ vault_get(uint32_t cell, uint32_t size, struct buf *out)
 	bind_place(&place, cell, size);
 	if (place.bad)
 		return AW_NOMEM;
-	if (pread(vault.fd, in.data, n, (off_t)cell * CELL) != (ssize_t)n ||
-	    crypto_aead_xchacha20poly1305_ietf_decrypt(out->data, NULL, NULL,
+	if ((r = cells_read(cell, in.data, n)) != AW_OK)
+		return r;
+	if (crypto_aead_xchacha20poly1305_ietf_decrypt(out->data, NULL, NULL,
 		in.data + HEAD, size + TAG, place.data, place.len,
 		in.data + LENGTH, key.data) != 0)
 		return AW_GONE;
@@ -156,25 +170,27 @@ vault_next(uint32_t *cell, uint32_t *size, struct buf *out)
 {
 	uint8_t length[LENGTH];
 	struct view v;
+	uint32_t n = 1;
 	enum aw_err r;
-	uint32_t n;
 
 	for (; *cell < CELLS; ++*cell) {
 		if (vault.taken[*cell])
 			continue;
-		if (pread(vault.fd, length, LENGTH, (off_t)*cell * CELL) !=
-		    LENGTH)
+		if ((r = cells_read(*cell, length, LENGTH)) == AW_GONE)
 			break;
 		v = (struct view){length, LENGTH};
-		if (!view_u32(&v, size) || *size == 0)
+		if (r == AW_OK && (!view_u32(&v, size) || *size == 0))
 			continue;
-		n = *size < BUF_MAX ? cells_for(*size) : CELLS;
-		r = *cell + n > CELLS ? AW_GONE : vault_get(*cell, *size, out);
+		if (r == AW_OK) {
+			n = *size < BUF_MAX ? cells_for(*size) : CELLS;
+			r = *cell + n > CELLS ? AW_GONE
+					      : vault_get(*cell, *size, out);
+		}
 		if (r == AW_OK) {
 			memset(vault.taken + *cell, true, n);
 			return AW_OK;
 		}
-		if (r != AW_GONE)
+		if (r != AW_GONE && r != AW_SYSTEM)
 			return r;
 		cells_punch(*cell, 1);
 	}

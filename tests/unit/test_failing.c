@@ -25,124 +25,7 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
-static unsigned int countdown; /* the nth call from now fails; 0: none does */
-static int error;	       /* ... with this */
-static bool counting;
-static int allocated, opened;
-
-static bool
-fails(void)
-{
-	if (!counting || countdown == 0 || --countdown > 0)
-		return false;
-	errno = error;
-	return true;
-}
-
-/* A call of the system's, or of the heap's. */
-#define WRAP(type, name, params, args, bad)                      \
-	type __real_##name params;                               \
-	type __wrap_##name params;                               \
-	type __wrap_##name params                                \
-	{                                                        \
-		return fails() ? (type)bad : __real_##name args; \
-	}
-
-WRAP(ssize_t, read, (int fd, void *p, size_t n), (fd, p, n), -1)
-WRAP(ssize_t, write, (int fd, const void *p, size_t n), (fd, p, n), -1)
-WRAP(int, poll, (struct pollfd * p, nfds_t n, int ms), (p, n, ms), -1)
-WRAP(int, connect, (int fd, const struct sockaddr *a, socklen_t n), (fd, a, n),
-    -1)
-WRAP(int, getsockopt, (int fd, int level, int name, void *p, socklen_t *n),
-    (fd, level, name, p, n), -1)
-WRAP(int, mkdir, (const char *path, mode_t mode), (path, mode), -1)
-WRAP(int, chmod, (const char *path, mode_t mode), (path, mode), -1)
-WRAP(ssize_t, send, (int fd, const void *p, size_t n, int how), (fd, p, n, how),
-    -1)
-WRAP(ssize_t, sendmsg, (int fd, const struct msghdr *m, int how), (fd, m, how),
-    -1)
-WRAP(ssize_t, recv, (int fd, void *p, size_t n, int how), (fd, p, n, how), -1)
-WRAP(ssize_t, recvmsg, (int fd, struct msghdr *m, int how), (fd, m, how), -1)
-
-void *__real_malloc(size_t n);
-void *__wrap_malloc(size_t n);
-void *
-__wrap_malloc(size_t n)
-{
-	void *p = fails() ? NULL : __real_malloc(n);
-
-	allocated += counting && p;
-	return p;
-}
-
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *
-__wrap_calloc(size_t n, size_t size)
-{
-	void *p = fails() ? NULL : __real_calloc(n, size);
-
-	allocated += counting && p;
-	return p;
-}
-
-void __real_free(void *p);
-void __wrap_free(void *p);
-void
-__wrap_free(void *p)
-{
-	allocated -= counting && p;
-	__real_free(p);
-}
-
-int __real_socket(int domain, int type, int protocol);
-int __wrap_socket(int domain, int type, int protocol);
-int
-__wrap_socket(int domain, int type, int protocol)
-{
-	int fd = fails() ? -1 : __real_socket(domain, type, protocol);
-
-	opened += counting && fd >= 0;
-	return fd;
-}
-
-int __real_close(int fd);
-int __wrap_close(int fd);
-int
-__wrap_close(int fd)
-{
-	opened -= counting && fd >= 0;
-	return __real_close(fd);
-}
-
-/*
- * Does it all, again and again, with the first, second, ... call failing, until
- * none is left to fail. `what` says how it went; whenever a call failed that
- * may not be AW_OK, unless `again` says that such a call is made once more.
- */
-static unsigned int
-each_fails(enum aw_err (*what)(void), int with, bool again)
-{
-	unsigned int n;
-	enum aw_err r;
-
-	error = with;
-	for (n = 1;; n++) {
-		countdown = n;
-		allocated = opened = 0;
-		counting = true;
-		r = what();
-		counting = false;
-		assert_int_equal(allocated, 0);
-		assert_int_equal(opened, 0);
-		if (countdown > 0) {
-			assert_int_equal(r, AW_OK);
-			return n - 1;
-		}
-		if (!again)
-			assert_int_not_equal(r, AW_OK);
-	}
-}
+#include "tests/unit/failing.h"
 
 /* ---- what is done */
 
@@ -210,10 +93,10 @@ talk_on_a_link(void)
 			r = link_recv(linked[1], &l);
 	}
 	/* Whatever is left of it is for nobody. */
-	counting = false;
+	failing_rest();
 	while (recv(linked[1], rest, sizeof(rest), 0) > 0)
 		continue;
-	counting = true;
+	failing_go();
 	return r;
 }
 
@@ -246,7 +129,7 @@ ask_an_agent(void)
 	int peer;
 
 	if ((r = client_connect(path, &fd, deadline)) == AW_OK) {
-		counting = false;
+		failing_rest();
 		peer = last_visitor();
 		msg_encode(MSG_DONE_REP, &said, &body);
 		buf_u32(
@@ -258,12 +141,12 @@ ask_an_agent(void)
 		    write(peer, answer.data, answer.len), answer.len);
 		buf_free(&answer);
 		buf_free(&body);
-		counting = true;
+		failing_go();
 		r = client_ask(fd, "stop@awsenv", MSG_EMPTY, NULL, MSG_DONE_REP,
 		    &rep, &frame, deadline);
-		counting = false;
+		failing_rest();
 		close(peer);
-		counting = true;
+		failing_go();
 	}
 	return r;
 }

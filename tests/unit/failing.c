@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: ISC */
+#include "tests/unit/failing.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <keyutils.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <setjmp.h>
+#include <cmocka.h>
+
+static unsigned int countdown; /* the nth call from now fails; 0: none does */
+static int error;	       /* ... with this */
+static bool counting, did;
+static const char *failed = "none"; /* the call that did */
+
+static void *blocks[1 << 16]; /* allocated while it counted */
+static size_t nblocks;
+
+static bool
+fails(const char *name)
+{
+	if (!counting || countdown == 0 || --countdown > 0)
+		return false;
+	did = true;
+	failed = name;
+	errno = error;
+	return true;
+}
+
+void
+failing_rest(void)
+{
+	counting = false;
+}
+
+void
+failing_go(void)
+{
+	counting = true;
+}
+
+bool
+failing_did(void)
+{
+	return did;
+}
+
+/* ---- calls of the system's */
+
+#define WRAP(type, name, params, args)                               \
+	type __real_##name params;                                   \
+	type __wrap_##name params;                                   \
+	type __wrap_##name params                                    \
+	{                                                            \
+		return fails(#name) ? (type)-1 : __real_##name args; \
+	}
+
+WRAP(ssize_t, read, (int fd, void *p, size_t n), (fd, p, n))
+WRAP(ssize_t, __read_chk, (int fd, void *p, size_t n, size_t room),
+    (fd, p, n, room))
+WRAP(ssize_t, write, (int fd, const void *p, size_t n), (fd, p, n))
+WRAP(ssize_t, pread, (int fd, void *p, size_t n, off_t at), (fd, p, n, at))
+WRAP(ssize_t, __pread_chk, (int fd, void *p, size_t n, off_t at, size_t room),
+    (fd, p, n, at, room))
+WRAP(ssize_t, pwrite, (int fd, const void *p, size_t n, off_t at),
+    (fd, p, n, at))
+WRAP(int, fallocate, (int fd, int mode, off_t at, off_t n), (fd, mode, at, n))
+WRAP(int, poll, (struct pollfd * p, nfds_t n, int ms), (p, n, ms))
+WRAP(int, __poll_chk, (struct pollfd * p, nfds_t n, int ms, size_t room),
+    (p, n, ms, room))
+WRAP(int, epoll_ctl, (int fd, int what, int at, struct epoll_event *e),
+    (fd, what, at, e))
+WRAP(
+    int, socket, (int domain, int type, int protocol), (domain, type, protocol))
+WRAP(int, connect, (int fd, const struct sockaddr *a, socklen_t n), (fd, a, n))
+WRAP(int, getsockopt, (int fd, int level, int name, void *p, socklen_t *n),
+    (fd, level, name, p, n))
+WRAP(ssize_t, send, (int fd, const void *p, size_t n, int how), (fd, p, n, how))
+WRAP(ssize_t, sendmsg, (int fd, const struct msghdr *m, int how), (fd, m, how))
+WRAP(ssize_t, recv, (int fd, void *p, size_t n, int how), (fd, p, n, how))
+WRAP(ssize_t, recvmsg, (int fd, struct msghdr *m, int how), (fd, m, how))
+WRAP(int, mkdir, (const char *path, mode_t mode), (path, mode))
+WRAP(int, mkdirat, (int fd, const char *path, mode_t mode), (fd, path, mode))
+WRAP(int, chmod, (const char *path, mode_t mode), (path, mode))
+WRAP(int, fchmod, (int fd, mode_t mode), (fd, mode))
+WRAP(int, fchown, (int fd, uid_t uid, gid_t gid), (fd, uid, gid))
+WRAP(int, ftruncate, (int fd, off_t n), (fd, n))
+WRAP(int, fsync, (int fd), (fd))
+WRAP(int, flock, (int fd, int how), (fd, how))
+WRAP(int, rename, (const char *from, const char *to), (from, to))
+WRAP(int, fstat, (int fd, struct stat *st), (fd, st))
+
+/* Whose mode need not be there. */
+#define MODE(last)                         \
+	mode_t mode = 0;                   \
+	va_list ap;                        \
+	if (flags & O_CREAT) {             \
+		va_start(ap, last);        \
+		mode = va_arg(ap, mode_t); \
+		va_end(ap);                \
+	}
+
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+int
+__wrap_open(const char *path, int flags, ...)
+{
+	MODE(flags)
+	return fails("open") ? -1 : __real_open(path, flags, mode);
+}
+
+int __real_openat(int fd, const char *path, int flags, ...);
+int __wrap_openat(int fd, const char *path, int flags, ...);
+int
+__wrap_openat(int fd, const char *path, int flags, ...)
+{
+	MODE(flags)
+	return fails("openat") ? -1 : __real_openat(fd, path, flags, mode);
+}
+
+/* ---- the keyring's; -1 would mean "my thread keyring" to the kernel */
+
+#define WRAP_KEY(type, name, params, args, serial)                   \
+	type __real_##name params;                                   \
+	type __wrap_##name params;                                   \
+	type __wrap_##name params                                    \
+	{                                                            \
+		must((serial) > 0 || (serial) < -1);                 \
+		return fails(#name) ? (type)-1 : __real_##name args; \
+	}
+
+WRAP_KEY(key_serial_t, add_key,
+    (const char *t, const char *d, const void *p, size_t n, key_serial_t k),
+    (t, d, p, n, k), k)
+WRAP_KEY(long, keyctl_read, (key_serial_t k, char *p, size_t n), (k, p, n), k)
+WRAP_KEY(long, keyctl_search,
+    (key_serial_t k, const char *t, const char *d, key_serial_t to),
+    (k, t, d, to), k)
+WRAP_KEY(
+    long, keyctl_describe, (key_serial_t k, char *p, size_t n), (k, p, n), k)
+WRAP_KEY(long, keyctl_set_timeout, (key_serial_t k, unsigned int s), (k, s), k)
+WRAP_KEY(long, keyctl_setperm, (key_serial_t k, key_perm_t p), (k, p), k)
+
+/* ---- the heap's */
+
+static void *
+block_add(void *p)
+{
+	if (counting && p) {
+		must(nblocks < sizeof(blocks) / sizeof(*blocks));
+		blocks[nblocks++] = p;
+	}
+	return p;
+}
+
+static void
+block_drop(const void *p)
+{
+	size_t i;
+
+	for (i = nblocks; i-- > 0;) {
+		if (blocks[i] == p) {
+			blocks[i] = blocks[--nblocks];
+			return;
+		}
+	}
+}
+
+#define WRAP_HEAP(name, params, args)                                       \
+	void *__real_##name params;                                         \
+	void *__wrap_##name params;                                         \
+	void *__wrap_##name params                                          \
+	{                                                                   \
+		return fails(#name) ? NULL : block_add(__real_##name args); \
+	}
+
+WRAP_HEAP(malloc, (size_t n), (n))
+WRAP_HEAP(calloc, (size_t n, size_t size), (n, size))
+WRAP_HEAP(strdup, (const char *s), (s))
+WRAP_HEAP(strndup, (const char *s, size_t n), (s, n))
+
+void *__real_reallocarray(void *p, size_t n, size_t size);
+void *__wrap_reallocarray(void *p, size_t n, size_t size);
+void *
+__wrap_reallocarray(void *p, size_t n, size_t size)
+{
+	void *new;
+
+	if (fails("reallocarray") || !(new = __real_reallocarray(p, n, size)))
+		return NULL;
+	block_drop(p);
+	return block_add(new);
+}
+
+void __real_free(void *p);
+void __wrap_free(void *p);
+void
+__wrap_free(void *p)
+{
+	block_drop(p);
+	__real_free(p);
+}
+
+int __real_vasprintf(char **out, const char *form, va_list ap);
+int __wrap_vasprintf(char **out, const char *form, va_list ap);
+int
+__wrap_vasprintf(char **out, const char *form, va_list ap)
+{
+	int n;
+
+	if (fails("vasprintf") || (n = __real_vasprintf(out, form, ap)) < 0)
+		return -1;
+	block_add(*out);
+	return n;
+}
+
+int __wrap___vasprintf_chk(char **out, int flag, const char *form, va_list ap);
+int
+__wrap___vasprintf_chk(char **out, int flag, const char *form, va_list ap)
+{
+	(void)flag;
+	return __wrap_vasprintf(out, form, ap);
+}
+
+/* ---- again and again */
+
+struct outcome {
+	enum aw_err r;
+	bool did, ended; /* it came to its end */
+	size_t blocks;
+	unsigned int files;
+	char failed[32];
+};
+
+static unsigned int
+open_files(void)
+{
+	unsigned int n = 0;
+	DIR *d = opendir("/proc/self/fd");
+
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+static void
+once(enum aw_err (*what)(void), unsigned int nth, struct outcome *o)
+{
+	unsigned int before = open_files();
+
+	countdown = nth;
+	nblocks = 0;
+	did = false;
+	counting = true;
+	o->r = what();
+	counting = false;
+	o->did = did;
+	o->blocks = nblocks;
+	o->files = open_files() - before;
+	snprintf(o->failed, sizeof(o->failed), "%s", failed);
+	o->ended = true;
+}
+
+static void
+check(const struct outcome *o, unsigned int nth, bool again)
+{
+	if (o->did && o->r == AW_OK && !again)
+		fail_msg("call %u, %s, failed unnoticed", nth, o->failed);
+	if (!o->did && o->r != AW_OK)
+		fail_msg("nothing failed, and yet: %s", aw_strerror(o->r));
+}
+
+unsigned int
+each_fails(enum aw_err (*what)(void), int with, bool again)
+{
+	struct outcome o = {.did = true};
+	unsigned int n;
+
+	error = with;
+	for (n = 1; o.did; n++) {
+		once(what, n, &o);
+		check(&o, n, again);
+		if (o.blocks || o.files)
+			fail_msg("call %u, %s: %zu allocations and %u files "
+				 "are left",
+			    n, o.did ? o.failed : "none", o.blocks, o.files);
+	}
+	return n - 2;
+}
+
+/* Status 1 is fatal()'s, anything else nobody's. */
+static bool
+apart(enum aw_err (*what)(void), unsigned int nth, struct outcome *o)
+{
+	pid_t pid;
+	int status;
+
+	o->ended = false;
+	o->did = nth != 0;
+	if ((pid = fork()) == 0) {
+		once(what, nth, o);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != (o->ended ? 0 : 1))
+		fail_msg("call %u: status %#x", nth, (unsigned int)status);
+	return o->ended;
+}
+
+unsigned int
+each_fails_apart(enum aw_err (*what)(void), int with, bool again)
+{
+	struct outcome *o = mmap(NULL, sizeof(*o), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct outcome good;
+	unsigned int n;
+
+	assert_ptr_not_equal(o, MAP_FAILED);
+	error = with;
+	assert_true(apart(what, 0, o));
+	good = *o;
+	for (n = 1; o->did || n == 1; n++) {
+		if (!apart(what, n, o))
+			continue;
+		check(o, n, again);
+		if (o->blocks > good.blocks || o->files > good.files)
+			fail_msg("call %u, %s: %zu allocations and %u files "
+				 "are left, else %zu and %u",
+			    n, o->failed, o->blocks, o->files, good.blocks,
+			    good.files);
+	}
+	munmap(o, sizeof(*o));
+	return n - 2;
+}
+
+void
+must_be(bool true_, const char *what, const char *file, int line)
+{
+	if (true_)
+		return;
+	fprintf(stderr, "%s:%d: not so: %s (failed: %s)\n", file, line, what,
+	    failed);
+	abort();
+}

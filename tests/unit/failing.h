@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Calls of the heap, the system and the keyring that fail when a test wants it.
+ * A test that includes this is linked by the options of failing.ld.
+ */
+#ifndef FAILING_H
+#define FAILING_H
+
+#include <stdbool.h>
+
+#include "awsenv/err.h"
+
+/*
+ * Does it all, again and again, with the first, second, ... call failing, until
+ * none is left to fail; how many there were. `what` says how it went: never
+ * AW_OK if a call failed, unless `again` says that it may do without. What it
+ * allocated and opened it has given back.
+ */
+unsigned int each_fails(enum aw_err (*what)(void), int with, bool again);
+
+/*
+ * The same in a process of its own each time, for what may also end the process
+ * with a word (fatal(), status 1). It asserts nothing by cmocka: must() instead.
+ * What is left allocated and opened is no more than when nothing fails.
+ */
+unsigned int each_fails_apart(enum aw_err (*what)(void), int with, bool again);
+
+/* What the test does for itself in between neither fails nor counts. */
+void failing_rest(void);
+void failing_go(void);
+/* A call did fail by now. */
+bool failing_did(void);
+
+#define must(true_) must_be(true_, #true_, __FILE__, __LINE__)
+void must_be(bool true_, const char *what, const char *file, int line);
+
+#endif

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The store over the real keyring and a vault, with each call of heap, keyring
+ * and memfd failing once in turn. What is asked for is there, whole, or its
+ * asker is told; and what others put there is there, now or for the next broker.
+ */
+#include "agent/broker/broker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <keyutils.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "agent/broker/store.h"
+#include "awsenv/own.h"
+#include "tests/unit/failing.h"
+
+#define LIFE 3600
+
+static int32_t session, ring;
+static int vault = -1;
+static int with; /* what calls fail with */
+
+uint64_t
+loop_time(void)
+{
+	return (uint64_t)time(NULL);
+}
+
+static enum aw_err
+open_store(void)
+{
+	return store_open(ring, session,
+	    open("/proc/key-users", O_RDONLY | O_CLOEXEC),
+	    fcntl(vault, F_DUPFD_CLOEXEC, 0));
+}
+
+static enum aw_err
+put(enum store_kind kind, const char *id, const char *sealed)
+{
+	struct record r = {
+	    .obtained = loop_time(),
+	    .expires = loop_time() + LIFE,
+	    .id = view_str(id),
+	    .sealed = view_str(sealed),
+	};
+
+	return store_put(kind, &r);
+}
+
+static enum aw_err
+get(enum store_kind kind, const char *id, const char *sealed, const char * or)
+{
+	AUTOBUF struct buf out = {0};
+	struct record r;
+	enum aw_err e = store_get(kind, view_str(id), &out, &r);
+
+	/* Whole, or not at all. */
+	if (e == AW_OK)
+		must(view_is(r.sealed, sealed) || (or &&view_is(r.sealed, or)));
+	else
+		must(out.len == 0);
+	return e;
+}
+
+static bool
+has(enum store_kind kind, const char *id, const char *sealed)
+{
+	return get(kind, id, sealed, NULL) == AW_OK;
+}
+
+/* More than a key may hold, so it is in the vault, whatever the quota. */
+static const char *
+large(char c)
+{
+	static char text[2][KEY_BYTES + 1];
+	char *p = text[c == 'b'];
+
+	memset(p, c, KEY_BYTES);
+	return p;
+}
+
+static int
+begin(void **state)
+{
+	static const uint8_t key[VAULT_KEY] = "a key of the vault";
+
+	(void)state;
+	session = keyctl_join_session_keyring(NULL);
+	keyctl_setperm(session, KEY_PERM);
+	ring = add_key("keyring", KEY_RING, NULL, 0, session);
+	keyctl_setperm(ring, KEY_PERM);
+	if (add_key("user", VAULT_NAME, key, sizeof(key), ring) < 0)
+		return -1;
+	vault = memfd_create("vault", MFD_CLOEXEC);
+	return vault < 0 ? -1 : 0;
+}
+
+static int
+end(void **state)
+{
+	(void)state;
+	keyctl_clear(ring);
+	keyctl_revoke(session);
+	return close(vault);
+}
+
+/* ---- what is done, between an opening and a close that do not fail */
+
+static enum aw_err with_others(enum aw_err (*what)(void))
+{
+	enum aw_err r;
+
+	failing_rest();
+	must(open_store() == AW_OK);
+	must(put(KEY_REF, "login", "other r") == AW_OK);
+	must(put(KEY_ROLE, "login/large", large('o')) == AW_OK);
+	failing_go();
+	r = what();
+	failing_rest();
+	/* The next broker has what was there, also if this one saw a trap. */
+	store_close();
+	must(open_store() == AW_OK);
+	must(has(KEY_REF, "login", "other r"));
+	must(has(KEY_ROLE, "login/large", large('o')));
+	store_drop_all(~0u, (struct view){0});
+	store_close();
+	failing_go();
+	return r;
+}
+
+/* An old one may stay, or none, or be replaced: half of one it cannot be. */
+static enum aw_err
+put_over(enum store_kind kind, const char *old, const char *new)
+{
+	enum aw_err r;
+
+	failing_rest();
+	must(put(kind, "a", old) == AW_OK);
+	failing_go();
+	r = put(kind, "a", new);
+	failing_rest();
+	if (r == AW_OK)
+		must(has(kind, "a", new));
+	else
+		get(kind, "a", old, new);
+	failing_go();
+	return r;
+}
+
+static enum aw_err
+put_new(void)
+{
+	enum aw_err r = put(KEY_TOK, "a", "new");
+
+	failing_rest();
+	if (r == AW_OK)
+		must(has(KEY_TOK, "a", "new"));
+	failing_go();
+	return r;
+}
+
+static enum aw_err
+put_second(void)
+{
+	return put_over(KEY_TOK, "old", "new");
+}
+
+static enum aw_err
+put_second_large(void)
+{
+	return put_over(KEY_ROLE, large('a'), large('b'));
+}
+
+static enum aw_err
+get_small(void)
+{
+	return get(KEY_REF, "login", "other r", NULL);
+}
+
+static enum aw_err
+get_large(void)
+{
+	return get(KEY_ROLE, "login/large", large('o'), NULL);
+}
+
+static enum aw_err
+drop(void)
+{
+	store_drop(KEY_ROLE, view_str("nobody's"));
+	return AW_OK;
+}
+
+#define WITH_OTHERS(name)                 \
+	static enum aw_err name##_(void)  \
+	{                                 \
+		return with_others(name); \
+	}
+WITH_OTHERS(put_new)
+WITH_OTHERS(put_second)
+WITH_OTHERS(put_second_large)
+WITH_OTHERS(get_small)
+WITH_OTHERS(get_large)
+WITH_OTHERS(drop)
+
+/* A broker that cannot read it all ends, and the next one does. */
+static enum aw_err
+open_again(void)
+{
+	AUTOCLOSE int users = -1;
+	enum aw_err r;
+
+	failing_rest();
+	must(open_store() == AW_OK);
+	must(put(KEY_TOK, "login", "t") == AW_OK);
+	must(put(KEY_ROLE, "login/large", large('o')) == AW_OK);
+	store_close();
+	users = fcntl(vault, F_DUPFD_CLOEXEC, 0);
+	failing_go();
+	r = store_open(ring, session, -1, STEAL_FD(users));
+	failing_rest();
+	/* Anything else ends the agent, and the ring with it. */
+	if (r != AW_OK && with == ENOMEM)
+		must(r == AW_NOMEM);
+	store_close();
+	must(open_store() == AW_OK);
+	/* Of what cannot be read ever again one may be thrown out. */
+	must(has(KEY_TOK, "login", "t") +
+		has(KEY_ROLE, "login/large", large('o')) >=
+	    (with == ENOMEM ? 2 : 1));
+	store_drop_all(~0u, (struct view){0});
+	store_close();
+	failing_go();
+	return r;
+}
+
+/* ---- the tests */
+
+static void
+each_is_told_and_costs_nobody_elses(void **state)
+{
+	static const struct {
+		enum aw_err (*what)(void);
+		unsigned int least; /* so many calls it takes */
+	} rows[] = {
+	    {put_new_, 3},
+	    {put_second_, 3},
+	    {put_second_large_, 3},
+	    {get_small_, 2},
+	    {get_large_, 3},
+	    {drop_, 0},
+	    {open_again, 10},
+	};
+	static const int errors[] = {ENOMEM, EDQUOT, EIO, EACCES};
+	size_t i, j;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		for (j = 0; j < sizeof(errors) / sizeof(*errors); j++) {
+			with = errors[j];
+			assert_true(each_fails(rows[i].what, with, true) >=
+			    rows[i].least);
+		}
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(each_is_told_and_costs_nobody_elses),
+	};
+
+	return cmocka_run_group_tests(tests, begin, end);
+}
