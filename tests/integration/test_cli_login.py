@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """How a login looks and goes, with and without a terminal."""
+import json
 import os
 import pathlib
 import signal
@@ -225,6 +226,87 @@ def test_addresses_and_codes_that_must_not_be_shown_are_not(agent, fields):
     done = run(agent, "login", env={"DISPLAY": ":0", "BROWSER": "touch"})
     assert done.returncode == 1 and "not fit to be shown" in done.stderr
     assert "javascript" not in done.stderr and "evil" not in done.stderr
+
+
+# For a script
+
+STEADY = ["state", "session", "url", "code", "until", "person", "expires",
+          "notice", "host", "error"]
+
+
+def events(done):
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert all(list(row) == STEADY for row in rows)
+    return rows
+
+
+def test_json_is_a_line_for_each_thing_that_happens(agent):
+    agent.on("wait@awsenv", agent.login(), agent.login(code="WXYZ-WXYZ"),
+             agent.login(state=wire.LOGIN_DONE, notice="proxy x"))
+    done = run(agent, "login", "--json")
+    assert done.returncode == 0 and done.stderr == ""
+    first, second, third = events(done)
+    assert (first["state"], first["url"], first["code"], first["host"]) == (
+        "pending", URL, "ABCD-EFGH", "desk")
+    assert first["until"].endswith("Z") and first["expires"] is None
+    assert (second["state"], second["code"]) == ("pending", "WXYZ-WXYZ")
+    assert (third["state"], third["person"], third["session"]) == (
+        "done", "jane@example.com", "corp")
+    assert (third["url"], third["code"], third["until"]) == ("", "", None)
+    assert third["expires"].endswith("Z") and third["notice"] == "proxy x"
+    assert first["error"] is third["error"] is None
+
+
+def test_json_of_a_login_that_is_there_is_one_line(agent):
+    agent.on("login@awsenv", agent.login(state=wire.LOGIN_DONE))
+    done = run(agent, "login", "--json")
+    assert [e["state"] for e in events(done)] == ["done"]
+    assert done.returncode == 0 and not agent.seen("wait@awsenv")
+
+
+def test_json_without_waiting_is_the_code(agent):
+    done = run(agent, "login", "--json", "--no-wait")
+    assert [e["code"] for e in events(done)] == ["ABCD-EFGH"]
+    assert done.returncode == 0 and not agent.seen("wait@awsenv")
+
+
+@pytest.mark.parametrize("fields, status, error", [
+    ({"text": "it was denied"}, 3, "it was denied"),
+    ({}, 3, "the login failed"),
+    ({"error": wire.AW_NETWORK, "text": "no such host"}, 6, "no such host")])
+def test_json_of_a_failure_is_a_line_and_the_words_are_kept(
+        agent, fields, status, error):
+    agent.on("wait@awsenv", agent.login(state=wire.LOGIN_FAILED, **fields))
+    done = run(agent, "login", "--json")
+    pending, failed = events(done)
+    assert (failed["state"], failed["error"]) == ("failed", error)
+    assert (failed["url"], failed["code"]) == ("", "")
+    assert done.returncode == status and error in done.stderr
+
+
+def test_json_warns_of_a_person_and_shows_nothing_unfit(agent):
+    agent.on("wait@awsenv", agent.login(
+        state=wire.LOGIN_DONE, expected="joe@example.com"))
+    assert "WARNING" in run(agent, "login", "--json").stderr
+    agent.on("login@awsenv", agent.login(url="javascript:alert(1)"))
+    done = run(agent, "login", "--json")
+    assert done.returncode == 1 and done.stdout == ""
+    assert "not fit to be shown" in done.stderr
+
+
+def test_json_that_nobody_can_read_is_a_failure(agent):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([AWSENV, "login", "--json"], env=agent.env(),
+                              stdout=full, stderr=subprocess.PIPE, text=True,
+                              stdin=subprocess.DEVNULL, timeout=60)
+    assert done.returncode == 1 and done.stderr.startswith("awsenv: ")
+    assert not agent.seen("wait@awsenv"), "it does not wait for what was lost"
+
+
+def test_json_is_not_for_a_desktop(agent):
+    done = run(agent, "login", "--json", "--desktop")
+    assert (done.returncode, done.stderr) == (
+        2, "awsenv: either --json or --desktop\n")
 
 
 # On a terminal

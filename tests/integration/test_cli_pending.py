@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """awsenv login --show-pending, and the snippets that run it in shells."""
+import json
 import os
 import shutil
 import signal
@@ -40,6 +41,17 @@ def test_a_login_that_waits_is_shown_whole(agent):
     asked, = agent.seen("nudge@awsenv")
     assert (asked.what, asked.ms) == (wire.NUDGE_LOOK, 0)
     assert not agent.seen("login@awsenv")
+
+
+def test_a_script_reads_it_as_json(agent):
+    done = run(agent.env(), "--json")
+    assert done.returncode == 0 and done.stderr == ""
+    event = json.loads(done.stdout)
+    assert (event["state"], event["url"], event["code"]) == (
+        "pending", URL, "ABCD-EFGH")
+    agent.on("nudge@awsenv", agent.login(state=wire.LOGIN_DONE))
+    done = run(agent.env(), "--json")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_in_an_ssh_session_it_says_who_will_hold_it(agent):

@@ -39,6 +39,20 @@ def shown(text):
     return found[1], found[2]
 
 
+# ---- by a script
+
+def test_a_script_reads_the_code_while_the_login_waits(sim, ann):
+    child = ann.popen("login", "-p", "marketing", "--json")
+    begun = json.loads(child.stdout.readline())
+    assert begun["state"] == "pending" and begun["url"].startswith("http")
+    assert child.poll() is None, "it waits for the approval"
+    sim.approve(begun["code"])
+    out, err = child.communicate(timeout=60)
+    ended = json.loads(out)
+    assert (ended["state"], ended["person"]) == ("done", "ann@example.com")
+    assert (child.returncode, err) == (0, "")
+
+
 # ---- on a terminal
 
 def qr_of(text):

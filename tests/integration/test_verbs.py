@@ -36,8 +36,7 @@ class Row(NamedTuple):
 VERBS = {
     "exec": Row([*P[1:], "--", "true"], "the command speaks",
                 125, 125, 125, 125, 125),
-    "login": Row(P, "it is for a person; whoami and status tell",
-                 4, None, 7, None, None),
+    "login": Row(P, [*P, "--json"], 4, None, 7, None, None),
     "whoami": Row(P, [*P, "--json"], 4, 3, 7, 5, 6),
     "export": Row([*P, "--format", "ini"], [*P, "--format", "json"],
                   4, 3, 7, 5, 6),

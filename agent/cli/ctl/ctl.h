@@ -250,6 +250,8 @@ struct screen {
 };
 
 void screen_open(struct screen *);
+/* May its URL and code be shown? */
+bool login_is_sound(const struct login_rep *);
 /* False: the agent's reply holds something that must not be shown. */
 bool screen_login(
     const struct screen *, const struct login_rep *, struct buf *);
@@ -259,6 +261,10 @@ bool screen_login(
 int login_verb(const struct options *, char **argv);
 /* For awsenv, not for people: it has something else to do, and says that. */
 int approve_verb(const struct options *, char **argv);
+
+/* login_event.c: one line of JSON on stdout. False: told why not. */
+
+bool login_event(const struct login_rep *);
 
 /* pending.c, desktop.c */
 

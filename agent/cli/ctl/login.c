@@ -27,6 +27,7 @@ struct waiting {
 	struct buf frame;
 	uint64_t end;		  /* our own; 0: as long as the code is good */
 	bool always;		  /* the verb: show it whatever stderr is */
+	bool json;		  /* as events on stdout, for a program */
 	bool line;		  /* a line is there that is written over */
 	unsigned int anew;	  /* logins that ended under us */
 	const char *url;	  /* the one on the screen, */
@@ -87,6 +88,8 @@ line_show(struct waiting *w, bool first)
 {
 	char until[CLOCK_TIME], left[TIME_LEFT];
 
+	if (w->json)
+		return;
 	clock_time(until, w->rep.until);
 	time_left(left, w->rep.until);
 	if (w->options->given & OPT_NO_WAIT) {
@@ -106,26 +109,47 @@ line_show(struct waiting *w, bool first)
 }
 
 static enum aw_err
-show(struct waiting *w)
+show_screen(struct waiting *w)
 {
 	AUTOBUF struct buf out = {0};
+
+	if (w->url)
+		say("awsenv: that %s is no longer good; here is a new one\n\n",
+		    w->code[0] ? "code" : "page");
+	screen_login(&w->screen, &w->rep, &out);
+	if (out.bad) {
+		warn("%s", aw_strerror(AW_NOMEM));
+		return AW_NOMEM;
+	}
+	io_write(STDERR_FILENO, view_of(&out), -1);
+	return AW_OK;
+}
+
+static enum aw_err
+event(const struct login_rep *l)
+{
+	return login_event(l) ? AW_OK : AW_SYSTEM;
+}
+
+static enum aw_err
+show(struct waiting *w)
+{
 	struct login_rep *l = &w->rep;
+	enum aw_err r;
 
 	if (w->url && view_is(l->url, w->url) && view_is(l->code, w->code)) {
 		line_show(w, false);
 		return AW_OK;
 	}
 	line_clear(w);
-	if (w->url)
-		say("awsenv: that %s is no longer good; here is a new one\n\n",
-		    w->code[0] ? "code" : "page");
-	if (!screen_login(&w->screen, l, &out) || out.bad) {
+	if (!login_is_sound(l)) {
 		warn("%s: the agent gave a sign-in URL or code that is not fit "
 		     "to be shown",
 		    question_name(w->question));
 		return AW_PROTO;
 	}
-	io_write(STDERR_FILENO, view_of(&out), -1);
+	if ((r = w->json ? event(l) : show_screen(w)) != AW_OK)
+		return r;
 	w->url = shown(l->url);
 	format(w->code, sizeof(w->code), "%.*s", VIEW_ARG(l->code));
 	line_show(w, true);
@@ -141,26 +165,39 @@ show(struct waiting *w)
 
 /* Somebody else than expected is no error, but must not pass unseen. */
 static void
-done(struct waiting *w)
+warn_of_person(const struct waiting *w)
 {
-	const struct login_rep *l = &w->rep;
-	const char *person = shown(l->person), *before = shown(l->before);
-	const char *expected = shown(l->expected);
-	char until[CLOCK_TIME];
+	const char *person = shown(w->rep.person);
+	const char *before = shown(w->rep.before);
+	const char *expected = shown(w->rep.expected);
 
-	line_clear(w);
-	clock_time(until, l->expires);
-	if (w->url)
-		say("awsenv: approved%s%s; logged in to %s until %s\n",
-		    *person ? " by " : "", person, shown(l->session), until);
-	else if (w->always)
-		say("awsenv: logged in to %s%s%s until %s\n", shown(l->session),
-		    *person ? " as " : "", person, until);
 	if (*person && *expected && strcasecmp(person, expected) != 0)
 		warn("WARNING: %s expects %s (awsenv_identity), not %s",
 		    question_name(w->question), expected, person);
 	else if (w->url && *person && *before && strcmp(person, before) != 0)
 		warn("WARNING: the last time it was %s who approved", before);
+}
+
+static enum aw_err
+done(struct waiting *w)
+{
+	const struct login_rep *l = &w->rep;
+	const char *person = shown(l->person);
+	char until[CLOCK_TIME];
+	enum aw_err r = AW_OK;
+
+	line_clear(w);
+	clock_time(until, l->expires);
+	if (w->json)
+		r = event(l);
+	else if (w->url)
+		say("awsenv: approved%s%s; logged in to %s until %s\n",
+		    *person ? " by " : "", person, shown(l->session), until);
+	else if (w->always)
+		say("awsenv: logged in to %s%s%s until %s\n", shown(l->session),
+		    *person ? " as " : "", person, until);
+	warn_of_person(w);
+	return r;
 }
 
 static enum aw_err
@@ -216,6 +253,8 @@ static enum aw_err
 failed(struct waiting *w)
 {
 	line_clear(w);
+	if (w->json)
+		event(&w->rep);
 	/* "A login is needed" is no answer to one that has just failed. */
 	if (w->rep.error != AW_OK &&
 	    (w->rep.error != AW_LOGIN || w->rep.text.n == 0))
@@ -240,7 +279,7 @@ step(struct waiting *w, enum aw_err *r)
 		return false;
 	}
 	if (w->rep.state == LOGIN_DONE) {
-		done(w);
+		*r = done(w);
 		return false;
 	}
 	if (w->rep.state == LOGIN_PENDING &&
@@ -274,6 +313,7 @@ approve(struct talk *t, const struct options *o, bool always)
 	    .question = &t->question,
 	    .options = o,
 	    .always = always,
+	    .json = (o->given & OPT_JSON) != 0,
 	};
 	enum aw_err r;
 
@@ -313,6 +353,10 @@ login_verb(const struct options *o, char **argv)
 
 	if (usage != EXIT_GOOD)
 		return usage;
+	if ((o->given & OPT_DESKTOP) && (o->given & OPT_JSON)) {
+		warn("either --json or --desktop");
+		return EXIT_USAGE;
+	}
 	if (o->given & OPT_DESKTOP)
 		return desktop_run(o);
 	if (o->given & OPT_PENDING)

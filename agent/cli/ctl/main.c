@@ -19,7 +19,7 @@ static int help_verb(const struct options *, char **argv);
 /* clang-format off */
 static const struct verb verbs[] = {
 	{"login", OPT_WHO | OPT_WAITING | OPT_HERE | OPT_PENDING |
-	    OPT_DESKTOP, login_verb,
+	    OPT_DESKTOP | OPT_JSON, login_verb,
 	    "\0show URL and code, wait until a person has approved"},
 	{"agent", 0, agent_verb, "start | stop | status | env\0"
 	    "start or stop the agent"},

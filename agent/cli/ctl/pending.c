@@ -56,7 +56,11 @@ pending_show(const struct options *o)
 	    client_connect(path, &fd, io_deadline(CONNECT_MS)) == AW_OK &&
 	    client_ask(fd, "nudge@awsenv", MSG_NUDGE_REQ, &req, MSG_LOGIN_REP,
 		&rep, &frame, io_deadline(ms + ANSWER_MS)) == AW_OK &&
-	    rep.error == AW_OK && rep.state == LOGIN_PENDING)
-		show(&rep);
+	    rep.error == AW_OK && rep.state == LOGIN_PENDING) {
+		if (!(o->given & OPT_JSON))
+			show(&rep);
+		else if (login_is_sound(&rep) && !login_event(&rep))
+			return EXIT_OTHER;
+	}
 	return EXIT_GOOD;
 }

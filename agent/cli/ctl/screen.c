@@ -115,12 +115,18 @@ notice_add(const struct screen *s, struct view notice, struct buf *out)
 }
 
 bool
+login_is_sound(const struct login_rep *l)
+{
+	return url_is_sound(l->url) && (!l->code.n || code_is_sound(l->code));
+}
+
+bool
 screen_login(const struct screen *s, const struct login_rep *l, struct buf *out)
 {
 	const char *bold = s->plain ? "" : "\033[1m";
 	const char *calm = s->plain ? "" : "\033[0m";
 
-	if (!url_is_sound(l->url) || (l->code.n && !code_is_sound(l->code)))
+	if (!login_is_sound(l))
 		return false;
 	text_add(out, "awsenv: a login is needed: %s", shown(l->session));
 	if (l->host.n)
