@@ -16,7 +16,7 @@
 static struct text
 text(const char *s)
 {
-	return (struct text){(char *)(uintptr_t)s, strlen(s)};
+	return (struct text){.p = (char *)(uintptr_t)s, .n = strlen(s)};
 }
 
 static void
@@ -167,8 +167,10 @@ check_swap(const char *before, size_t changed, const char *after)
 	struct text t = text(before), out = {0}, back = {0};
 	const struct swap s = {&out, everything, sso, put};
 	unsigned int line;
+	size_t n;
 
-	assert_int_equal(swap_lines(&t, &s), changed);
+	assert_int_equal(swap_lines(&t, &s, &n), AW_OK);
+	assert_int_equal(n, changed);
 	assert_text(&out, after);
 	assert_int_equal(edit_undo(&out, NULL, &back, &line), AW_OK);
 	assert_text(&back, before);

@@ -90,24 +90,21 @@ block_put(const struct text *t, const char *session, const struct text *body,
 	bool joined = t->n && t->p[t->n - 1] != '\n';
 	struct marks m;
 	enum aw_err r = marks_find(t, session, &m, line);
-	FILE *f;
 
 	if (r != AW_OK && r != AW_GONE)
 		return r;
-	if (!(f = open_memstream(&out->p, &out->n)))
-		return AW_NOMEM;
 	if (r == AW_OK) {
-		fwrite(t->p, 1, (size_t)(m.body - t->p), f);
-		fwrite(body->p, 1, body->n, f);
-		fwrite(m.end, 1, (size_t)(t->p + t->n - m.end), f);
+		text_put(out, t->p, (size_t)(m.body - t->p));
+		text_put(out, body->p, body->n);
+		text_put(out, m.end, (size_t)(t->p + t->n - m.end));
 	} else {
-		fwrite(t->p, 1, t->n, f);
-		fprintf(f, "%s" BEGIN "%s\n", joined ? "\n" : "", session,
+		text_put(out, t->p, t->n);
+		text_form(out, "%s" BEGIN "%s\n", joined ? "\n" : "", session,
 		    joined ? JOINED : "");
-		fwrite(body->p, 1, body->n, f);
-		fprintf(f, END, session);
+		text_put(out, body->p, body->n);
+		text_form(out, END, session);
 	}
-	return fclose(f) == 0 ? AW_OK : AW_NOMEM;
+	return text_end(out);
 }
 
 static enum aw_err
@@ -117,18 +114,15 @@ block_drop(const struct text *t, const char *session, struct text *out,
 	struct marks m;
 	enum aw_err r = marks_find(t, session, &m, line);
 	const char *begin;
-	FILE *f;
 
 	if (r != AW_OK)
 		return r;
 	begin = m.begin;
 	if (m.joined && begin > t->p)
 		begin--;
-	if (!(f = open_memstream(&out->p, &out->n)))
-		return AW_NOMEM;
-	fwrite(t->p, 1, (size_t)(begin - t->p), f);
-	fwrite(m.after, 1, (size_t)(t->p + t->n - m.after), f);
-	return fclose(f) == 0 ? AW_OK : AW_NOMEM;
+	text_put(out, t->p, (size_t)(begin - t->p));
+	text_put(out, m.after, (size_t)(t->p + t->n - m.after));
+	return text_end(out);
 }
 
 /* The session of the first block that there is. */

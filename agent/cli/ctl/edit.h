@@ -16,12 +16,20 @@
 struct text {
 	char *p;
 	size_t n;
+	bool bad; /* there was no memory for all of it */
 };
 
 void text_free(struct text *);
 
-/* lines.c: the grammar of botocore's reader, as far as it takes to find one's
- * way. */
+/* lines.c: a text that grows, and the grammar of botocore's reader, as far as
+ * it takes to find one's way. */
+
+/* (A stream in memory would not say that it lost something halfway.) */
+void text_put(struct text *, const char *, size_t);
+void text_form(struct text *, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Whole, or nothing and AW_NOMEM. */
+enum aw_err text_end(struct text *);
 
 enum line_kind { LINE_OTHER, LINE_SECTION, LINE_KEY, LINE_MORE };
 enum line_of { OF_NOTHING, OF_PROFILE, OF_SESSION, OF_OTHER };
@@ -68,8 +76,8 @@ struct swap {
 	void *arg;
 };
 
-/* How many profiles were changed. */
-size_t swap_lines(const struct text *, const struct swap *);
+enum aw_err swap_lines(
+    const struct text *, const struct swap *, size_t *changed);
 enum aw_err swap_undo(const struct text *, struct text *out);
 /* All that was ever put in, and back what was put out of use; a session: its
  * block alone. */

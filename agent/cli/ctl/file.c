@@ -123,8 +123,21 @@ file_free(struct file *f)
 	*f = (struct file){0};
 }
 
+/* Errno stays. */
+static int
+new_fail(const char *path, int fd)
+{
+	int saved = errno;
+
+	unlink(path);
+	close(fd);
+	errno = saved;
+	return -1;
+}
+
 /* The new file under its name for now, ours alone: another awsenv that waits
- * for it finds that it went away meanwhile. */
+ * for it finds that it went away meanwhile. A folder that knows no locks, as
+ * some NFS homes, is told. */
 static int
 new_open(const char *path)
 {
@@ -136,15 +149,18 @@ new_open(const char *path)
 		    open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (fd < 0)
 			return -1;
-		if (flock(fd, LOCK_EX) == 0 && fstat(fd, &st) == 0 &&
-		    lstat(path, &named) == 0 && st.st_ino == named.st_ino &&
+		while (flock(fd, LOCK_EX) != 0) {
+			if (errno != EINTR)
+				return new_fail(path, fd);
+		}
+		if (fstat(fd, &st) != 0)
+			return new_fail(path, fd);
+		if (lstat(path, &named) == 0 && st.st_ino == named.st_ino &&
 		    st.st_dev == named.st_dev) {
 			/* Left by one that was killed. */
 			if (ftruncate(fd, 0) == 0 && fchmod(fd, 0600) == 0)
 				return fd;
-			unlink(path);
-			close(fd);
-			return -1;
+			return new_fail(path, fd);
 		}
 		close(fd);
 	}

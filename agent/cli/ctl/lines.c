@@ -4,9 +4,13 @@
  * that is indented deeper than the key above it goes on with that key's value,
  * whatever else it looks like.
  */
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "awsenv/own.h"
 
 #include "agent/cli/ctl/edit.h"
 
@@ -15,6 +19,65 @@ text_free(struct text *t)
 {
 	free(t->p);
 	*t = (struct text){0};
+}
+
+/* For so many bytes and a NUL; a text has what its length needs. */
+static size_t
+room(size_t n)
+{
+	size_t r = 64;
+
+	while (r <= n)
+		r *= 2;
+	return r;
+}
+
+void
+text_put(struct text *t, const char *p, size_t n)
+{
+	char *grown;
+
+	if (t->bad)
+		return;
+	if (!t->p || room(t->n + n) > room(t->n)) {
+		if (!(grown = reallocarray(t->p, room(t->n + n), 1))) {
+			t->bad = true;
+			return;
+		}
+		t->p = grown;
+	}
+	if (n)
+		memcpy(t->p + t->n, p, n);
+	t->n += n;
+	t->p[t->n] = '\0';
+}
+
+void
+text_form(struct text *t, const char *fmt, ...)
+{
+	AUTOFREE char *s = NULL;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&s, fmt, ap);
+	va_end(ap);
+	if (n < 0) {
+		s = NULL;
+		t->bad = true;
+	} else {
+		text_put(t, s, (size_t)n);
+	}
+}
+
+enum aw_err
+text_end(struct text *t)
+{
+	text_put(t, "", 0);
+	if (!t->bad)
+		return AW_OK;
+	text_free(t);
+	return AW_NOMEM;
 }
 
 void

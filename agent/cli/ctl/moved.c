@@ -212,13 +212,10 @@ move(struct move *m, struct file *f)
 	int status;
 
 	m->text = &f->text;
-	n = swap_lines(&f->text, &s);
-	if (!new.p && f->text.n) {
+	if (swap_lines(&f->text, &s, &n) != AW_OK) {
 		warn("%s", aw_strerror(AW_NOMEM));
 		return EXIT_OTHER;
 	}
-	if (!new.p)
-		new.p = strdup("");
 	format(done, sizeof(done),
 	    "%u profile%s changed; awsenv configure --undo brings back what "
 	    "was",

@@ -23,17 +23,14 @@ count_lines(const char *s)
 	return n;
 }
 
-size_t
-swap_lines(const struct text *t, const struct swap *s)
+enum aw_err
+swap_lines(const struct text *t, const struct swap *s, size_t *changed)
 {
-	FILE *f = open_memstream(&s->out->p, &s->out->n);
 	const char *wanted = NULL;
 	bool begun = false, over = false;
-	size_t changed = 0;
 	struct lines l;
 
-	if (!f)
-		return 0;
+	*changed = 0;
 	for (lines_begin(&l, t); lines_next(&l);) {
 		if (l.now.kind == LINE_SECTION) {
 			begun = false;
@@ -46,39 +43,34 @@ swap_lines(const struct text *t, const struct swap *s)
 		if (wanted && over &&
 		    (l.now.kind == LINE_KEY || l.now.kind == LINE_MORE)) {
 			if (!begun) {
-				fprintf(f, PUT "%zu\n%s", count_lines(wanted),
-				    wanted);
-				changed++;
+				text_form(s->out, PUT "%zu\n%s",
+				    count_lines(wanted), wanted);
+				++*changed;
 			}
 			begun = true;
-			fputs(WAS, f);
+			text_put(s->out, WAS, strlen(WAS));
 		}
-		fwrite(l.now.p, 1, l.now.n, f);
+		text_put(s->out, l.now.p, l.now.n);
 	}
-	fclose(f);
-	return changed;
+	return text_end(s->out);
 }
 
 enum aw_err
 swap_undo(const struct text *t, struct text *out)
 {
-	FILE *f = open_memstream(&out->p, &out->n);
 	unsigned long skip = 0;
 	struct lines l;
 
-	if (!f)
-		return AW_NOMEM;
 	for (lines_begin(&l, t); lines_next(&l);) {
-		if (skip) {
+		if (skip)
 			skip--;
-		} else if (line_starts(&l.now, PUT)) {
+		else if (line_starts(&l.now, PUT))
 			skip = strtoul(l.now.p + strlen(PUT), NULL, 10);
-		} else if (line_starts(&l.now, WAS)) {
-			fwrite(
-			    l.now.p + strlen(WAS), 1, l.now.n - strlen(WAS), f);
-		} else {
-			fwrite(l.now.p, 1, l.now.n, f);
-		}
+		else if (line_starts(&l.now, WAS))
+			text_put(
+			    out, l.now.p + strlen(WAS), l.now.n - strlen(WAS));
+		else
+			text_put(out, l.now.p, l.now.n);
 	}
-	return fclose(f) == 0 ? AW_OK : AW_NOMEM;
+	return text_end(out);
 }

@@ -93,15 +93,19 @@ wanted_name(const char *names, const char *session, const struct grant_row *g)
 
 /* -------- entries */
 
+static void __attribute__((noreturn)) out_of_memory(void)
+{
+	warn("%s", aw_strerror(AW_NOMEM));
+	exit(EXIT_OTHER);
+}
+
 static void
 entry_add(struct entries *all, struct entry e)
 {
 	struct entry *grown = reallocarray(all->at, all->n + 1, sizeof(*grown));
 
-	if (!grown) {
-		warn("%s", aw_strerror(AW_NOMEM));
-		exit(EXIT_OTHER);
-	}
+	if (!grown)
+		out_of_memory();
 	all->at = grown;
 	all->at[all->n++] = e;
 }
@@ -213,11 +217,13 @@ entries_part(struct entries *all)
 	char name[512];
 	size_t i;
 
-	for (i = 0; twice && i < all->n; i++)
+	if (!twice)
+		out_of_memory();
+	for (i = 0; i < all->n; i++)
 		twice[i] = !*all->at[i].name ||
 		    !strcmp(all->at[i].name, "default") ||
 		    named(all, all->at[i].name) > 1;
-	for (i = 0; twice && i < all->n; i++) {
+	for (i = 0; i < all->n; i++) {
 		struct entry *e = &all->at[i];
 
 		if (e->text || !twice[i])
@@ -253,35 +259,35 @@ entries_outside(
 /* -------- writing */
 
 static void
-entry_put(const struct plan *p, const struct entry *e, FILE *f)
+entry_put(const struct plan *p, const struct entry *e, struct text *out)
 {
-	fputc('\n', f);
+	text_put(out, "\n", 1);
 	if (e->text) {
-		fwrite(e->text, 1, e->size, f);
+		text_put(out, e->text, e->size);
 		return;
 	}
-	fprintf(f, "[profile %s]\n", e->name);
+	text_form(out, "[profile %s]\n", e->name);
 	if (p->options->given & OPT_PROCESS)
-		fprintf(f,
+		text_form(out,
 		    "credential_process = %s process --sso-session %s "
 		    "--account %s --role %s\n",
 		    p->awsenv, p->session, e->account, e->role);
 	else
-		fprintf(f,
+		text_form(out,
 		    "sso_session = %s\nsso_account_id = %s\n"
 		    "sso_role_name = %s\n",
 		    p->session, e->account, e->role);
-	fprintf(f, "region = %s\n", p->region);
+	text_form(out, "region = %s\n", p->region);
 }
 
 static void
-head_put(const struct plan *p, FILE *f)
+head_put(const struct plan *p, struct text *out)
 {
-	fprintf(f,
+	text_form(out,
 	    "# What stands between these lines is written by awsenv configure, "
 	    "and\n# changes to it are lost when it runs again.\n");
 	if (!p->elsewhere)
-		fprintf(f,
+		text_form(out,
 		    "\n[sso-session %s]\nsso_start_url = %s\nsso_region = %s\n"
 		    "sso_registration_scopes = sso:account:access\n",
 		    p->session, p->start_url, p->sso_region);
@@ -322,7 +328,6 @@ wanted_body(const struct plan *p, const struct grant_list *list, bool prune,
 	unsigned int line = 0;
 	struct text old = {0};
 	size_t i, fresh;
-	FILE *f;
 
 	*w = (struct wanted){0};
 	if (!entries_new(&all, p, list))
@@ -342,9 +347,7 @@ wanted_body(const struct plan *p, const struct grant_list *list, bool prune,
 	if (all.n)
 		qsort(all.at, all.n, sizeof(*all.at), by_name);
 	entries_outside(&outside, &p->file.text, &old);
-	if (!(f = open_memstream(&body->p, &body->n)))
-		return false;
-	head_put(p, f);
+	head_put(p, body);
 	for (i = 0; i < all.n; i++) {
 		if (named(&outside, all.at[i].name)) {
 			say("awsenv: profile %s is there already, and is left "
@@ -352,11 +355,13 @@ wanted_body(const struct plan *p, const struct grant_list *list, bool prune,
 			    shown_str(all.at[i].name));
 			continue;
 		}
-		entry_put(p, &all.at[i], f);
+		entry_put(p, &all.at[i], body);
 		w->profiles++;
 	}
 	free(all.at);
 	free(before.at);
 	free(outside.at);
-	return fclose(f) == 0;
+	if (text_end(body) != AW_OK)
+		out_of_memory();
+	return true;
 }
