@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import threading
-import time
 
 from agent import children
 from hog import Hog
@@ -69,7 +68,6 @@ class Makers:
         self.dice = random.Random(seed)
         self.over, self.calm = threading.Event(), threading.Event()
         self.killed = collections.Counter()
-        self.cuts = []      # when fetchers were killed
         self.wrong = []
         self.threads = [threading.Thread(target=self._until_over, args=(one,))
                         for one in (self._kill, self._fill, self._home)]
@@ -125,8 +123,6 @@ class Makers:
                         continue
                 os.kill(pid, signal.SIGKILL)
                 self.killed[name] += 1
-                if name == "awsenv-fetch":
-                    self.cuts.append(time.time())
 
     def _fill(self):
         self.over.wait(self.dice.uniform(3, 10))

@@ -22,11 +22,16 @@ class Call:
         self.begun = row["time"]
         self.ended = row["time"] + row.get("seconds", 0)
         self.status, self.error = row["status"], row["error"]
+        self.gone = row["gone"]
         query = urllib.parse.parse_qs(row.get("query") or "")
         self.account = query.get("account_id", [None])[0]
         self.grant = ""
         if self.operation == "CreateToken":
             self.grant = json.loads(row["body"]).get("grantType", "")
+
+    def __str__(self):
+        return (f"{self.operation} {self.account} {self.begun:.3f} to "
+                f"{self.ended:.3f}, {self.fault or self.status}")
 
 
 class Calls:
@@ -65,13 +70,15 @@ class Calls:
         return sum(c.status == 200 and c.grant == "refresh_token"
                    for c in self.all)
 
-    def at_once(self, cuts):
-        """The same role asked for while it was being asked for, and not
-        because who did so was killed."""
-        return sum(two.begun < one.ended and not one.fault and
-                   not any(one.begun <= cut <= two.begun for cut in cuts)
-                   for calls in self.roles.values()
-                   for one, two in zip(calls, calls[1:]))
+    def at_once(self):
+        """The same role asked for while it was being asked for: how often
+        because who did so first was gone when the answer was there, and the
+        other pairs."""
+        pairs = [(one, two) for calls in self.roles.values()
+                 for one, two in zip(calls, calls[1:])
+                 if two.begun < one.ended and not one.fault]
+        return (sum(one.gone for one, _ in pairs),
+                [pair for pair in pairs if not pair[0].gone])
 
 
 class Report:
@@ -115,7 +122,7 @@ class Report:
                   "those of one login", quota()[0] <= 8)
 
     def trouble(self, makers):
-        self.cuts = makers.cuts
+        self.fetchers = makers.killed["awsenv-fetch"]
         for name, number in sorted(makers.killed.items()):
             what = f"{name} killed" if "-" in name else name
             self.tell(what, number)
@@ -157,9 +164,13 @@ class Report:
         self.tell("calls to AWS", len(calls.all))
         self.tell("    that met a fault",
                   sum(c.fault is not None for c in calls.all))
-        twice = calls.at_once(self.cuts)
-        self.tell("    for a role that was being asked for", twice, "none",
-                  twice == 0)
+        gone, twice = calls.at_once()
+        self.tell("    once more, as who had asked was killed", gone,
+                  "no more than were killed", gone <= self.fetchers)
+        self.tell("    for a role that was being asked for", len(twice),
+                  "none", not twice)
+        for one, two in twice[:5]:
+            self.lines.append(f"    {one}, then {two}")
         self.tell("tokens renewed", calls.renewed())
         more, lost = calls.logins() - 1, calls.lost()
         self.tell("lost with a rotating refresh", lost)

@@ -220,6 +220,23 @@ def test_five_hundred_requests_at_once(sim):
     assert sim.counts()["RegisterClient"] == 1000
 
 
+@pytest.mark.parametrize("leaves", [True, False])
+def test_who_left_before_the_answer_is_known(sim, leaves):
+    sim.hold("RegisterClient")
+    body = b'{"clientName":"x","clientType":"public"}'
+    port = int(sim.urls["http"].rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)) as link:
+        link.sendall(b"POST /client/register HTTP/1.1\r\nHost: localhost\r\n"
+                     b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        sim.wait_in_flight("RegisterClient")
+        if leaves:
+            link.shutdown(socket.SHUT_WR)
+        sim.release()
+        sim.until(lambda: sim.in_flight("RegisterClient")["now"] == 0, 30,
+                  "the end of it")
+    assert sim.requests("RegisterClient")[-1]["gone"] is leaves
+
+
 def test_secrets_are_all_that_were_handed_out(sim):
     visitor = Visitor(sim).login()
     key = visitor.credentials()

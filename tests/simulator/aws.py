@@ -59,6 +59,7 @@ class Aws:
             self.ledger.wait(operation, "after")
             row["error"] = answer.error
             row["status"] = answer.status or None
+            row["gone"] = link.gone()
             if answer.send:
                 link.answer(answer)
         finally:

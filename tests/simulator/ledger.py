@@ -47,7 +47,7 @@ class Ledger:
                    "region": request.region,
                    "user_agent": request.header("User-Agent"),
                    "in_flight": self._now[name], "status": None,
-                   "error": None, "fault": None}
+                   "error": None, "fault": None, "gone": False}
             self.rows.append(row)
             return row
 

@@ -18,6 +18,7 @@ MOST_HEADERS = 200
 MOST_BODY = 16 << 20
 HANDSHAKE = 30
 NO_BODY = (204, 304)
+ESTABLISHED = 1     # of tcp(7)'s states
 
 
 class BadRequest(Exception):
@@ -99,6 +100,11 @@ class Link:
         """RST instead of FIN: close with nothing lingering."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
                              struct.pack("ii", 1, 0))
+
+    def gone(self):
+        """Did the client close it, or die, without waiting for the answer?"""
+        info = self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+        return info[0] != ESTABLISHED
 
     def wait_gone(self, seconds):
         poll = select.poll()
