@@ -372,12 +372,14 @@ DEPS_DESKTOP := lightdm lightdm-gtk-greeter xvfb xauth xdotool openbox python3-x
 	dunst chromium chromium-driver xterm imagemagick desktop-file-utils \
 	fonts-dejavu-core
 DEPS_SYSTEM := debootstrap systemd-container openssh-client
+DEPS_CLIENTS := protobuf-compiler libprotobuf-dev
 DEPS_LINT  := valgrind clang clang-tidy clang-format libclang-rt-dev|libclang-rt-*-dev \
 	cppcheck shellcheck mandoc git
 deps: NEED = $(DEPS_BUILD) \
 	$(if $(filter deps deb check-system check-reproducible,$(MAKECMDGOALS)),$(DEPS_DEB)) \
 	$(if $(filter deps check-system,$(MAKECMDGOALS)),$(DEPS_SYSTEM)) \
 	$(if $(filter check-desktop,$(MAKECMDGOALS)),$(DEPS_DESKTOP)) \
+	$(if $(filter check-clients,$(MAKECMDGOALS)),$(DEPS_CLIENTS)) \
 	$(if $(filter-out deb,$(MAKECMDGOALS)),$(DEPS_DEMO)) \
 	$(if $(filter-out demo deb,$(MAKECMDGOALS)),$(DEPS_CHECK) -- $(DEPS_WANT)) \
 	$(if $(filter deps,$(MAKECMDGOALS)),$(DEPS_LINT)) \

@@ -15,7 +15,8 @@ from .state import SignIn
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 CODE_GRANT = "authorization_code"
 GRANTS = {DEVICE_GRANT, "refresh_token", CODE_GRANT}
-VERIFIER = r"[A-Za-z0-9._~-]{43,128}"    # RFC 7636, 4.1
+# RFC 7636, 4.1, has no "="; mairu, which is in use at AWS, sends some.
+VERIFIER = r"[A-Za-z0-9._~=-]{43,128}"
 ACCOUNT_SCOPE = "sso:account:access"
 MOST_SCOPES = 25
 

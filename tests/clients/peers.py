@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: ISC
+"""Programs of others that log in as awsenv does, as judges of the simulator:
+what works there for them works at AWS, where they are used."""
+import contextlib
+import json
+import pathlib
+import re
+import subprocess
+import tempfile
+import time
+
+from simulator import visitor
+from simulator.client import Simulator
+
+PATIENCE = 60       # seconds
+
+
+def mairu(program):
+    """The authorization code with PKCE, which no botocore has: registered,
+    allowed in a browser, redeemed, and used. None, or what went wrong."""
+    with contextlib.ExitStack() as stack:
+        sim = stack.enter_context(Simulator(accounts=1))
+        home = pathlib.Path(stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="awsenv-mairu.")))
+        env = {"HOME": str(home), "PATH": "/usr/bin:/bin",
+               "XDG_CONFIG_HOME": str(home / "config"),
+               "XDG_RUNTIME_DIR": str(home / "run"),
+               **sim.env(listener="http")}
+        (home / "run").mkdir(mode=0o700)
+        servers = home / "config/mairu/servers.d"
+        servers.mkdir(parents=True)
+        (servers / "corp.json").write_text(json.dumps({
+            "id": "corp", "url": sim.start_url,
+            "aws_sso": {"region": sim.region}}))
+
+        def start(*words):
+            child = subprocess.Popen(
+                [program, *words], env=env, text=True, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT)
+            stack.callback(child.wait)
+            stack.callback(child.kill)
+            return child
+
+        start("agent")
+        end = time.monotonic() + PATIENCE
+        while not any(p.is_socket() for p in (home / "run").rglob("*")):
+            if time.monotonic() > end:
+                return "its agent made no socket"
+            time.sleep(0.1)
+        login = start("login", "corp")
+        for line in login.stdout:
+            if found := re.search(r"http://127\.0\.0\.1:\S+", line):
+                _, status, page = visitor.allow(found[0], sim.ca)
+                if status != 200:
+                    return f"the code was refused: {page[-200:]}"
+                break
+        if login.wait(PATIENCE):
+            return f"login ended with {login.returncode}"
+        account, role = sim.info["accounts"][0]["id"], sim.info["roles"][0]
+        said = subprocess.run(
+            [program, "credential-process", "corp", f"{account}/{role}"],
+            env=env, text=True, capture_output=True, timeout=PATIENCE,
+            stdin=subprocess.DEVNULL)
+        if said.returncode:
+            return said.stderr.strip()[-200:] or f"exit {said.returncode}"
+        keys = json.loads(said.stdout)
+        sts = visitor.client(sim, "sts", key={
+            "accessKeyId": keys["AccessKeyId"],
+            "secretAccessKey": keys["SecretAccessKey"],
+            "sessionToken": keys["SessionToken"]})
+        if role not in sts.get_caller_identity()["Arn"]:
+            return "the keys are of another role"
+        if sim.counts().get("StartDeviceAuthorization"):
+            return "it took a device code"
+    return None
