@@ -118,7 +118,7 @@ CTLLIBS = $(call once,CTLLIBS,$(shell $(PKG_CONFIG) --libs libsystemd))
 
 $B/awsenv-agent:   LDLIBS = -lkeyutils -lseccomp -lpthread
 $B/awsenv-broker:  LDLIBS = -lkeyutils -lmd -lseccomp $(SODIUM)
-$B/awsenv-profile: LDLIBS = -lcrypto -lseccomp
+$B/awsenv-profile: LDLIBS = -lcjson -lcrypto -lseccomp
 $B/awsenv-fetch:   LDLIBS = $(FETCHLIBS) -lseccomp $(SODIUM)
 $B/awsenv-ctl:     LDLIBS = $(CTLLIBS)
 

@@ -723,6 +723,8 @@ void policy_ask(struct ask *);
 enum aw_err policy_use(struct round *, bool ask);
 /* Have the person say whether this client may have r->target. */
 enum aw_err policy_question(struct round *);
+/* What a far side has of it may be less. */
+void policy_narrow(const struct conn *, struct profile *);
 /* Is it worth telling this connection of? */
 bool policy_shows(const struct conn *, const struct profile *);
 /* The error that a far side is told. */

@@ -96,6 +96,30 @@ policy_shows(const struct conn *c, const struct profile *p)
 	return p->error == AW_OK && !against(c, p->name, &rule, &confirm);
 }
 
+void
+policy_narrow(const struct conn *c, struct profile *p)
+{
+	if (!policy_is_far(c) || !p->far_chain.n)
+		return;
+	p->chain = p->far_chain;
+	p->chain_digest = p->far_digest;
+}
+
+/* By another digest it is another thing, wherever something is kept by it. */
+static void
+narrow(struct round *r)
+{
+	struct target *t = &r->target;
+	struct profile p;
+
+	if (!t->profile.n || !table_profile(r->table, t->profile, &p))
+		return;
+	policy_narrow(r->conn, &p);
+	t->chain = p.chain;
+	t->chain_digest = p.chain_digest;
+	role_id(&t->id, t->session.login, t->account, t->role, t->chain_digest);
+}
+
 /* By account and role: as any profile has it that names them, else as the
  * session does. */
 static struct rule
@@ -174,6 +198,7 @@ policy_use(struct round *r, bool ask)
 		r->may_tell = true;
 		return AW_OK;
 	}
+	narrow(r);
 	rule = rule_of(r, &name);
 	/* Who is to be asked at this machine is so all the more from afar. */
 	if (rule.word == FORWARD_ALLOW &&

@@ -315,6 +315,7 @@ report_profiles(const struct conn *c, const struct table *t, uint32_t from,
 	uint32_t i;
 
 	for (i = from; !page.next && table_profile_at(t, i, &p); i++) {
+		policy_narrow(c, &p);
 		if (!policy_is_far(c) || policy_shows(c, &p))
 			list_profile(&page, t, &p);
 		else

@@ -478,6 +478,8 @@ static const struct field profile_fields[] = {
     F(U8, profile, forward),
     F(VIEW, profile, forward_hosts),
     F(VIEW, profile, forward_at),
+    F(VIEW, profile, far_chain),
+    F(VIEW, profile, far_digest),
     {END, 0},
 };
 
@@ -515,6 +517,7 @@ static const struct field step_fields[] = {
     F(U32, step, duration),
     F(VIEW, step, sts),
     F(VIEW, step, sts_region),
+    F(VIEW, step, policy),
     {END, 0},
 };
 

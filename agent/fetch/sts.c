@@ -253,6 +253,11 @@ tell_assume(struct talk *t, const struct aws_answer *a, const struct step *step)
 		    "cannot assume %s: STS is not active in %.*s, use another "
 		    "region%s%s",
 		    arn, VIEW_ARG(step->sts_region), colon, a->message);
+	if (strcmp(a->code, "MalformedPolicyDocument") == 0 ||
+	    strcmp(a->code, "PackedPolicyTooLarge") == 0)
+		return why_set(&t->why, AW_AWS,
+		    "AWS does not take the awsenv_forward_policy of %s (%s)%s%s",
+		    arn, a->code, colon, a->message);
 	return why_set(&t->why, AW_AWS, "cannot assume %s (%s)%s%s", arn,
 	    a->code, colon, a->message);
 }
@@ -293,6 +298,8 @@ sts_assume(struct talk *t, const struct step *step, const struct creds *c,
 	form_add(&body, "DurationSeconds", view_str(seconds));
 	if (step->external_id.n)
 		form_add(&body, "ExternalId", step->external_id);
+	if (step->policy.n)
+		form_add(&body, "Policy", step->policy);
 	r = call(t, step->sts, step->sts_region, c, &body, &a);
 	if (r == AW_OK && !read_assumed(t, view_of(&a.http.body), out))
 		r = aws_strange(t, step->sts);

@@ -13,6 +13,7 @@
 
 #define HOST 50 /* "SHA256:" and 43 characters of base64 */
 #define HOSTS_MOST 4096
+#define SHORTEST 900 /* that AWS gives */
 
 /* What is said of one account and role, or of one ARN; strictest first seen. */
 struct rule {
@@ -21,6 +22,8 @@ struct rule {
 	bool listed; /* `hosts` counts, also when it is empty */
 	struct view hosts;
 	struct view hosts_at;
+	uint32_t seconds;	    /* at most; 0: nothing is said */
+	const struct entry *policy; /* the only one there may be, or NULL */
 };
 
 enum { SPACE_ROLE = 1, SPACE_ARN = 2 };
@@ -126,14 +129,14 @@ place(struct arena *a, const struct entry *e)
 }
 
 static void
-take(struct arena *a, struct rule *r, const struct entry *e)
+take(struct config *c, struct rule *r, const struct entry *e)
 {
 	uint8_t word = word_of(e->value);
 
 	if (word <= r->word)
 		return;
 	r->word = word;
-	r->at = place(a, e);
+	r->at = place(&c->arena, e);
 }
 
 /*
@@ -143,7 +146,7 @@ take(struct arena *a, struct rule *r, const struct entry *e)
 static void
 read_key(struct config *c, const struct section *const *places, size_t n,
     const char *key,
-    void (*fn)(struct arena *, struct rule *, const struct entry *),
+    void (*fn)(struct config *, struct rule *, const struct entry *),
     struct rule *r)
 {
 	const struct section *s, *file;
@@ -161,16 +164,67 @@ read_key(struct config *c, const struct section *const *places, size_t n,
 				if (!e || (own && !e->file->admin))
 					continue;
 				own |= !e->file->admin;
-				fn(&c->arena, r, e);
+				fn(c, r, e);
 			}
 		}
 	}
 }
 
 static void
-take_hosts(struct arena *a, struct rule *r, const struct entry *e)
+take_hosts(struct config *c, struct rule *r, const struct entry *e)
 {
-	narrow_hosts(a, r, e->value, place(a, e));
+	narrow_hosts(&c->arena, r, e->value, place(&c->arena, e));
+}
+
+static void
+shorten(struct rule *r, uint32_t seconds)
+{
+	if (seconds && (!r->seconds || seconds < r->seconds))
+		r->seconds = seconds;
+}
+
+static void
+take_duration(struct config *c, struct rule *r, const struct entry *e)
+{
+	uint32_t seconds;
+
+	(void)c;
+	shorten(r, narrow_is_duration(e->value, &seconds) ? seconds : SHORTEST);
+}
+
+static void
+deny(struct rule *r, struct view at)
+{
+	if (r->word == FORWARD_DENY)
+		return;
+	r->word = FORWARD_DENY;
+	r->at = at;
+}
+
+/* AWS takes one policy for a role, and which of two is the narrower one is not
+ * to be told from their texts. */
+static void
+add_policy(struct arena *a, struct rule *r, const struct entry *e)
+{
+	if (e && r->policy && !view_eq(e->value, r->policy->value))
+		deny(r,
+		    arena_printf(a,
+			"%.*s:%u, another awsenv_forward_policy than at "
+			"%.*s:%u for the same role",
+			AT(e), AT(r->policy)));
+	else if (e)
+		r->policy = e;
+}
+
+static void
+take_policy(struct config *c, struct rule *r, const struct entry *e)
+{
+	struct view compact;
+
+	if (narrow_policy(&c->arena, e->value, &compact))
+		deny(r, place(&c->arena, e));
+	else
+		add_policy(&c->arena, r, e);
 }
 
 /* What this profile says itself. */
@@ -181,6 +235,31 @@ own_rule(struct config *c, const struct section *const *places, size_t n,
 	*r = (struct rule){0};
 	read_key(c, places, n, "awsenv_forward", take, r);
 	read_key(c, places, n, "awsenv_forward_hosts", take_hosts, r);
+	read_key(c, places, n, "awsenv_forward_duration", take_duration, r);
+	read_key(c, places, n, "awsenv_forward_policy", take_policy, r);
+}
+
+/* It would be a promise that AWS does not let us keep. */
+static void
+tell_vain(struct config *c, const struct section *s, struct rule *own)
+{
+	static const char *const keys[] = {
+	    "awsenv_forward_duration", "awsenv_forward_policy"};
+	const struct entry *e;
+	size_t i;
+
+	own->seconds = 0;
+	own->policy = NULL;
+	for (i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+		if (!(e = config_get(c, s, keys[i])))
+			continue;
+		config_problem(c, e->file, e->line,
+		    "%s: AWS lets no permission set's credentials be made "
+		    "narrower, only those of a role on top (role_arn), so "
+		    "this profile is denied to other hosts; remove it",
+		    keys[i]);
+		deny(own, place(&c->arena, e));
+	}
 }
 
 static void
@@ -194,6 +273,8 @@ merge(struct arena *a, struct rule *into, const struct rule *r)
 		into->word = r->word;
 		into->at = r->at;
 	}
+	shorten(into, r->seconds);
+	add_policy(a, into, r->policy);
 	if (!r->listed)
 		return;
 	while (list.n) {
@@ -250,7 +331,9 @@ forward_note(struct table *t, const struct section *const *places, size_t n,
 	struct rule own, *r;
 
 	own_rule(&t->config, places, n, &own);
-	if (!own.word && !own.listed)
+	if (!arn.n)
+		tell_vain(&t->config, places[0], &own);
+	if (!own.word && !own.listed && !own.seconds && !own.policy)
 		return;
 	r = arn.n ? rule_at(t, SPACE_ARN, arn, true)
 		  : rule_at(t, SPACE_ROLE, role_key(a, p), true);
@@ -258,7 +341,8 @@ forward_note(struct table *t, const struct section *const *places, size_t n,
 }
 
 /* What leads to a role can only make it stricter: who may have the first role
- * of a chain may not have the second for that. */
+ * of a chain may not have the second for that. What makes that one's keys
+ * narrower says nothing of these. */
 static void
 add_way(struct arena *a, struct rule *all, const struct rule *way)
 {
@@ -269,6 +353,8 @@ add_way(struct arena *a, struct rule *all, const struct rule *way)
 	stricter = *way;
 	if (stricter.word == FORWARD_ALLOW)
 		stricter.word = FORWARD_DEFAULT;
+	stricter.seconds = 0;
+	stricter.policy = NULL;
 	merge(a, all, &stricter);
 }
 
@@ -276,10 +362,8 @@ add_way(struct arena *a, struct rule *all, const struct rule *way)
 static void
 close_empty(struct rule *r)
 {
-	if (!r->listed || r->hosts.n || r->word == FORWARD_DENY)
-		return;
-	r->word = FORWARD_DENY;
-	r->at = r->hosts_at;
+	if (r->listed && !r->hosts.n)
+		deny(r, r->hosts_at);
 }
 
 void
@@ -302,6 +386,10 @@ forward_decide(struct table *t, struct profile *p)
 			    rule_at(t, SPACE_ARN, step.role_arn, false));
 	}
 	close_empty(&all);
+	if (end.n && (all.seconds || all.policy) &&
+	    !narrow_chain(t, p, all.seconds, all.policy))
+		deny(&all,
+		    view_str("its chain is too long to be made narrower"));
 	p->forward = all.word;
 	p->forward_at = all.at;
 	p->forward_hosts = all.hosts;

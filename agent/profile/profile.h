@@ -307,6 +307,10 @@ struct profile_row {
 void resolve_profile(
     struct table *, const struct section *, struct profile_row *);
 
+/* Keep a chain, and what it and STS are known by. False: too long. */
+bool resolve_chain(struct arena *, const struct buf *steps, struct view sts,
+    struct view *chain, struct view *digest);
+
 /* forward.c: what a far side of ssh may have. */
 
 bool forward_is_word(struct view);
@@ -319,6 +323,17 @@ void forward_note(struct table *, const struct section *const *places, size_t n,
 void forward_decide(struct table *, struct profile *);
 /* For an account and a role that no profile names; the section may be NULL. */
 void forward_session(struct config *, const struct section *, struct session *);
+
+/* narrow.c: and how little of it. */
+
+/* 15 minutes to 12 hours, in seconds or as "15m", "1h". */
+bool narrow_is_duration(struct view, uint32_t *seconds);
+/* A policy as AWS takes it; else why it does not. */
+const char *narrow_policy(struct arena *, struct view, struct view *compact);
+/* p->far_chain and far_digest, from p->chain; 0 or NULL: nothing is said of
+ * that. False: too long. */
+bool narrow_chain(struct table *, struct profile *, uint32_t seconds,
+    const struct entry *policy);
 
 /* settings.c: what the command would lose with AWS_PROFILE. */
 

@@ -427,12 +427,27 @@ value(const struct walk *w, const struct section *s, const char *key)
 	return config_value(&w->table->config, s, key);
 }
 
+bool
+resolve_chain(struct arena *a, const struct buf *steps, struct view sts,
+    struct view *chain, struct view *digest)
+{
+	AUTOBUF struct buf all = {0};
+
+	buf_string(&all, view_of(steps));
+	buf_string(&all, sts);
+	if (steps->bad || all.bad)
+		return false;
+	*chain = arena_copy(a, view_of(steps));
+	*digest = login_digest(a, view_of(&all));
+	return true;
+}
+
 /* From the SSO role on, so the profile that was asked for comes last. */
 static bool
 set_chain(struct walk *w, struct profile *p)
 {
 	struct arena *a = &w->table->config.arena;
-	AUTOBUF struct buf list = {0}, all = {0};
+	AUTOBUF struct buf list = {0};
 	int i;
 
 	if (!w->nhops)
@@ -450,13 +465,9 @@ set_chain(struct walk *w, struct profile *p)
 
 		msg_append(MSG_STEP, &step, &list);
 	}
-	buf_string(&all, view_of(&list));
-	buf_string(&all, p->sts);
-	if (list.bad || all.bad)
+	if (!resolve_chain(a, &list, p->sts, &p->chain, &p->chain_digest))
 		return refuse(
 		    w, WHO " has a chain that is too long", WHO_ARG(w->asked));
-	p->chain = arena_copy(a, view_of(&list));
-	p->chain_digest = login_digest(a, view_of(&all));
 	return true;
 }
 

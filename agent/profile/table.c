@@ -31,6 +31,8 @@ tell_entry(struct config *c, const struct entry *e)
 {
 	struct file *f = e->file;
 	struct view wrong;
+	const char *why;
+	uint32_t seconds;
 	bool yes;
 
 	if (agent_is_key(e->key))
@@ -66,6 +68,17 @@ tell_entry(struct config *c, const struct entry *e)
 		    "%.*s is no fingerprint of a host key: write SHA256:... as "
 		    "ssh-keygen -l shows it",
 		    NAME_ARG(wrong));
+	else if (view_is(e->key, "awsenv_forward_duration") &&
+	    !narrow_is_duration(e->value, &seconds))
+		config_problem(c, f, e->line,
+		    "awsenv_forward_duration counts as 15m: write 900 to "
+		    "43200, or 15m to 12h");
+	else if (view_is(e->key, "awsenv_forward_policy") &&
+	    (why = narrow_policy(&c->arena, e->value, &wrong)))
+		config_problem(c, f, e->line,
+		    "awsenv_forward_policy %s, and counts as deny: write the "
+		    "policy itself, {\"Version\": ..., \"Statement\": ...}",
+		    why);
 }
 
 /* In [awsenv] there is nothing but ours: one key without the prefix, too. */

@@ -613,6 +613,9 @@ struct profile {
 	uint8_t forward;	   /* enum forward_word */
 	struct view forward_hosts; /* list of fingerprints; empty: any host */
 	struct view forward_at;	   /* FILE:LINE of what decided; may be empty */
+	/* As chain and chain_digest, for that side; empty: the same ones. */
+	struct view far_chain;
+	struct view far_digest;
 };
 
 enum forward_word { /* the stricter the higher */
@@ -653,6 +656,7 @@ struct step {
 	uint32_t duration;	  /* seconds, 0: 3600 */
 	struct view sts;
 	struct view sts_region;
+	struct view policy; /* that narrows it; empty: none */
 };
 
 enum fetch_what {

@@ -354,6 +354,9 @@ check_profile(const struct profile *p, const struct table *t)
 	for (list = p->chain; msg_each(MSG_STEP, &list, &step);)
 		MUST(check_role_arn(step.role_arn));
 	MUST(list.n == 0 && (p->chain_digest.n == 32) == (p->chain.n > 0));
+	for (list = p->far_chain; msg_each(MSG_STEP, &list, &step);)
+		MUST(check_role_arn(step.role_arn) && step.policy.n <= 2048);
+	MUST(list.n == 0 && (p->far_digest.n == 32) == (p->far_chain.n > 0));
 }
 
 static void

@@ -29,6 +29,7 @@ class Table:
             name = message.name.decode()
             assert name not in self.profiles
             message["chain"] = wire.unpack("MSG_STEP", message.chain)
+            message["far_chain"] = wire.unpack("MSG_STEP", message.far_chain)
             message["settings"] = dict(
                 entry.decode().split("=", 1)
                 for entry in wire.texts(message.settings))

@@ -211,7 +211,7 @@ def test_the_wrapper_is_static_and_small(tmp_path):
     ("awsenv-agent", {"libc", "libkeyutils", "libseccomp"}),
     ("awsenv-broker", {"libc", "libkeyutils", "libmd", "libseccomp",
                        "libsodium"}),
-    ("awsenv-profile", {"libc", "libcrypto", "libseccomp"}),
+    ("awsenv-profile", {"libc", "libcjson", "libcrypto", "libseccomp"}),
     ("awsenv-fetch", {"libc", "libcjson", "libcrypto", "libcurl",
                       "libqrencode", "libseccomp", "libsodium"}),
     ("awsenv-ctl", {"libc", "libsystemd"}),

@@ -57,11 +57,13 @@ def profile_lines(p):
     rows = [("account", p.account), ("role", p.role),
             ("session", "" if p.error else str(p.session)),
             ("region", p.region), ("sts", p.sts), ("signed for", p.sts_region)]
-    for step in p.chain:
-        assert step.sts == p.sts and step.sts_region == p.sts_region
-        words = [step.role_arn.decode(), str(step.duration or "")]
-        words += [v.decode() for v in (step.external_id, step.session_name)]
-        rows.append(("assume", " ".join(filter(None, words))))
+    for name, chain in (("assume", p.chain), ("far", p.far_chain)):
+        for step in chain:
+            assert step.sts == p.sts and step.sts_region == p.sts_region
+            words = [step.role_arn.decode(), str(step.duration or "")]
+            words += [v.decode() for v in (step.external_id, step.session_name,
+                                           step.policy)]
+            rows.append((name, " ".join(filter(None, words))))
     rows += [("setting", f"{k}={v}") for k, v in p.settings.items()]
     rows += [("expected", p.expected), ("browser", p.browser),
              ("confirm", p.confirm == 1), ("notice", p.notice),
@@ -128,6 +130,8 @@ def check_promises(table):
         assert p.error in (wire.AW_OK, wire.AW_CONFIG)
         assert bool(p.text) == bool(p.error)
         assert len(p.chain_digest) == (32 if p.chain else 0)
+        assert len(p.far_digest) == (32 if p.far_chain else 0)
+        assert not p.far_chain or len(p.far_chain) == len(p.chain)
         if not p.error:
             assert p.session < len(table.sessions)
             assert table.sessions[p.session].error == wire.AW_OK

@@ -87,6 +87,7 @@ class Key:
     arn: str
     user_id: str
     expires: float
+    policy: str = ""     # that its session was narrowed by
 
 
 class State:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """STS: GetCallerIdentity and AssumeRole, for whoever signed the request."""
 
+import json
 import re
 import time
 
@@ -26,9 +27,11 @@ def assume_role(state, key, values):
                       "exceeds the 1 hour session limit for roles assumed by "
                       "role chaining")
     _trusted(state, key, arn, values)
+    _well_formed(values.get("Policy"))
     account, name = match.groups()
     new = state.make_key(account, name, values["RoleSessionName"], life,
                          "AssumeRole")
+    new.policy = values.get("Policy", "")
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(new.expires))
     value = {
         "Credentials": {"AccessKeyId": new.id, "SecretAccessKey": new.secret,
@@ -39,6 +42,17 @@ def assume_role(state, key, values):
     if "SourceIdentity" in values:
         value["SourceIdentity"] = values["SourceIdentity"]
     return value
+
+
+def _well_formed(policy):
+    if policy is None:
+        return
+    try:
+        if "Statement" in json.loads(policy):
+            return
+    except (ValueError, TypeError):
+        pass
+    raise Refusal("MalformedPolicyDocument", "Syntax errors in policy.")
 
 
 def _trusted(state, key, arn, values):

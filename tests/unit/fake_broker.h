@@ -320,6 +320,8 @@ fake_stamp(uint64_t mtime)
  * or "ask-". */
 static uint8_t fake_forward;
 static struct view fake_hosts;
+/* ... and of "far-" ones what another host has in their place. */
+static struct view fake_far_chain, fake_far_digest;
 
 /* What awsenv-profile sends: these profiles, all in corp. */
 static UNUSED void
@@ -349,6 +351,10 @@ fake_table(int fd, uint64_t mtime, const char *const *names)
 		    : strncmp(*names, "ask-", 4) == 0	   ? FORWARD_CONFIRM
 							   : fake_forward;
 		p.forward_hosts = fake_hosts;
+		if (strncmp(*names, "far-", 4) == 0) {
+			p.far_chain = fake_far_chain;
+			p.far_digest = fake_far_digest;
+		}
 		link_send_msg(fd, MSG_PROFILE, &p);
 	}
 	link_send_msg(fd, MSG_TABLE_END, &end);

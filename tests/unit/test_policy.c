@@ -5,7 +5,8 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
-static const char *const names[] = {"open", "no-payroll", "ask-prod", NULL};
+static const char *const names[] = {
+    "open", "no-payroll", "ask-prod", "far-deploy", NULL};
 static uint64_t mtime = 1;
 static int client = -1;
 static struct buf keep;
@@ -205,6 +206,8 @@ only_what_may_be_used_is_listed(void **state)
 	    client, "profiles@awsenv", MSG_PROFILES_REP, &rep, &keep));
 	assert_true(msg_each(MSG_PROFILE_ITEM, &rep.items, &item));
 	assert_true(view_is(item.name, "open"));
+	assert_true(msg_each(MSG_PROFILE_ITEM, &rep.items, &item));
+	assert_true(view_is(item.name, "far-deploy"));
 	assert_false(msg_each(MSG_PROFILE_ITEM, &rep.items, &item));
 }
 
@@ -221,7 +224,7 @@ status_tells_little(void **state)
 	    fake_reply(client, "status@awsenv", MSG_STATUS_REP, &rep, &keep));
 	assert_int_equal(rep.error, AW_OK);
 	assert_true(rep.version.n > 0);
-	assert_int_equal(rep.profiles, 1);
+	assert_int_equal(rep.profiles, 2);
 	assert_int_equal(rep.profile_error, AW_DENIED);
 	assert_int_equal(rep.account.n, 0);
 	assert_int_equal(rep.agent_pid, 0);
@@ -247,6 +250,90 @@ logins_and_management_are_refused(void **state)
 	assert_int_equal(done.error, AW_DENIED);
 }
 
+static void
+brought(int fd, const struct fetch *f, const char *sealed)
+{
+	struct answer a = {
+	    .creds = view_str(sealed),
+	    .creds_expires = fake_seconds + 3600,
+	    .access_key = view_str("ASIAFAR"),
+	    .account = view_str("123456789012"),
+	};
+
+	fake_done(fd, f, &a);
+}
+
+/* Neither is the wide one, which is held, given to the far side, nor the
+ * narrow one here. */
+static void
+what_is_narrower_from_afar_is_another_thing(void **state)
+{
+	static const uint8_t digest[32] = "narrow";
+	AUTOBUF struct buf chain = {0}, order = {0};
+	struct step step = {.role_arn = view_str("arn:aws:iam::1:role/D"),
+	    .policy = view_str("{}")};
+	struct creds_req req = {.ask = {.profile = view_str("far-deploy")}};
+	struct creds_rep rep;
+	struct fetch f;
+	int fd, here = fake_client(LOCAL), i;
+
+	(void)state;
+	msg_append(MSG_STEP, &step, &chain);
+	fake_far_chain = view_of(&chain);
+	fake_far_digest = (struct view){digest, 32};
+	fake_token(3600, true);
+	fake_send(client, "creds@awsenv", MSG_CREDS_REQ, &req);
+	fake_profiles(mtime, names);
+	fd = fake_fetcher(&f, &order);
+	assert_true(fd >= 0);
+	assert_true(view_eq(f.chain, view_of(&chain)));
+	brought(fd, &f, "narrow");
+	for (i = 0; i < 2; i++) {
+		if (i)
+			fake_send(client, "creds@awsenv", MSG_CREDS_REQ, &req);
+		assert_true(fake_reply(
+		    client, "creds@awsenv", MSG_CREDS_REP, &rep, &keep));
+		assert_true(view_is(rep.sealed, "narrow"));
+	}
+	req.ask.stamp = fake_stamp(mtime);
+	fake_send(here, "creds@awsenv", MSG_CREDS_REQ, &req);
+	assert_true(
+	    fake_reply(here, "creds@awsenv", MSG_CREDS_REP, &rep, &keep));
+	assert_true(view_is(rep.sealed, "sealed"));
+	close(here);
+	settle();
+}
+
+/* It has no say in how long they are to last, as others have. */
+static void
+a_far_side_gets_the_oldest_that_will_do(void **state)
+{
+	AUTOBUF struct buf order = {0};
+	struct creds_req req = {
+	    .ask = {.profile = view_str("open")}, .seconds = 3000, .half = 1};
+	struct creds_rep rep;
+	struct fetch f;
+	int fd;
+
+	(void)state;
+	fake_token(3600, true);
+	fake_role("Dev", 2700, 900, "old");
+	fake_send(client, "creds@awsenv", MSG_CREDS_REQ, &req);
+	fake_profiles(mtime, names);
+	assert_true(
+	    fake_reply(client, "creds@awsenv", MSG_CREDS_REP, &rep, &keep));
+	assert_true(view_is(rep.sealed, "old"));
+	/* With less than 15 minutes they are of no use to it. */
+	fake_role("Dev", 2701, 899, "older");
+	fake_send(client, "creds@awsenv", MSG_CREDS_REQ, &req);
+	fd = fake_fetcher(&f, &order);
+	assert_true(fd >= 0);
+	brought(fd, &f, "new");
+	assert_true(
+	    fake_reply(client, "creds@awsenv", MSG_CREDS_REP, &rep, &keep));
+	assert_true(view_is(rep.sealed, "new"));
+}
+
 int
 main(void)
 {
@@ -263,6 +350,8 @@ main(void)
 	    T(a_list_of_hosts_shuts_out_the_unknown),
 	    T(only_what_may_be_used_is_listed),
 	    T(status_tells_little),
+	    T(what_is_narrower_from_afar_is_another_thing),
+	    T(a_far_side_gets_the_oldest_that_will_do),
 	    T(logins_and_management_are_refused),
 	};
 

@@ -162,6 +162,9 @@ parameters_are_cut_to_what_sts_takes(void **state)
 	    "&DurationSeconds=3600");
 	assume(s, "J\xc3\xb6rg M\"", "RoleSessionName=J-rg-M-&");
 	assume(s, "", "RoleSessionName=awsenv&");
+	s.policy = view_str("{\"Statement\":[]}");
+	assume(s, "x", "&Policy=%7B%22Statement%22%3A%5B%5D%7D");
+	s.policy = (struct view){0};
 	assume(s, "x", "RoleSessionName=awsenv&");
 	s.session_name = view_str(
 	    "0123456789012345678901234567890123456789012345678901234567890123"
