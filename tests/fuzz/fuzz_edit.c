@@ -34,7 +34,7 @@ static void
 check_block(const struct text *t)
 {
 	static char lines[] = "[profile a]\nregion = b\n";
-	const struct text body = {lines, sizeof(lines) - 1};
+	const struct text body = {lines, sizeof(lines) - 1, false};
 	struct text once = {0}, twice = {0}, back = {0}, seen = {0};
 	unsigned int line;
 	enum aw_err r = block_put(t, "corp", &body, &once, &line);
