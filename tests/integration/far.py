@@ -8,38 +8,16 @@ Each host is an sshd of its own, with its own key; they share this machine's
 files, so a command there gets a home and a runtime directory of its own.
 """
 
-import contextlib
-import os
 import pathlib
-import pwd
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 
 import wire
-from agent import BUILD, Agent, until
-
-SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
-USER = pwd.getpwuid(os.getuid()).pw_name
-KEYS = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f")
-
-
-def missing():
-    """Why there is no ssh here, or None."""
-    if not shutil.which("ssh") or not os.path.exists(SSHD):
-        return "there is no OpenSSH client and server"
-    if os.geteuid() == 0 and not os.path.isdir("/run/sshd"):
-        return "sshd as root wants /run/sshd"
-    return None
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+from agent import BUILD, Agent
+from openssh import USER, Sshd, make_key, missing  # noqa: F401
 
 
 class Workstation:
@@ -54,8 +32,11 @@ class Workstation:
             folder.mkdir(mode=0o700)
         self.write_config(profiles)
         self.conf = self.dir / "ssh_config"
-        subprocess.run([*KEYS, self.dir / "id"], check=True)
-        self.names = hosts
+        make_key(self.dir / "id")
+        for name in hosts:
+            self.hosts[name] = Sshd(self.dir, name, self.dir / "id.pub",
+                                    ["StreamLocalBindUnlink yes"])
+        self._configure()
 
     def write_config(self, profiles, **session):
         """Nothing of the environment counts from afar: it is all in there."""
@@ -66,15 +47,13 @@ class Workstation:
 
     def __enter__(self):
         self.agent.start()
-        for name in self.names:
-            self.hosts[name] = self._host(name)
-        self._configure()
+        for sshd in self.hosts.values():
+            sshd.start()
         return self
 
     def __exit__(self, kind, value, trace):
-        for port, key, child in self.hosts.values():
-            child.terminate()
-            child.wait()
+        for sshd in self.hosts.values():
+            sshd.stop()
         if kind is not None:
             print("--- the agent's log:\n" + self.agent.logged()[-8000:])
             for log in self.dir.glob("*.log"):
@@ -82,39 +61,13 @@ class Workstation:
         self.agent.close()
         shutil.rmtree(self.dir, ignore_errors=True)
 
-    def _host(self, name):
-        key, port = self.dir / f"host-{name}", free_port()
-        subprocess.run([*KEYS, key], check=True)
-        conf = self.dir / f"sshd-{name}"
-        conf.write_text(f"""ListenAddress 127.0.0.1:{port}
-HostKey {key}
-PidFile none
-UsePAM no
-StrictModes no
-PermitRootLogin prohibit-password
-AuthorizedKeysFile {self.dir}/id.pub
-StreamLocalBindUnlink yes
-MaxStartups 200
-MaxSessions 200
-AllowUsers {USER}
-""")
-        log = open(self.dir / f"sshd-{name}.log", "w")
-        child = subprocess.Popen([SSHD, "-D", "-e", "-f", conf], stderr=log,
-                                 stdin=subprocess.DEVNULL)
-        def answers():
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", port)).close()
-                return True
-        until(answers, why=f"sshd {name} does not listen")
-        return port, key, child
-
     def _configure(self):
         """One file for all hosts: this machine's and, further on, theirs."""
         text = "".join(f"""Host {name}
     HostName 127.0.0.1
-    Port {port}
+    Port {sshd.port}
     HostKeyAlias {name}
-""" for name, (port, key, child) in self.hosts.items())
+""" for name, sshd in self.hosts.items())
         self.conf.write_text(text + f"""Host *
     User {USER}
     IdentityFile {self.dir}/id
@@ -126,12 +79,11 @@ AllowUsers {USER}
     LogLevel ERROR
 """)
         (self.dir / "known_hosts").write_text("".join(
-            f"{name} {key.with_suffix('.pub').read_text()}"
-            for name, (port, key, child) in self.hosts.items()))
+            f"{name} {sshd.public}\n" for name, sshd in self.hosts.items()))
 
     def fingerprint(self, name):
         out = subprocess.run(
-            ["ssh-keygen", "-lf", self.hosts[name][1].with_suffix(".pub")],
+            ["ssh-keygen", "-lf", self.hosts[name].key.with_suffix(".pub")],
             capture_output=True, text=True, check=True).stdout
         return out.split()[1]
 

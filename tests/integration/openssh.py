@@ -11,6 +11,7 @@ them apart is their host keys, which `known` has by name, also on each other.
 import contextlib
 import os
 import pathlib
+import pwd
 import shutil
 import socket
 import subprocess
@@ -20,13 +21,20 @@ import pytest
 
 from agent import until
 
-PROGRAMS = ("ssh", "ssh-add", "ssh-agent", "ssh-keygen", "/usr/sbin/sshd")
+SSHD = "/usr/sbin/sshd"
+PROGRAMS = ("ssh", "ssh-add", "ssh-agent", "ssh-keygen", SSHD)
+USER = pwd.getpwuid(os.getuid()).pw_name
+
+
+def missing():
+    """Why there is no ssh here, or None."""
+    absent = [p for p in PROGRAMS if not shutil.which(p)]
+    return "no " + ", ".join(absent) if absent else None
 
 
 def need():
-    missing = [p for p in PROGRAMS if not shutil.which(p)]
-    if missing:
-        pytest.skip("no " + ", ".join(missing))
+    if missing():
+        pytest.skip(missing())
 
 
 def free_port():
@@ -77,12 +85,57 @@ class SshAgent:
         self.stop()
 
 
+class Sshd:
+    """One host: a key of its own, a port, and `lines` of sshd_config."""
+
+    def __init__(self, folder, name, authorized, lines=()):
+        self.name, self.port = name, free_port()
+        self.key = make_key(folder / f"host-{name}")
+        self.log = folder / f"sshd-{name}.log"
+        self.config = folder / f"sshd-{name}"
+        self.config.write_text("\n".join([
+            f"Port {self.port}", "ListenAddress 127.0.0.1",
+            f"HostKey {self.key}", "UsePAM no", "StrictModes no",
+            "PidFile none", f"AuthorizedKeysFile {authorized}",
+            "PermitRootLogin prohibit-password", f"AllowUsers {USER}",
+            "PrintLastLog no", "PrintMotd no", "LogLevel VERBOSE",
+            "MaxStartups 200", "MaxSessions 200", *lines]) + "\n")
+        self.process = None
+
+    @property
+    def public(self):
+        """Type and key, as known_hosts has them."""
+        text = self.key.with_suffix(".pub").read_text()
+        return " ".join(text.split()[:2])
+
+    def start(self):
+        argv = [SSHD, "-D", "-f", str(self.config), "-E", str(self.log)]
+        if os.geteuid() == 0:
+            # Root's needs a folder that only a running system has.
+            argv = ["unshare", "--mount", "sh", "-c",
+                    "mount -t tmpfs none /run && mkdir -m 0755 /run/sshd && "
+                    'exec "$@"', "sh", *argv]
+        self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
+
+        def listens():
+            assert self.process.poll() is None, self.log.read_text()
+            with socket.socket() as s:
+                return s.connect_ex(("127.0.0.1", self.port)) == 0
+        until(listens, 30, f"sshd of {self.name} does not listen")
+        return self
+
+    def stop(self):
+        if self.process:
+            self.process.terminate()
+            self.process.wait()
+
+
 class Hosts:
     def __init__(self, *names, lines=()):
         need()
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="awsenv-ssh."))
         self.names, self.lines = names, lines
-        self.ports, self.sshds = {}, []
+        self.sshds = {}
         self.known = self.dir / "known_hosts"
         self.config = self.dir / "config"
         self.authorized = self.dir / "authorized_keys"
@@ -97,15 +150,15 @@ class Hosts:
         return key
 
     def host_key(self, name):
-        return self.dir / f"host-{name}"
+        return self.sshds[name].key
 
     def __enter__(self):
         try:
             for name in self.names:
                 self._make(name)
             self._write_config()
-            for name in self.names:
-                self._start(name)
+            for sshd in self.sshds.values():
+                sshd.start()
         except BaseException:
             self.close()
             raise
@@ -115,50 +168,26 @@ class Hosts:
         self.close()
 
     def close(self):
-        for sshd in self.sshds:
-            sshd.terminate()
-            sshd.wait()
+        for sshd in self.sshds.values():
+            sshd.stop()
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def _make(self, name):
-        key = make_key(self.host_key(name))
-        self.ports[name] = free_port()
-        public = key.with_suffix(".pub").read_text().split()
+        sshd = Sshd(self.dir, name, self.authorized, self.lines)
+        self.sshds[name] = sshd
         with open(self.known, "a") as f:
-            f.write(f"{name} {public[0]} {public[1]}\n")
-        (self.dir / f"sshd-{name}").write_text("\n".join([
-            f"Port {self.ports[name]}", "ListenAddress 127.0.0.1",
-            f"HostKey {key}", "UsePAM no", "StrictModes no", "PidFile none",
-            f"AuthorizedKeysFile {self.authorized}", "PermitRootLogin yes",
-            "PrintLastLog no", "PrintMotd no", "LogLevel VERBOSE",
-            "MaxStartups 100", "MaxSessions 100", *self.lines]) + "\n")
+            f.write(f"{name} {sshd.public}\n")
 
     def _write_config(self):
-        text = [f"Host {n}\n  HostName 127.0.0.1\n  Port {self.ports[n]}\n"
+        text = [f"Host {n}\n  HostName 127.0.0.1\n  Port {self.sshds[n].port}\n"
                 f"  HostKeyAlias {n}\n" for n in self.names]
         self.config.write_text("".join(text) + "\n".join([
             "Host *", "  BatchMode yes", "  LogLevel ERROR",
             "  StrictHostKeyChecking yes",
             f"  UserKnownHostsFile {self.known}", ""]))
 
-    def _start(self, name):
-        argv = ["/usr/sbin/sshd", "-D", "-f", str(self.dir / f"sshd-{name}"),
-                "-E", str(self.dir / f"log-{name}")]
-        if os.geteuid() == 0:
-            # Root's needs a folder that only a running system has.
-            argv = ["unshare", "--mount", "sh", "-c",
-                    "mount -t tmpfs none /run && mkdir -m 0755 /run/sshd && "
-                    'exec "$@"', "sh", *argv]
-        self.sshds.append(subprocess.Popen(argv, stdin=subprocess.DEVNULL))
-        port = ("127.0.0.1", self.ports[name])
-
-        def listens():
-            with socket.socket() as s:
-                return s.connect_ex(port) == 0
-        until(listens, why=f"sshd of {name} does not listen")
-
     def log(self, name):
-        return (self.dir / f"log-{name}").read_text()
+        return self.sshds[name].log.read_text()
 
     def argv(self, host, command, *options):
         return ["ssh", "-F", str(self.config), *map(str, options), host,

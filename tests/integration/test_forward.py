@@ -292,8 +292,7 @@ def test_a_bind_that_a_far_side_sends_names_no_host(ws, which):
     child = ws.popen(ws.words("b", *options))
     try:
         until(there.exists)
-        key = base64.b64decode(
-            ws.hosts["a"][1].with_suffix(".pub").read_text().split()[1])
+        key = base64.b64decode(ws.hosts["a"].public.split()[1])
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(20)
             s.connect(str(there))
