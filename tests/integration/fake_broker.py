@@ -12,17 +12,57 @@ import ctypes
 import errno
 import json
 import os
+import re
 import select
 import socket
 import struct
 import sys
 
 KEYS = ctypes.CDLL("libkeyutils.so.1", use_errno=True)
-LINK = struct.Struct("=IIiiQIIiIii64s32s108s4xIiQ128s128s128sI4ii")
-FIELDS = ("version type ring session started restarts flags lifetime program "
-          "pid error tag text path seen terminal began seen_program parents "
-          "folder inode").split()
-TEXTS = "tag text path seen_program parents folder".split()
+HERE = os.path.dirname(os.path.abspath(__file__))
+# Where this is installed the header is copied beside it.
+HEADER = next(path for path in (
+    os.path.join(HERE, "link.h"),
+    os.path.join(HERE, "../../include/awsenv/link.h")) if os.path.exists(path))
+TYPES = {"uint8_t": "B", "uint32_t": "I", "int32_t": "i", "int": "i",
+         "uint64_t": "Q", "char": "s"}
+
+
+def layout(text):
+    """struct link as the header has it: {name: (code, count)}, and as a Struct
+    that lays it out as the compiler does."""
+    text = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
+    number = dict(re.findall(r"#define (\w+) (\d+)\s", text))
+
+    def members(name, prefix=""):
+        body, = re.findall(r"\nstruct %s \{\n(.*?)\n\};" % name, text, re.S)
+        for declared in filter(None, map(str.strip, body.split(";"))):
+            kind, member, size = re.fullmatch(
+                r"(struct \w+|\w+)\s+(\w+)(?:\[(\w+)\])?", declared).groups()
+            if kind.startswith("struct "):
+                # As aligned as its largest member, and as long.
+                yield None, "Q", 0
+                yield from members(kind[7:], member + "_")
+                yield None, "Q", 0
+            else:
+                yield (prefix + member, TYPES[kind],
+                       int(number.get(size, size)) if size else None)
+
+    fields, code = {}, ""
+    for name, kind, count in members("link"):
+        if name is None:
+            code += "0Q"
+            continue
+        if kind == "B" and count:
+            kind = "s"
+        fields[name] = (kind, count)
+        code += kind if count is None else f"{count}{kind}"
+    return fields, struct.Struct(f"@{code}0Q")
+
+
+with open(HEADER) as header:
+    FIELDS, LINK = layout(header.read())
+TEXTS = [name for name, (kind, _) in FIELDS.items() if kind == "s"]
 (HELLO, LISTENER, JOB, START, DROP, END) = range(1, 7)
 OVER, STOP, SPAWN, SPAWNED, FAILED = 10, 11, 20, 30, 31
 
@@ -35,19 +75,27 @@ def receive(link):
         return None
     if not data:
         return None
-    values = LINK.unpack(data)
-    message = dict(zip(FIELDS, values))
+    values = iter(LINK.unpack(data))
+    message = {name: [next(values) for _ in range(count)] if kind != "s" and
+               count else next(values) for name, (kind, count) in FIELDS.items()}
     for name in TEXTS:
         message[name] = message[name].rstrip(b"\0").decode()
     message["fds"] = list(fds)
     return message
 
 
-def send(link, type, version=1, **fields):
-    values = {name: 0 for name in FIELDS}
-    values.update({name: b"" for name in TEXTS}, version=version, type=type)
-    values.update(fields)
-    link.send(LINK.pack(*[values[n] for n in FIELDS], -1, -1, -1, -1, 0))
+def pack(type, version=1, **fields):
+    fields = {"version": version, "type": type, "fds": [-1] * 4, **fields}
+    values = []
+    for name, (kind, count) in FIELDS.items():
+        value = fields.pop(name, b"" if kind == "s" else 0)
+        values += value if isinstance(value, list) else [value]
+    assert not fields, fields
+    return LINK.pack(*values)
+
+
+def send(link, type, **fields):
+    link.send(pack(type, **fields))
 
 
 class Broker:

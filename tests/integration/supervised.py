@@ -18,6 +18,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
+LINK_H = os.path.join(TOP, "include/awsenv/link.h")
 BUILD = os.path.abspath(os.environ.get("B", os.path.join(TOP, "build")))
 # Of each test program its own, since others may run meanwhile.
 UID = 64000 + 2 * (os.getpid() % 500) if os.geteuid() == 0 else os.geteuid()
@@ -118,6 +119,7 @@ class Agent:
         self.started = []
         if fake:
             shutil.copy(os.path.join(BUILD, "awsenv-agent"), self.program)
+            shutil.copy(LINK_H, self.bin)
             for name in ("awsenv-broker", "awsenv-fetch", "awsenv-profile"):
                 shutil.copy(os.path.join(HERE, "fake_broker.py"),
                             os.path.join(self.bin, name))

@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -17,8 +18,8 @@ import pytest
 
 import fake_broker
 import wire
-from supervised import (BUILD, HERE, KEYS, LIBC, TOP, UID, Agent, as_user,
-                        become, is_alive, quota, until)
+from supervised import (BUILD, HERE, KEYS, LIBC, LINK_H, TOP, UID, Agent,
+                        as_user, become, is_alive, quota, until)
 
 FETCH = 2
 EACCES, EPERM, ENOSYS = 13, 1, 38
@@ -91,8 +92,8 @@ class Installed(Agent):
     def launch_fakes(self):
         """Programs of one's own in place of the helpers, unreadable as they."""
         script = os.path.join(self.top, "fake_broker.py")
-        with open(os.path.join(HERE, "fake_broker.py")) as f, open(script, "w") as g:
-            g.write(f.read())
+        shutil.copy(LINK_H, self.top)
+        shutil.copy(os.path.join(HERE, "fake_broker.py"), script)
         for name in ("awsenv-broker", "awsenv-fetch", "awsenv-profile"):
             path = os.path.join(self.bin, name)
             os.unlink(path)
@@ -216,11 +217,9 @@ def broker_with(session_of):
         os.dup2(theirs.fileno(), 3, inheritable=True)
         os.execve(os.path.join(BUILD, "awsenv-broker"), ["awsenv-broker"], {})
     theirs.close()
-    hello = dict.fromkeys(fake_broker.FIELDS, 0)
-    hello.update(dict.fromkeys(fake_broker.TEXTS, b""), version=1, type=fake_broker.HELLO, ring=ring,
-                 session=session_of(session), flags=2)
-    socket.send_fds(ours, [fake_broker.LINK.pack(
-        *[hello[n] for n in fake_broker.FIELDS], -1, -1, -1, -1, 3)],
+    hello = fake_broker.pack(fake_broker.HELLO, ring=ring, flags=2,
+                             session=session_of(session), nfds=3)
+    socket.send_fds(ours, [hello],
         [spawner[0].fileno(), empty_audit(), os.memfd_create("vault")])
     time.sleep(0.5)
     done, status = os.waitpid(pid, os.WNOHANG)
