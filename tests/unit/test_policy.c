@@ -21,6 +21,7 @@ setup(void **state)
 	pass(2); /* what was read for the test before is old */
 	fake_forward = FORWARD_ALLOW;
 	fake_hosts = (struct view){0};
+	fake_far_chain = fake_far_digest = (struct view){0};
 	fake_role("Dev", 600, 3000, "sealed");
 	client = fake_client(REMOTE);
 	return 0;
