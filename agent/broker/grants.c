@@ -233,7 +233,8 @@ items_add(const struct grants *g, struct view page, struct buf *items)
 		role_id(&id, (struct view){g->login, LOGIN_ID}, item.account,
 		    item.role, (struct view){0});
 		item.expires = 0;
-		if (store_get(KEY_ROLE, view_of(&id), &key, &rec) == AW_OK)
+		if (!id.bad &&
+		    store_get(KEY_ROLE, view_of(&id), &key, &rec) == AW_OK)
 			item.expires = rec.expires;
 		msg_append(MSG_GRANT_ITEM, &item, items);
 	}

@@ -577,7 +577,8 @@ on_role(struct login *l, const struct answer *a)
 		return;
 	role_id(&id, login_id(l), view_str(l->account), view_str(l->role),
 	    (struct view){0});
-	fetch_keep_role(a, view_of(&id), (struct view){0});
+	if (!id.bad)
+		fetch_keep_role(a, view_of(&id), (struct view){0});
 }
 
 static bool

@@ -89,6 +89,8 @@ begin_logout(struct round *r, uint8_t what)
 		buf_put(&ids, r->target.session.login.p, LOGIN_ID);
 	else
 		all_logins(&ids);
+	if (ids.bad)
+		fatalx("no memory for all logins");
 	v = view_of(&ids);
 	for (; v.n >= LOGIN_ID; v.p += LOGIN_ID, v.n -= LOGIN_ID) {
 		id = (struct view){v.p, LOGIN_ID};

@@ -337,6 +337,8 @@ wait_for(struct round *r, const struct question *q, struct view subject)
 	bool fresh;
 
 	key_put(q, r->conn, &key);
+	if (key.bad)
+		return AW_NOMEM;
 	/* One that only this request waited for, and goes on to, stays. */
 	if (!(o = open_find(view_of(&key))))
 		reap();

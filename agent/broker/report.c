@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "awsenv/log.h"
 #include "awsenv/own.h"
 
 #define PAGE (64 * 1024)
@@ -76,6 +77,8 @@ report_logins(struct buf *ids)
 	/* Tokens first, so that the list begins with what is in use. */
 	store_each(1u << KEY_TOK, add_id, ids);
 	store_each(1u << KEY_REF | 1u << KEY_DEV | 1u << KEY_ROLE, add_id, ids);
+	if (ids->bad)
+		fatalx("no memory for the list of logins");
 }
 
 /* One page of a list: entries from `from` on, as long as there is room. */
@@ -300,7 +303,8 @@ list_profile(struct page *page, const struct table *t, const struct profile *p)
 		item.region = p->region;
 		item.browser = p->browser;
 		role_id(&id, s.login, p->account, p->role, p->chain_digest);
-		if (store_get(KEY_ROLE, view_of(&id), &key, &rec) == AW_OK)
+		if (!id.bad &&
+		    store_get(KEY_ROLE, view_of(&id), &key, &rec) == AW_OK)
 			item.expires = rec.expires;
 	}
 	page_add(page, MSG_PROFILE_ITEM, &item);

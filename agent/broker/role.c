@@ -155,6 +155,10 @@ role_used(const struct target *t, const struct record *rec)
 		buf_string(&r->target, t->chain);
 		buf_string(&r->target, t->sts);
 		buf_string(&r->target, t->sts_region);
+		if (r->id.bad || r->target.bad) { /* another time */
+			role_free(r);
+			return;
+		}
 	} else if (r != LIST_FIRST(&roles)) {
 		LIST_REMOVE(r, entry);
 		LIST_INSERT_HEAD(&roles, r, entry);

@@ -341,6 +341,8 @@ table_for(const struct ask *ask)
 
 	buf_string(&key, ask->config);
 	buf_put(&key, ask->env.p, ask->env.n);
+	if (key.bad) /* half of one would be another's */
+		fatalx("no memory for the name of a table");
 	TAILQ_FOREACH(t, &tables, entry)
 	{
 		if (view_eq(view_of(&t->key), view_of(&key)))

@@ -296,9 +296,13 @@ target_find(const struct table *table, const struct ask *ask, bool login,
 	} else {
 		r = by_profile(&s, name.n ? name : view_str("default"));
 	}
-	if (r == AW_OK)
+	if (r == AW_OK) {
 		role_id(&t->id, t->session.login, t->account, t->role,
 		    t->chain_digest);
+		/* Half of one would be another's. */
+		if (t->id.bad)
+			return AW_NOMEM;
+	}
 	return r;
 }
 

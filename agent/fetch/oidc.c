@@ -93,6 +93,15 @@ clamp(int64_t n, int64_t least, int64_t most, int64_t otherwise)
 	return (uint64_t)(n < least ? least : n > most ? most : n);
 }
 
+/* All of it, or it is nobody's. */
+static enum aw_err
+seal(struct talk *t, enum msg_kind kind, const void *msg, struct buf *out)
+{
+	buf_reset(out);
+	msg_encode(kind, msg, out);
+	return out->bad ? why_set(&t->why, AW_NOMEM, "out of memory") : AW_OK;
+}
+
 /* -------- RegisterClient */
 
 enum aw_err
@@ -129,8 +138,7 @@ oidc_register(struct talk *t, bool desktop, struct buf *ref)
 		r = aws_strange(t, t->facts.oidc);
 	if (r == AW_OK) {
 		client.client_expires = talk_local(t, expires);
-		buf_reset(ref);
-		msg_encode(MSG_REF, &client, ref);
+		r = seal(t, MSG_REF, &client, ref);
 	}
 	aws_free(&a);
 	return r;
@@ -194,10 +202,8 @@ oidc_start(struct talk *t, const struct ref *client, struct buf *dev,
 	r = call(t, "/device_authorization", &body, AWS_RETRY, &a, error);
 	if (r == AW_OK && !read_dev(a.json, &d))
 		r = aws_strange(t, t->facts.oidc);
-	if (r == AW_OK && (r = check_shown(t, &d)) == AW_OK) {
-		buf_reset(dev);
-		msg_encode(MSG_DEV, &d, dev);
-	}
+	if (r == AW_OK && (r = check_shown(t, &d)) == AW_OK)
+		r = seal(t, MSG_DEV, &d, dev);
 	/* A start URL that AWS does not know is refused without a word. */
 	if (r == AW_AWS && *error == OIDC_OTHER && a.message[0] == '\0')
 		why_set(&t->why, AW_AWS,

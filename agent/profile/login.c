@@ -328,7 +328,7 @@ encode_facts(struct arena *a, struct view before, const struct facts *f)
 	buf_string(&b, before);
 	msg_encode(MSG_FACTS, f, &b);
 	if (b.bad)
-		fatalx("facts of a login are too large");
+		fatalx("facts of a login are too large, or memory is short");
 	return arena_copy(a, view_of(&b));
 }
 

@@ -21,13 +21,16 @@ unsigned int each_fails(enum aw_err (*what)(void), int with, bool again);
 /*
  * The same in a process of its own each time, for what may also end the process
  * with a word (fatal(), status 1). It asserts nothing by cmocka: must() instead.
- * What is left allocated and opened is no more than when nothing fails.
+ * What is left allocated and opened is no more than when nothing fails, but
+ * for a text or two that say why it did.
  */
 unsigned int each_fails_apart(enum aw_err (*what)(void), int with, bool again);
 
 /* What the test does for itself in between neither fails nor counts. */
 void failing_rest(void);
 void failing_go(void);
+/* From here on none fails. */
+void failing_heal(void);
 /* A call did fail by now. */
 bool failing_did(void);
 
