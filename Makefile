@@ -467,5 +467,5 @@ help:
 	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile
 
 -include $(shell find $B -path $B/deb -prune -o -path $B/system -prune -o \
-	-path $B/mutants -prune -o -path $B/fuzz-mutants -prune -o \
-	-name '*.d' -print 2>/dev/null)
+	-path $B/clients -prune -o -path $B/mutants -prune -o \
+	-path $B/fuzz-mutants -prune -o -name '*.d' -print 2>/dev/null)

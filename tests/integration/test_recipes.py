@@ -9,13 +9,14 @@ made by unshare: what counts is whose uid the kernel says the other end is.
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import subprocess
 
 import pytest
 
 import etc
-from agent import BUILD, TOP
+from agent import BUILD, TOP, until
 from journey import PYTHON, Person
 
 ROOT = os.geteuid() == 0
@@ -289,24 +290,21 @@ busybox wget -qO - --header "Authorization: $AWS_CONTAINER_AUTHORIZATION_TOKEN" 
 """
 
 
-class Podman:
-    """Images and containers of one user's, root's or the person's."""
+class Engine:
+    """What runs containers, with an image that is made here."""
 
-    def __init__(self, ann, uid):
-        self.ann, self.uid = ann, uid
-        self.dir = ann.dir / f"podman.{uid}"
+    def __init__(self, ann, name, uid, lead=""):
+        self.ann, self.name, self.uid, self.lead = ann, name, uid, lead
+        self.dir = ann.dir / f"{name}.{uid}"
         self.dir.mkdir()
-        (self.dir / "containers.conf").write_text(CONF)
-        (self.dir / "storage.conf").write_text(STORAGE.format(self.dir))
-        os.chown(self.dir, uid, uid)
-        self.env = {"CONTAINERS_CONF": self.dir / "containers.conf",
-                    "CONTAINERS_STORAGE_CONF": self.dir / "storage.conf"}
+        self.env = {}
 
     def run(self, line):
         """A line in the person's shell, or in root's with her variables. What
         leads to the simulator instead of AWS is known inside, too."""
         leads = "".join(f" -e {name}" for name in self.ann.sim.env())
-        line = line.replace("podman run --rm", "podman run --rm" + leads)
+        start = f"{self.name} run --rm"
+        line = line.replace(start, start + self.lead + leads)
         child = subprocess.Popen(
             ["sh", "-c", line], text=True, cwd="/", stdin=subprocess.DEVNULL,
             env=self.ann.environ(self.env),
@@ -324,11 +322,12 @@ class Podman:
             (tree / name).mkdir(parents=True)
         shutil.copy(AWSENV, tree / "bin")
         self.copy(shutil.which("busybox"), tree, "/bin/busybox")
-        for name in ("sh", "env", "id"):
+        for name in ("sh", "env", "id", "sleep"):
             (tree / "bin" / name).symlink_to("busybox")
         (tree / "migrate").write_text(MIGRATE)
         (tree / "migrate").chmod(0o755)
-        done = self.run(f"tar -C {tree} -c . | podman import - localhost/image")
+        done = self.run(
+            f"tar -C {tree} -c . | {self.name} import - localhost/image")
         assert done.returncode == 0, done.stderr
 
     @staticmethod
@@ -338,6 +337,18 @@ class Podman:
         for path in (s for s in found.stdout.split() if s.startswith("/")):
             os.makedirs(os.path.dirname(f"{tree}{path}"), exist_ok=True)
             shutil.copy(path, f"{tree}{path}")
+
+
+class Podman(Engine):
+    """Of one user, root or the person."""
+
+    def __init__(self, ann, uid):
+        super().__init__(ann, "podman", uid)
+        (self.dir / "containers.conf").write_text(CONF)
+        (self.dir / "storage.conf").write_text(STORAGE.format(self.dir))
+        os.chown(self.dir, uid, uid)
+        self.env = {"CONTAINERS_CONF": self.dir / "containers.conf",
+                    "CONTAINERS_STORAGE_CONF": self.dir / "storage.conf"}
 
     def __enter__(self):
         self.load()
@@ -423,3 +434,107 @@ def test_a_devcontainers_mount(ann, podman):
         f"podman run --rm -e {sock} --mount " +
         mount.replace("${localEnv:XDG_RUNTIME_DIR}", "$XDG_RUNTIME_DIR") +
         " localhost/image awsenv -p marketing --serve -- ./migrate"))
+
+
+# ---- docker's
+
+# The daemon sees the person's files, and has for itself what it would change.
+DAEMON = """
+mount -t tmpfs none /mnt && mkdir /mnt/user &&
+mount --rbind /run/user /mnt/user && mount --rbind /mnt /run &&
+ip link set lo up && exec dockerd --data-root "$0/data" --exec-root "$0/exec" \\
+    --pidfile "$0/pid" --host "unix://$0/socket" --bridge none \\
+    --iptables=false --ip6tables=false --storage-driver vfs --cgroup-parent "$1"
+"""
+# make check-clients puts them there.
+DOCKER = BUILD / "clients/docker"
+CLIENTS = BUILD / "clients/js/node_modules/.bin"
+
+
+class Docker(Engine):
+    """The daemon is root's, the person may use it."""
+
+    def __init__(self, ann):
+        super().__init__(ann, "docker", ann.uid, " --network none")
+        path = f"{DOCKER}/usr/bin:{DOCKER}/usr/sbin:/usr/bin:/usr/sbin:/bin"
+        self.env = {"DOCKER_HOST": f"unix://{self.dir}/socket",
+                    "DOCKER_CONFIG": self.dir, "PATH": f"{ann.programs}:{path}"}
+        self.log = open(self.dir / "log", "w")
+        self.daemon = subprocess.Popen(
+            ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child",
+             "--mount-proc", "sh", "-c", DAEMON, str(self.dir),
+             "/" + ann.dir.name],
+            preexec_fn=ann.space.enter, stdin=subprocess.DEVNULL,
+            stdout=self.log, stderr=self.log, env={"PATH": path})
+
+    def __enter__(self):
+        socket = self.dir / "socket"
+        until(lambda: socket.exists() or self.daemon.poll() is not None)
+        if self.daemon.poll() is not None:
+            pytest.skip("docker's daemon does not run here: " +
+                        (self.dir / "log").read_text()[-200:])
+        os.chmod(socket, 0o666)
+        self.load()
+        return self
+
+    def __exit__(self, *_):
+        self.daemon.kill()
+        self.daemon.wait()
+        self.log.close()
+        # The last of its processes may take a moment to go.
+        until(lambda: not subprocess.run(
+            ["find", "/sys/fs/cgroup", "-depth", "-type", "d", "-path",
+             f"*/{self.ann.dir.name}*", "!", "-exec", "rmdir", "{}", ";",
+             "-print"], preexec_fn=self.ann.space.enter,
+            capture_output=True).stdout)
+
+
+@pytest.fixture
+def docker(ann):
+    if b"__asan_init" in (BUILD / "awsenv").read_bytes():
+        pytest.skip("an awsenv with sanitizers needs libraries in the image")
+    if not shutil.which("dockerd", path=f"{DOCKER}/usr/sbin:/usr/sbin"):
+        pytest.skip("docker is not installed")
+    with Docker(ann) as one:
+        yield one
+
+
+def test_docker_itself(ann, docker):
+    """Its recipes word by word, and the row for root in there."""
+    line = BY_SOCKET.replace("podman run", "docker run")
+    has_keys(ann, docker.run(line + "--serve -- ./migrate"))
+    is_refusal(docker.run(line.replace(AS_ANN, "") + "env"), NOT_YOURS)
+    done = docker.run(recipe("docker run --rm -e AWS", tail="amazon/aws-cli s3 ls",
+                             instead="localhost/image env"))
+    assert done.returncode == 0, done.stderr
+    assert KEYS < set(variables(done.stdout))
+
+
+CONTAINER = """
+{ "image": "localhost/image", "remoteUser": "%s", "updateRemoteUserUID": false,
+  "runArgs": ["--network", "none"],
+%s }
+"""
+
+
+def test_the_devcontainer_program_itself(ann, docker):
+    program, node = CLIENTS / "devcontainer", shutil.which("node")
+    if not program.exists() or not node:
+        pytest.skip("@devcontainers/cli is not installed")
+    lines = "\n".join(s for s in PAGE.splitlines() if s.strip().startswith(
+        ('"mounts"', '"containerEnv"')))
+    file = ann.home / "work/.devcontainer/devcontainer.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(CONTAINER % (UID, lines))
+    docker.env["TMPDIR"] = ann.home
+
+    def runs(verb, *words):
+        return docker.run(shlex.join([
+            node, str(program), verb, "--workspace-folder",
+            str(ann.home / "work"), *words]))
+    done = runs("up")
+    assert done.returncode == 0, done
+    has_keys(ann, runs(
+        "exec", *(w for k, v in ann.sim.env().items()
+                  for w in ("--remote-env", f"{k}={v}")),
+        "awsenv", "-p", "marketing", "--serve", "--", "/migrate"))

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: ISC
-"""Programs of others that log in as awsenv does, as judges of the simulator:
-what works there for them works at AWS, where they are used."""
+"""Programs of others that are no clients of AWS's with an SDK: who logs in as
+awsenv does, a judge of the simulator; a prompt; what runs containers. Each
+returns None, or what went wrong."""
 import contextlib
 import json
+import os
 import pathlib
 import re
 import subprocess
 import tempfile
 import time
+
+from agent import BUILD, TOP
+from journey import PYTHON, Person
 
 from simulator import visitor
 from simulator.client import Simulator
@@ -17,7 +22,8 @@ PATIENCE = 60       # seconds
 
 def mairu(program):
     """The authorization code with PKCE, which no botocore has: registered,
-    allowed in a browser, redeemed, and used. None, or what went wrong."""
+    allowed in a browser, redeemed, and used. What works at the simulator for
+    it works at AWS, where it is in use."""
     with contextlib.ExitStack() as stack:
         sim = stack.enter_context(Simulator(accounts=1))
         home = pathlib.Path(stack.enter_context(
@@ -74,3 +80,41 @@ def mairu(program):
         if sim.counts().get("StartDeviceAuthorization"):
             return "it took a device code"
     return None
+
+
+def starship(program):
+    """The lines of examples/tools.md, before a login, after it, and where a
+    command has keys."""
+    page = (TOP / "examples/tools.md").read_text()
+    snippet = re.search(r"^    (\[custom\.awsenv\]\n(?:    .*\n)+)", page, re.M)
+    with Simulator(interval=1) as sim, Person(sim) as ann:
+        file = ann.home / "starship.toml"
+        file.write_text(snippet[1])
+        ann.env.update(PATH=f"{ann.programs}:/usr/bin:/bin", TERM="xterm",
+                       STARSHIP_CONFIG=str(file), STARSHIP_SHELL="sh",
+                       AWS_PROFILE="marketing")
+
+        def shown(*before):
+            done = ann.run(*before, "module", "custom.awsenv",
+                           program=None if before else program)
+            return re.sub(r"\x1b\[[0-9;]*m", "", done.stdout).strip()
+        if shown():
+            return "it shows something without an agent"
+        ann.log_in()
+        if shown() != "marketing":
+            return f"it shows {shown()!r} after a login"
+        with_keys = shown("--env", "--", program)
+        if not re.fullmatch("marketing (59|60)m", with_keys):
+            return f"it shows {with_keys!r} with keys"
+    return None
+
+
+def containers(_):
+    """The recipes with docker and the devcontainer program themselves."""
+    done = subprocess.run(
+        [PYTHON, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider",
+         TOP / "tests/integration/test_recipes.py", "-k", "itself"],
+        env={**os.environ, "B": str(BUILD), "PYTHONPATH": str(TOP / "tests")},
+        capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=600)
+    last = done.stdout.strip().splitlines()[-1]
+    return None if re.match(r"2 passed\b(?!.*skipped)", last) else done.stdout[-300:]
