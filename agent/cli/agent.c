@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "awsenv/io.h"
 #include "awsenv/own.h"
@@ -16,11 +17,56 @@
 #define REPEAT_MS 30000
 #define LIST_MS 10000
 #define FORWARD_MS 15000
+#define FORWARD_REPEAT_MS 500
+#define STATUS_MS 10000
+#define PROFILES_MS 40000
+
+const char *agent_socket;
 
 bool
 agent_foreign(void)
 {
-	return setting("SSH_CONNECTION") && !setting("AWSENV_SOCK");
+	return setting("SSH_CONNECTION") && !setting("AWSENV_SOCK") &&
+	    !agent_socket;
+}
+
+enum aw_err
+agent_path(char path[static CLIENT_PATH])
+{
+	if (!agent_socket)
+		return client_path(path);
+	return format(path, CLIENT_PATH, "%s", agent_socket) ? AW_OK
+							     : AW_CONFIG;
+}
+
+const char *
+agent_found(const struct agent *a)
+{
+	static const char words[][10] = {
+	    "option", "forwarded", "variable", "usual"};
+
+	return words[a->found];
+}
+
+const char *
+agent_since(const struct agent *a)
+{
+	static const char words[][28] = {"since --socket names it",
+	    "since ssh forwards it", "since AWSENV_SOCK names it",
+	    "where it is by itself"};
+
+	return words[a->found];
+}
+
+const char *
+agent_nobody(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) != 0)
+		return errno_text();
+	return S_ISSOCK(st.st_mode) ? "nobody listens there"
+				    : "it is no socket";
 }
 
 /* Who is root by sudo has root's agent and config, and did not think of it. */
@@ -35,13 +81,19 @@ agent_sudo_hint(void)
 static enum aw_err
 no_agent(const struct agent *a, enum agent_start start)
 {
-	if (setting("AWSENV_SOCK"))
-		warn("no agent answers on AWSENV_SOCK=%s; start it there, or "
-		     "unset the variable",
-		    shown_str(a->path));
-	else if (a->closed)
-		warn("the agent that ssh forwards lets no profile be used from "
-		     "here; see awsenv-forwarding(7)");
+	const char *path = shown_str(a->path);
+
+	if (a->found == FOUND_OPTION)
+		warn("no agent answers on --socket %s: %s", path,
+		    agent_nobody(a->path));
+	else if (a->found == FOUND_VARIABLE)
+		warn("no agent answers on AWSENV_SOCK=%s: %s; start it there, "
+		     "or unset the variable",
+		    path, agent_nobody(a->path));
+	else if (a->passed)
+		warn("the agent that ssh forwards %s; see "
+		     "awsenv-forwarding(7)",
+		    a->passed);
 	else if (start != AGENT_AS_IS && agent_foreign())
 		warn(
 		    "agent not forwarded to this host, see "
@@ -101,65 +153,6 @@ agent_close(struct agent *a)
 	a->fd = -1;
 }
 
-/*
- * The one that ssh brings along, if it is one of ours and lets something be
- * used. Any other ssh-agent says in one round trip that it is none.
- */
-static bool
-agent_forwarded(struct agent *a)
-{
-	const char *path = setting("SSH_AUTH_SOCK");
-	const struct status_req req = {0};
-	AUTOBUF struct buf frame = {0};
-	struct status_rep rep;
-	enum aw_err r = AW_GONE;
-	int tries;
-
-	if (!path || !setting("SSH_CONNECTION") ||
-	    !format(a->path, CLIENT_PATH, "%s", path) ||
-	    is_usual_place(path, "/forward.sock", false))
-		return false;
-	/* A broker that dies is replaced; an agent of others that hangs up is
-	 * not to keep us. */
-	for (tries = 0; r == AW_GONE && tries < 10; tries++) {
-		if (tries)
-			poll(NULL, 0, 50);
-		agent_close(a);
-		if (client_connect(path, &a->fd, io_deadline(CONNECT_MS)) !=
-		    AW_OK)
-			return false;
-		r = client_ask(a->fd, "status@awsenv", MSG_STATUS_REQ, &req,
-		    MSG_STATUS_REP, &rep, &frame, io_deadline(FORWARD_MS));
-	}
-	a->forwarded = r == AW_OK && rep.profiles > 0;
-	a->closed = r == AW_OK && !a->forwarded;
-	if (!a->forwarded)
-		agent_close(a);
-	return a->forwarded;
-}
-
-enum aw_err
-agent_open(struct agent *a, enum agent_start start)
-{
-	enum aw_err r;
-
-	*a = (struct agent){.fd = -1};
-	if (start != AGENT_START_HERE && agent_forwarded(a))
-		return AW_OK;
-	r = client_path(a->path);
-	if (start == AGENT_START && *agent_sudo_hint())
-		start = AGENT_AS_IS;
-	a->start = (start == AGENT_START_HERE ||
-		       (start != AGENT_AS_IS && !agent_foreign())) &&
-	    (!setting("AWSENV_SOCK") ||
-		(r == AW_OK && is_usual_place(a->path, "/agent.sock", true)));
-	if (r == AW_OK)
-		r = client_connect(a->path, &a->fd, io_deadline(CONNECT_MS));
-	if (r != AW_NOAGENT)
-		return told(a, r);
-	return a->start ? daemon_start(a) : no_agent(a, start);
-}
-
 /* Connect again after the broker went; the supervisor listens on. */
 static enum aw_err
 reconnect(struct agent *a, int64_t deadline)
@@ -168,22 +161,160 @@ reconnect(struct agent *a, int64_t deadline)
 	return client_connect(a->path, &a->fd, deadline);
 }
 
+/* A request on a connection that is there, repeated for so long after it ended
+ * while somebody listens. */
 static enum aw_err
-no_answer(const struct agent *a, const char *name, enum aw_err r)
+ask(struct agent *a, const char *name, enum msg_kind req_kind, const void *req,
+    enum msg_kind rep_kind, void *rep, struct buf *frame, int ms, int repeat_ms)
+{
+	int64_t repeat = 0;
+	enum aw_err r;
+
+	while ((r = client_ask(a->fd, name, req_kind, req, rep_kind, rep, frame,
+		    io_deadline(ms))) == AW_GONE) {
+		/* The next broker may not be there yet, or be as short-lived. */
+		if (repeat)
+			poll(NULL, 0, 20);
+		else
+			repeat = io_deadline(repeat_ms);
+		/* Nobody there: not a broker ended, but the agent. */
+		if (io_deadline(0) >= repeat ||
+		    (r = reconnect(a, repeat)) != AW_OK)
+			break;
+	}
+	return r;
+}
+
+/* Does it say of itself that it understands requests of ours? */
+static bool
+is_ours(struct agent *a)
+{
+	AUTOBUF struct buf out = {0}, frame = {0};
+	int64_t deadline = io_deadline(CONNECT_MS);
+	struct view names = {0}, name;
+
+	io_put_request(&out, "query", names);
+	if (out.bad || reconnect(a, deadline) != AW_OK ||
+	    io_write(a->fd, view_of(&out), deadline) != AW_OK ||
+	    io_get_reply(a->fd, "query", &frame, &names, deadline) != AW_OK)
+		return false;
+	while (view_string(&names, &name)) {
+		if (view_is(name, "status@awsenv"))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The one that ssh brings along, if it is one of ours and lets something be
+ * used. Any other ssh-agent says in one round trip that it is none; one that
+ * hangs up instead is not to keep us for long.
+ */
+static bool
+is_forwarded(struct agent *a)
+{
+	const char *path = setting("SSH_AUTH_SOCK");
+	const struct status_req req = {0};
+	AUTOBUF struct buf frame = {0};
+	struct status_rep rep;
+	enum aw_err r;
+
+	if (!path || !setting("SSH_CONNECTION") ||
+	    !format(a->path, CLIENT_PATH, "%s", path) ||
+	    is_usual_place(path, "/forward.sock", false) ||
+	    reconnect(a, io_deadline(CONNECT_MS)) != AW_OK)
+		return false;
+	r = ask(a, "status@awsenv", MSG_STATUS_REQ, &req, MSG_STATUS_REP, &rep,
+	    &frame, FORWARD_MS, FORWARD_REPEAT_MS);
+	if (r == AW_OK && rep.profiles > 0)
+		return true;
+	if (r == AW_OK)
+		a->passed = "lets no profile be used from here";
+	else if (r == AW_PROTO && is_ours(a))
+		a->passed =
+		    "is another version of awsenv than this, which is " AWSENV_VERSION
+		    "; upgrade the older one";
+	agent_close(a);
+	return false;
+}
+
+enum aw_err
+agent_find(struct agent *a, bool here)
+{
+	enum aw_err r;
+
+	*a = (struct agent){.fd = -1, .found = FOUND_FORWARDED};
+	if (!here && !agent_socket && is_forwarded(a))
+		return AW_OK;
+	*a->path = '\0';
+	a->found = agent_socket	     ? FOUND_OPTION
+	    : setting("AWSENV_SOCK") ? FOUND_VARIABLE
+				     : FOUND_USUAL;
+	if ((r = agent_path(a->path)) == AW_OK)
+		r = client_connect(a->path, &a->fd, io_deadline(CONNECT_MS));
+	return r;
+}
+
+static bool
+may_start(const struct agent *a, enum agent_start start)
+{
+	if (start == AGENT_AS_IS ||
+	    (start == AGENT_START && *agent_sudo_hint()) ||
+	    (start != AGENT_START_HERE && agent_foreign()))
+		return false;
+	return a->found == FOUND_USUAL ||
+	    (a->found == FOUND_VARIABLE &&
+		is_usual_place(a->path, "/agent.sock", true));
+}
+
+enum aw_err
+agent_open(struct agent *a, enum agent_start start)
+{
+	enum aw_err r = agent_find(a, start == AGENT_START_HERE);
+
+	if (r != AW_NOAGENT)
+		return told(a, r);
+	return may_start(a, start) ? daemon_start(a) : no_agent(a, start);
+}
+
+/* It does not know the request, or answers otherwise than PROTOCOL has it:
+ * mostly since one of us is older. */
+static void
+misunderstood(struct agent *a, const char *name, bool unknown)
+{
+	const char *what =
+	    unknown ? "does not know" : "gave a malformed answer to";
+	const struct status_req req = {0};
+	AUTOBUF struct buf frame = {0};
+	struct status_rep rep;
+	bool told_version;
+
+	told_version = reconnect(a, io_deadline(CONNECT_MS)) == AW_OK &&
+	    client_ask(a->fd, "status@awsenv", MSG_STATUS_REQ, &req,
+		MSG_STATUS_REP, &rep, &frame, io_deadline(STATUS_MS)) == AW_OK;
+	if (told_version && view_is(rep.version, AWSENV_VERSION))
+		warn("the agent on %s %s %s", shown_str(a->path), what, name);
+	else if (told_version || is_ours(a))
+		warn("the agent on %s is awsenv %s, and this is " AWSENV_VERSION
+		     ": it %s %s; upgrade the older one",
+		    shown_str(a->path),
+		    told_version ? shown(rep.version) : "of another version",
+		    what, name);
+	else
+		warn("the agent on %s is none of awsenv's: it %s %s",
+		    shown_str(a->path), what, name);
+}
+
+static enum aw_err
+no_answer(struct agent *a, const char *name, enum aw_err r)
 {
 	const char *path = shown_str(a->path);
 
 	switch (r) {
-	case AW_DENIED:
-		warn("the agent on %s does not know %s; is it an older awsenv, "
-		     "or no awsenv?",
-		    path, name);
-		/* Not a refusal by policy. */
-		return AW_PROTO;
+	case AW_DENIED: /* not by policy */
 	case AW_PROTO:
-		warn("the agent on %s gave a malformed answer to %s", path,
-		    name);
-		break;
+		misunderstood(a, name, r == AW_DENIED);
+		return AW_PROTO;
 	case AW_TIMEOUT:
 		warn("the agent on %s did not answer %s in time", path, name);
 		break;
@@ -202,23 +333,9 @@ agent_ask(struct agent *a, const char *name, enum msg_kind req_kind,
     const void *req, enum msg_kind rep_kind, void *rep, struct buf *frame,
     int ms)
 {
-	int64_t repeat = io_deadline(REPEAT_MS);
-	unsigned int tries = 0;
-	enum aw_err r;
+	enum aw_err r =
+	    ask(a, name, req_kind, req, rep_kind, rep, frame, ms, REPEAT_MS);
 
-	for (;;) {
-		r = client_ask(a->fd, name, req_kind, req, rep_kind, rep, frame,
-		    io_deadline(ms));
-		if (r != AW_GONE)
-			break;
-		/* The next broker may not be there yet, or be as short-lived. */
-		if (tries++)
-			poll(NULL, 0, 20);
-		/* Nobody there: not a broker ended, but the agent. */
-		if (io_deadline(0) >= repeat ||
-		    (r = reconnect(a, repeat)) != AW_OK)
-			break;
-	}
 	return r == AW_OK ? r : no_answer(a, name, r);
 }
 
@@ -243,6 +360,47 @@ talk_end(struct talk *t)
 	agent_close(&t->agent);
 	question_end(&t->question);
 	buf_free(&t->frame);
+}
+
+enum aw_err
+talk_status(struct talk *t, struct status_rep *rep)
+{
+	struct status_req req = {.ask = t->question.ask};
+	enum aw_err r;
+
+	r = agent_ask(&t->agent, "status@awsenv", MSG_STATUS_REQ, &req,
+	    MSG_STATUS_REP, rep, &t->frame, STATUS_MS);
+	return r == AW_OK && rep->error != AW_OK
+	    ? complain(&t->question, rep->error, rep->text)
+	    : r;
+}
+
+enum aw_err
+talk_profiles(struct talk *t, void (*each)(const struct profile_item *, void *),
+    void *arg)
+{
+	struct profiles_req req = {.ask = t->question.ask};
+	AUTOBUF struct buf frame = {0};
+	struct profile_item item;
+	struct profiles_rep rep;
+	enum aw_err r;
+
+	do {
+		r = agent_ask(&t->agent, "profiles@awsenv", MSG_PROFILES_REQ,
+		    &req, MSG_PROFILES_REP, &rep, &frame, PROFILES_MS);
+		if (r != AW_OK)
+			return r;
+		if (rep.error != AW_OK)
+			return complain(&t->question, rep.error, rep.text);
+		while (msg_each(MSG_PROFILE_ITEM, &rep.items, &item))
+			each(&item, arg);
+		/* One that does not go on would be asked for for ever. */
+		if (rep.items.n || (rep.next && rep.next <= req.from))
+			return no_answer(
+			    &t->agent, "profiles@awsenv", AW_PROTO);
+		req.from = rep.next;
+	} while (req.from);
+	return AW_OK;
 }
 
 enum aw_err

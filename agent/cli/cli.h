@@ -64,13 +64,15 @@ enum option_bit {
 	OPT_ALL_USERS = 1 << 23,
 	OPT_DEVICE_CODE = 1 << 24,
 	OPT_DESKTOP = 1 << 25,
+	OPT_SOCKET = 1 << 26,
 };
 
 /* awsenv-ctl has more of them, 1 << 32 and on; a verb with this one takes more
  * than one profile. */
 #define OPT_SEVERAL (1ull << 63)
-#define OPT_WHO \
-	(OPT_PROFILE | OPT_ACCOUNT | OPT_ROLE | OPT_SESSION | OPT_REGION)
+#define OPT_WHO                                                            \
+	(OPT_PROFILE | OPT_ACCOUNT | OPT_ROLE | OPT_SESSION | OPT_REGION | \
+	    OPT_SOCKET)
 #define OPT_WAITING (OPT_WAIT | OPT_NO_WAIT | OPT_NO_BROWSER | OPT_DEVICE_CODE)
 #define OPT_RUN \
 	(OPT_WHO | OPT_WAITING | OPT_ENV | OPT_SERVE | OPT_FOR | OPT_CORE)
@@ -88,6 +90,7 @@ struct options {
 	const char *role;
 	const char *session;
 	const char *region;
+	const char *socket;
 	const char *format;
 	const char *service; /* of the console */
 	const char *page;
@@ -152,6 +155,8 @@ struct verb {
 /* Take the options that follow the verb, and do it. */
 int verb_run(const struct verb *, struct options *, char **argv);
 int verb_help(const struct verb *);
+/* What it does, in a line. */
+const char *verb_text(const struct verb *);
 /* EXIT_GOOD, or the usage error of a verb that takes no operands. */
 int verb_alone(const char *name, char **argv);
 
@@ -176,8 +181,10 @@ extern char *const *program_argv;
 
 /* Beside this one, else where it was installed. Returns if it is not there. */
 void program_exec(const char *name, char *const *argv, char *const *env);
-/* Have awsenv-ctl do it all; returns the exit status where it cannot. */
-int ctl_exec(void);
+/* Have awsenv-ctl do it all; returns, with errno, where it is not. */
+void ctl_exec(void);
+/* Say so; returns the exit status. */
+int ctl_missing(void);
 
 /* format.c: enough of a printf. */
 
@@ -299,13 +306,28 @@ void stamp_end(int look, pid_t looker, struct stamp *);
 struct agent {
 	char path[CLIENT_PATH];
 	int fd;
-	bool start;	/* one may be started */
-	bool forwarded; /* it runs on another host */
-	bool closed;	/* one is forwarded that lets nothing be used */
+	uint8_t found;
+	const char *passed; /* why not the one that ssh forwards, or NULL */
 };
+
+/* How it was found, in the order of the search. */
+enum found { FOUND_OPTION, FOUND_FORWARDED, FOUND_VARIABLE, FOUND_USUAL };
 
 enum agent_start { AGENT_AS_IS, AGENT_START, AGENT_LOGIN, AGENT_START_HERE };
 
+/* --socket, or NULL. */
+extern const char *agent_socket;
+
+/* Where an agent of this host is looked for; as client_path(). */
+enum aw_err agent_path(char path[static CLIENT_PATH]);
+/* Look for one that runs, with `here` none that ssh forwards, and connect; tells
+ * nothing, errors are those of client_path() and client_connect(). */
+enum aw_err agent_find(struct agent *, bool here);
+/* "since ssh forwards it", and one word of it for programs. */
+const char *agent_since(const struct agent *);
+const char *agent_found(const struct agent *);
+/* Why nobody answers on that path. */
+const char *agent_nobody(const char *path);
 /* In an SSH session with no agent of its own named: what is started here, root
  * here holds. */
 bool agent_foreign(void);
@@ -335,6 +357,11 @@ struct talk {
 /* Look at the config file and connect, both at once. */
 enum aw_err talk_begin(struct talk *, const struct options *, enum agent_start);
 void talk_end(struct talk *);
+
+enum aw_err talk_status(struct talk *, struct status_rep *);
+/* For each profile that may be used, or that the config file has. */
+enum aw_err talk_profiles(
+    struct talk *, void (*each)(const struct profile_item *, void *), void *);
 
 /* daemon.c */
 
@@ -434,6 +461,14 @@ unsigned int http_judge(struct view text, const char *host, const char *token);
 bool login_wanted(const struct options *);
 /* Have it shown by awsenv-ctl, and wait until there is a token. */
 enum aw_err login_wait(const struct talk *, const struct options *);
+
+/* brief.c: the status of an agent that tells little of itself, and all that
+ * there is where awsenv-ctl is not. */
+
+int brief_verb(const struct options *, char **argv);
+/* Returns the exit status. */
+int brief_print(
+    struct talk *, const struct options *, const struct status_rep *);
 
 /* export.c, process.c, prompt.c, whoami.c */
 

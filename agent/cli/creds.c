@@ -94,13 +94,14 @@ fetch(
 			return r;
 		/* Where the agent is forwarded from a person logs in there. */
 		if (g->rep.error != AW_LOGIN || !(how & CREDS_LOGIN) ||
-		    t->agent.forwarded || !login_wanted(o))
+		    t->agent.found == FOUND_FORWARDED || !login_wanted(o))
 			break;
 		if ((r = login_wait(t, o)) != AW_OK)
 			return r;
 	}
 	if (g->rep.error != AW_OK)
-		return complain(t->agent.forwarded ? NULL : &t->question,
+		return complain(
+		    t->agent.found == FOUND_FORWARDED ? NULL : &t->question,
 		    g->rep.error, g->rep.text);
 	return AW_OK;
 }

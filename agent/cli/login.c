@@ -16,7 +16,7 @@
 
 extern char **environ;
 
-#define WORDS 16
+#define WORDS 18
 
 bool
 login_wanted(const struct options *o)
@@ -49,6 +49,7 @@ become(const struct options *o)
 	word(&line, "--role", o->role);
 	word(&line, "--sso-session", o->session);
 	word(&line, "--region", o->region);
+	word(&line, "--socket", o->socket);
 	word(&line, "--wait", o->given & OPT_WAIT ? seconds : NULL);
 	if (o->given & OPT_NO_BROWSER)
 		text_add(&line, "--no-browser%c", 0);

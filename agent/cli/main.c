@@ -34,10 +34,14 @@ main(int argc, char **argv)
 	if (!options_take(&o, &argv, &dashes))
 		return EXIT_USAGE;
 	if (!dashes && *argv) {
-		if ((v = verb_find(*argv)))
+		v = verb_find(*argv);
+		if (verb_apart(*argv)) {
+			ctl_exec();
+			if (!v)
+				return ctl_missing();
+		}
+		if (v)
 			return verb_run(v, &o, argv + 1);
-		if (verb_apart(*argv))
-			return ctl_exec();
 	}
 	if (o.given & OPT_HELP)
 		v = verb_find("help");
@@ -51,5 +55,6 @@ main(int argc, char **argv)
 		warn("no command given");
 		return usage();
 	}
+	agent_socket = o.socket;
 	return run(&o, argv);
 }

@@ -22,6 +22,8 @@ static const struct option_row rows[] = {
 	    "NAME\0which login, where there are several"},
 	{"region", 0, TEXT, AT(region), OPT_REGION,
 	    "REGION\0instead of the profile's"},
+	{"socket", 0, TEXT, AT(socket), OPT_SOCKET,
+	    "PATH\0the agent's, before any other"},
 	{"env", 0, FLAG, 0, OPT_ENV,
 	    "\0give frozen keys, in variables"},
 	{"serve", 0, FLAG, 0, OPT_SERVE,
@@ -337,6 +339,12 @@ options_fit(const struct options *o, uint64_t allowed, const char *verb)
 	}
 	if ((o->given & OPT_ENV) && (o->given & OPT_SERVE)) {
 		warn("either --env or --serve");
+		return false;
+	}
+	if (o->socket &&
+	    (*o->socket != '/' || strlen(o->socket) >= CLIENT_PATH)) {
+		warn("--socket must be an absolute path of less than %d bytes",
+		    CLIENT_PATH);
 		return false;
 	}
 	if (o->region && !is_region(view_str(o->region))) {

@@ -30,11 +30,17 @@ program_exec(const char *name, char *const *argv, char *const *env)
 		execve(path, argv, env);
 }
 
-int
+void
 ctl_exec(void)
 {
 	sigpipe_restore();
 	program_exec("awsenv-ctl", program_argv, environ);
+	sigpipe_ignore();
+}
+
+int
+ctl_missing(void)
+{
 	warn("that is done by awsenv-ctl, which is not here: %s\n"
 	     "        (looked for beside awsenv and in " AWSENV_LIBEXECDIR ")",
 	    errno_text());

@@ -79,7 +79,7 @@ agent_add(const struct options *o, struct buf *out)
 	AUTOCLOSE int fd = -1;
 	enum aw_err r;
 
-	if (client_path(path) != AW_OK ||
+	if (agent_path(path) != AW_OK ||
 	    client_connect(path, &fd, io_deadline(PATIENCE_MS)) != AW_OK)
 		return AW_NOAGENT;
 	if ((r = question_begin(&q, o)) != AW_OK)

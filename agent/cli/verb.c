@@ -17,19 +17,25 @@ verb_run(const struct verb *v, struct options *o, char **argv)
 		return verb_help(v);
 	if (!options_fit(o, v->options, v->name))
 		return EXIT_USAGE;
+	agent_socket = o->socket;
 	/* exec tells its PROFILE from its COMMAND by the dashes. */
 	return v->run(o, dashes ? argv - 1 : argv);
+}
+
+const char *
+verb_text(const struct verb *v)
+{
+	return v->text + strlen(v->text) + 1;
 }
 
 int
 verb_help(const struct verb *v)
 {
-	const char *help = v->text + strlen(v->text) + 1;
 	AUTOBUF struct buf out = {0};
 
 	text_add(&out, "usage: awsenv %s%s%s%s\n%s\n%s", v->name,
 	    v->options ? " [OPTION...]" : "", *v->text ? " " : "", v->text,
-	    help, v->options ? "\n" : "");
+	    verb_text(v), v->options ? "\n" : "");
 	options_help(v->options, &out);
 	return text_print(&out) ? EXIT_GOOD : EXIT_OTHER;
 }

@@ -25,12 +25,15 @@ static const struct verb verbs[] = {
 	    "\0print credentials as a credential_process does"},
 	{"prompt", OPT_WHO, prompt_verb,
 	    "\0one short line for a prompt: the profile, how long it lasts"},
+	{"status", OPT_WHO | OPT_JSON, brief_verb,
+	    "\0which agent there is, and what may be used"},
 	{"help", 0, help_verb, "[VERB]\0this text, or a verb's"},
 	{"version", 0, version_verb, "\0print the version"},
 };
 /* clang-format on */
 
-/* Those of awsenv-ctl, which the first word after options is enough to find. */
+/* Those of awsenv-ctl, which the first word after options is enough to find.
+ * Of status there is a smaller one here, for where that is not. */
 const char verbs_apart[][VERB_NAME] = {"login", "agent", "configure", "ls",
     "shell", "console", "status", "logout", "doctor", "completion", "log",
     "confirm", "lock", "unlock", "forward", ""};
@@ -99,9 +102,10 @@ help_begin(struct buf *out)
 	    run_usage);
 	options_help(OPT_RUN | OPT_HELP | OPT_VERSION, out);
 	text_add(out, "\nusage: awsenv VERB [OPTION...]\n\n");
-	for (i = 0; i < NVERBS; i++)
-		help_line(out, verbs[i].name,
-		    verbs[i].text + strlen(verbs[i].text) + 1);
+	for (i = 0; i < NVERBS; i++) {
+		if (!verb_apart(verbs[i].name))
+			help_line(out, verbs[i].name, verb_text(&verbs[i]));
+	}
 }
 
 int
@@ -117,12 +121,16 @@ help_all(void)
 {
 	static char name[] = "awsenv", help[] = "help";
 	AUTOBUF struct buf out = {0};
+	const struct verb *v;
 	size_t i;
 
 	program_exec("awsenv-ctl", (char *[]){name, help, NULL}, environ);
 	help_begin(&out);
-	for (i = 0; *verbs_apart[i]; i++)
-		help_line(&out, verbs_apart[i], "needs awsenv-ctl");
+	for (i = 0; *verbs_apart[i]; i++) {
+		v = verb_find(verbs_apart[i]);
+		help_line(&out, verbs_apart[i],
+		    v ? verb_text(v) : "needs awsenv-ctl");
+	}
 	return help_end(&out);
 }
 
@@ -148,10 +156,12 @@ help_verb(const struct options *o, char **argv)
 	(void)o;
 	if (!*argv)
 		return help_all();
+	if (verb_apart(*argv))
+		ctl_exec();
 	if ((v = verb_find(*argv)))
 		return verb_help(v);
 	if (verb_apart(*argv))
-		return ctl_exec();
+		return ctl_missing();
 	unknown(*argv);
 	return EXIT_USAGE;
 }

@@ -231,27 +231,6 @@ static const struct field done_rep_fields[] = {
     {END, 0},
 };
 
-#ifndef AWSENV_WRAPPER /* which counts bytes: what a person waits for alone */
-static const struct field lock_req_fields[] = {
-    F(VIEW, lock_req, passphrase),
-    {END, 0},
-};
-
-static const struct field watch_req_fields[] = {
-    F(U64, watch_req, seen),
-    F(U32, watch_req, seconds),
-    {END, 0},
-};
-
-static const struct field watch_rep_fields[] = {
-    F(U32, watch_rep, error),
-    F(VIEW, watch_rep, text),
-    F(U64, watch_rep, change),
-    F(BOOL, watch_rep, refreshable),
-    F(VIEW, watch_rep, login),
-    {END, 0},
-};
-
 static const struct field profiles_req_fields[] = {
     ASK(profiles_req),
     F(U32, profiles_req, from),
@@ -283,6 +262,27 @@ static const struct field profile_item_fields[] = {
     F(BOOL, profile_item, refreshable),
     F(U64, profile_item, expires),
     F(VIEW, profile_item, browser),
+    {END, 0},
+};
+
+#ifndef AWSENV_WRAPPER /* which counts bytes: what a person waits for alone */
+static const struct field lock_req_fields[] = {
+    F(VIEW, lock_req, passphrase),
+    {END, 0},
+};
+
+static const struct field watch_req_fields[] = {
+    F(U64, watch_req, seen),
+    F(U32, watch_req, seconds),
+    {END, 0},
+};
+
+static const struct field watch_rep_fields[] = {
+    F(U32, watch_rep, error),
+    F(VIEW, watch_rep, text),
+    F(U64, watch_rep, change),
+    F(BOOL, watch_rep, refreshable),
+    F(VIEW, watch_rep, login),
     {END, 0},
 };
 
@@ -653,13 +653,13 @@ static const struct {
     [MSG_WHOAMI_REP] = {whoami_rep_fields, sizeof(struct whoami_rep)},
     [MSG_DONE_REP] = {done_rep_fields, sizeof(struct done_rep)},
     [MSG_NUDGE_REQ] = {nudge_req_fields, sizeof(struct nudge_req)},
+    [MSG_PROFILES_REQ] = {profiles_req_fields, sizeof(struct profiles_req)},
+    [MSG_PROFILES_REP] = {profiles_rep_fields, sizeof(struct profiles_rep)},
+    [MSG_PROFILE_ITEM] = {profile_item_fields, sizeof(struct profile_item)},
 #ifndef AWSENV_WRAPPER
     [MSG_LOCK_REQ] = {lock_req_fields, sizeof(struct lock_req)},
     [MSG_WATCH_REQ] = {watch_req_fields, sizeof(struct watch_req)},
     [MSG_WATCH_REP] = {watch_rep_fields, sizeof(struct watch_rep)},
-    [MSG_PROFILES_REQ] = {profiles_req_fields, sizeof(struct profiles_req)},
-    [MSG_PROFILES_REP] = {profiles_rep_fields, sizeof(struct profiles_rep)},
-    [MSG_PROFILE_ITEM] = {profile_item_fields, sizeof(struct profile_item)},
     [MSG_GRANTS_REQ] = {grants_req_fields, sizeof(struct grants_req)},
     [MSG_GRANTS_REP] = {grants_rep_fields, sizeof(struct grants_rep)},
     [MSG_GRANT_ITEM] = {grant_item_fields, sizeof(struct grant_item)},

@@ -734,8 +734,9 @@ def test_status_tells_what_a_person_wants_to_know(agent):
 def test_status_as_json_keeps_its_members(agent):
     listed(agent)
     got = json.loads(run(agent, "status", "--json", "--keyring").stdout)
-    assert set(got) == {"socket", "agent", "quota", "profile", "logins",
-                        "roles", "ring", "keys", "problems"}
+    assert set(got) == {"socket", "found", "awsenv", "usable", "agent",
+                        "quota", "profile", "logins", "roles", "ring", "keys",
+                        "problems"}
     assert got["agent"]["clock_skew"] == -5
     assert got["agent"]["protected"] is False
     assert got["profile"]["error"] is None

@@ -106,7 +106,7 @@ def test_wrong_words_are_a_usage_error(ann, words):
 # ---- the agent
 
 def test_a_socket_that_nobody_listens_on(ann):
-    ann.cured("agent", "nobody listens", AWSENV_SOCK="/nowhere/agent.sock")
+    ann.cured("agent", "no such file", AWSENV_SOCK="/nowhere/agent.sock")
 
 
 def test_a_socket_that_has_no_absolute_path(ann):
@@ -163,7 +163,8 @@ def test_a_clock_that_is_off(ann):
     skew = [2 ** 32 - 400]
     with FakeAgent(folder) as agent:
         agent.on("status@awsenv", lambda _: {
-            "version": "0.1.0", "skew": skew[0], "protected_": 1})
+            "version": "0.1.0", "skew": skew[0], "protected_": 1,
+            "agent_pid": 7})
         found, = ann.look("clock")
         assert "400 seconds ahead of AWS's" in found["text"]
         assert found["cure"].endswith("timedatectl set-ntp true")

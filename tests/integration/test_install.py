@@ -160,7 +160,8 @@ def test_the_other_verbs_are_those_of_the_program_beside(tmp_path):
                   ["agent", "-h", "start"]):
         done = awsenv(tmp_path, *words)
         assert done.returncode == 0, words
-        assert done.stdout.startswith("usage: awsenv agent start | stop")
+        assert done.stdout.startswith(
+            "usage: awsenv agent [OPTION...] start | stop")
     done = awsenv(tmp_path, "agent", "--no-such")
     assert done.returncode == 2 and "awsenv: unknown option" in done.stderr
 

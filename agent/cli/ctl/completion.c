@@ -251,11 +251,13 @@ put_verbs(struct offer *f)
 	const struct verb *v;
 	size_t i;
 
-	for (i = 0; (v = verb_at(i)); i++)
-		put(f, v->name, v->text + strlen(v->text) + 1);
+	for (i = 0; (v = verb_at(i)); i++) {
+		if (!verb_apart(v->name))
+			put(f, v->name, verb_text(v));
+	}
 	for (i = 0; *verbs_apart[i]; i++) {
 		if ((v = ctl_verb(verbs_apart[i])))
-			put(f, v->name, v->text + strlen(v->text) + 1);
+			put(f, v->name, verb_text(v));
 	}
 }
 

@@ -206,7 +206,7 @@ int logout_verb(const struct options *, char **argv);
 
 struct status {
 	struct status_rep rep;
-	const char *socket;
+	const struct agent *agent;
 	struct buf logins; /* lists of messages, as list@awsenv has them */
 	struct buf roles;
 	struct buf keys;

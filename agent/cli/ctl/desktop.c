@@ -418,7 +418,7 @@ socket_find(struct desktop *d)
 
 	/* The folder is watched, so it has to be there before the agent is. */
 	client_dir(dir, true);
-	if ((r = client_path(d->path)) == AW_CONFIG)
+	if ((r = agent_path(d->path)) == AW_CONFIG)
 		warn(
 		    "AWSENV_SOCK must be an absolute path of less than %d bytes",
 		    CLIENT_PATH);

@@ -75,32 +75,36 @@ tell_folder(struct doctor *d)
 }
 
 static void
-tell_unreached(struct doctor *d, const char *path, enum aw_err r)
+tell_unreached(struct doctor *d, const struct agent *a, enum aw_err r)
 {
-	bool named = grade_set("AWSENV_SOCK");
+	const char *named = a->found == FOUND_OPTION ? "--socket "
+	    : a->found == FOUND_VARIABLE	     ? "AWSENV_SOCK="
+						     : "";
 	struct finding *f;
 	char usual[CLIENT_PATH];
 
 	/* The PAM module names the usual place before anybody listens there. */
 	if (r == AW_NOAGENT &&
-	    (!named ||
-		(client_dir(usual, false) == AW_OK &&
-		    !strncmp(path, usual, strlen(usual)) &&
-		    !strcmp(path + strlen(usual), "/agent.sock")))) {
+	    (a->found == FOUND_USUAL ||
+		(a->found == FOUND_VARIABLE &&
+		    client_dir(usual, false) == AW_OK &&
+		    !strncmp(a->path, usual, strlen(usual)) &&
+		    !strcmp(a->path + strlen(usual), "/agent.sock")))) {
 		find_line(
 		    d, GRADE_NOTE, "none runs; the first command starts one");
 		return;
 	}
 	f = find_new(d, GRADE_PROBLEM);
 	if (r == AW_NOAGENT)
-		text_add(&f->text, "nobody listens on AWSENV_SOCK=%s", path);
+		text_add(&f->text, "no agent answers on %s%s: %s", named,
+		    a->path, agent_nobody(a->path));
 	else if (r == AW_DENIED)
 		text_add(
-		    &f->text, "%s belongs to another user's program", path);
+		    &f->text, "%s belongs to another user's program", a->path);
 	else
-		text_add(&f->text, "%s cannot be reached: %s", path,
+		text_add(&f->text, "%s cannot be reached: %s", a->path,
 		    r == AW_SYSTEM ? errno_text() : aw_strerror(r));
-	if (named)
+	if (a->found == FOUND_VARIABLE)
 		text_add(&f->cure, "unset AWSENV_SOCK");
 }
 
@@ -124,43 +128,75 @@ ask(struct doctor *d, int fd)
 	return false;
 }
 
+/* Why not the agent that ssh brings along, where it is not. */
+static void
+tell_passed(struct doctor *d, const struct agent *a)
+{
+	if (a->passed)
+		find_line(d, GRADE_NOTE,
+		    "the agent that ssh forwards %s; see awsenv-forwarding(7)",
+		    a->passed);
+}
+
+/* One on another host tells nothing else, and is upgraded there. */
+static void
+tell_remote(struct doctor *d, const struct agent *a)
+{
+	struct finding *f = find_new(d, GRADE_OK);
+
+	text_add(&f->text,
+	    "version %s, on another host, by %s, %s; %u profiles to be used "
+	    "from here",
+	    shown(d->status.version), a->path, agent_since(a),
+	    d->status.profiles);
+	if (view_is(d->status.version, AWSENV_VERSION))
+		return;
+	f->grade = GRADE_NOTE;
+	text_add(&f->text,
+	    "; this is %s: where they do not understand each "
+	    "other, upgrade the older",
+	    AWSENV_VERSION);
+}
+
+static void
+tell_local(struct doctor *d, const struct agent *a)
+{
+	struct finding *f = find_new(d, GRADE_OK);
+
+	text_add(&f->text, "version %s, pid %u, on %s, %s",
+	    shown(d->status.version), d->status.agent_pid, a->path,
+	    agent_since(a));
+	if (view_is(d->status.version, AWSENV_VERSION))
+		return;
+	f->grade = GRADE_NOTE;
+	text_add(&f->text, "; this is %s", AWSENV_VERSION);
+	text_add(&f->cure, "kill -HUP %u", d->status.agent_pid);
+}
+
 void
 check_agent(struct doctor *d)
 {
-	AUTOCLOSE int fd = -1;
-	char path[CLIENT_PATH];
+	struct agent a;
 	struct finding *f;
-	enum aw_err r;
+	enum aw_err r = agent_find(&a, false);
 
-	r = client_path(path);
-	if (r == AW_NOAGENT) {
+	tell_passed(d, &a);
+	if (r == AW_NOAGENT && !*a.path) {
 		tell_folder(d);
-		return;
-	}
-	if (r != AW_OK) {
+	} else if (r == AW_CONFIG) {
 		f = find_new(d, GRADE_PROBLEM);
 		text_add(&f->text,
 		    "AWSENV_SOCK must be an absolute path of less than %d "
 		    "bytes",
 		    CLIENT_PATH);
 		text_add(&f->cure, "unset AWSENV_SOCK");
-		return;
+	} else if (r != AW_OK) {
+		tell_unreached(d, &a, r);
+	} else if (ask(d, a.fd)) {
+		d->asked = d->status.agent_pid != 0;
+		(d->asked ? tell_local : tell_remote)(d, &a);
 	}
-	r = client_connect(path, &fd, io_deadline(CONNECT_MS));
-	if (r != AW_OK) {
-		tell_unreached(d, path, r);
-		return;
-	}
-	if (!(d->asked = ask(d, fd)))
-		return;
-	f = find_new(d, GRADE_OK);
-	text_add(&f->text, "version %s, pid %u, on %s",
-	    shown(d->status.version), d->status.agent_pid, path);
-	if (!view_is(d->status.version, AWSENV_VERSION)) {
-		f->grade = GRADE_NOTE;
-		text_add(&f->text, "; this is %s", AWSENV_VERSION);
-		text_add(&f->cure, "kill -HUP %u", d->status.agent_pid);
-	}
+	agent_close(&a);
 }
 
 /* ---- its programs */
@@ -367,7 +403,7 @@ check_ssh_agent(struct doctor *d)
 	struct finding *f;
 	enum aw_err r;
 
-	if (!d->asked || client_path(path) != AW_OK ||
+	if (!d->asked || agent_path(path) != AW_OK ||
 	    client_connect(path, &fd, io_deadline(CONNECT_MS)) != AW_OK)
 		return;
 	r = client_ask(fd, "relay@awsenv", MSG_EMPTY, NULL, MSG_RELAY_REP, &rep,

@@ -46,8 +46,9 @@ keep(struct view v)
 /* -------- profiles */
 
 static void
-profile_keep(struct profile_list *list, const struct profile_item *p)
+profile_keep(const struct profile_item *p, void *arg)
 {
+	struct profile_list *list = arg;
 	struct profile_row *row;
 
 	row = reallocarray(list->row, list->n + 1, sizeof(*row));
@@ -76,28 +77,8 @@ profile_keep(struct profile_list *list, const struct profile_item *p)
 enum aw_err
 profiles_get(struct talk *t, struct profile_list *list)
 {
-	struct profiles_req req = {.ask = t->question.ask};
-	struct profile_item item;
-	struct profiles_rep rep;
-	enum aw_err r;
-
 	*list = (struct profile_list){0};
-	do {
-		r = agent_ask(&t->agent, "profiles@awsenv", MSG_PROFILES_REQ,
-		    &req, MSG_PROFILES_REP, &rep, &t->frame, LIST_MS);
-		if (r != AW_OK)
-			return r;
-		if (rep.error != AW_OK)
-			return complain(&t->question, rep.error, rep.text);
-		while (msg_each(MSG_PROFILE_ITEM, &rep.items, &item))
-			profile_keep(list, &item);
-		if (rep.items.n || (rep.next && rep.next <= req.from)) {
-			warn("the agent gave a list that is none");
-			return AW_PROTO;
-		}
-		req.from = rep.next;
-	} while (req.from);
-	return AW_OK;
+	return talk_profiles(t, profile_keep, list);
 }
 
 const struct profile_row *

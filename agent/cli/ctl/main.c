@@ -21,11 +21,11 @@ static const struct verb verbs[] = {
 	{"login", OPT_WHO | OPT_WAITING | OPT_HERE | OPT_PENDING |
 	    OPT_DESKTOP | OPT_JSON, login_verb,
 	    "\0show URL and code, wait until a person has approved"},
-	{"agent", 0, agent_verb, "start | stop | status | env\0"
+	{"agent", OPT_SOCKET, agent_verb, "start | stop | status | env\0"
 	    "start or stop the agent"},
 	{"configure", OPT_CONFIGURE, configure_verb,
 	    "\0write profiles for accounts and roles into ~/.aws/config"},
-	{"ls", OPT_PROFILE | OPT_SESSION | OPT_WAITING | OPT_ROLES | OPT_JSON |
+	{"ls", OPT_PROFILE | OPT_SESSION | OPT_SOCKET | OPT_WAITING | OPT_ROLES | OPT_JSON |
 	    OPT_CSV, ls_verb,
 	    "\0profiles, or all accounts and roles; which are live"},
 	{"status",
@@ -34,18 +34,18 @@ static const struct verb verbs[] = {
 	    "\0the agent, its logins, and for how long"},
 	{"logout", OPT_LOGOUT, logout_verb,
 	    "\0end a login, here and at AWS"},
-	{"confirm", OPT_ONCE | OPT_WAIT | OPT_NO_WAIT | OPT_JSON, confirm_verb,
+	{"confirm", OPT_SOCKET | OPT_ONCE | OPT_WAIT | OPT_NO_WAIT | OPT_JSON, confirm_verb,
 	    "\0answer what may have credentials only with a yes"},
 	{"doctor", OPT_WHO | OPT_JSON | OPT_CONFIG, doctor_verb,
 	    "\0what is wrong here, and the command that cures it"},
 	{"forward", OPT_PROFILE | OPT_SEVERAL | OPT_HOST | OPT_FOR |
-	    OPT_CONFIRM | OPT_LIST | OPT_END, forward_verb,
+	    OPT_CONFIRM | OPT_LIST | OPT_END | OPT_SOCKET, forward_verb,
 	    "[-- COMMAND [ARG...]]\0a socket for some profiles, to forward"},
-	{"log", OPT_PROFILE | OPT_JSON | OPT_FOLLOW, log_verb,
+	{"log", OPT_SOCKET | OPT_PROFILE | OPT_JSON | OPT_FOLLOW, log_verb,
 	    "\0who was given credentials, and who was refused"},
-	{"lock", OPT_STDIN, lock_verb,
+	{"lock", OPT_SOCKET | OPT_STDIN, lock_verb,
 	    "\0hand out nothing until unlock; logins stay"},
-	{"unlock", OPT_STDIN, unlock_verb,
+	{"unlock", OPT_SOCKET | OPT_STDIN, unlock_verb,
 	    "\0with the passphrase that lock was given"},
 	{"shell", OPT_RUN, shell_verb,
 	    "[PROFILE]\0a shell with credentials, and a prompt that says so"},
@@ -74,9 +74,7 @@ own_verb(const char *name)
 const struct verb *
 ctl_verb(const char *name)
 {
-	const struct verb *v = verb_find(name);
-
-	return v ? v : verb_apart(name) ? own_verb(name) : NULL;
+	return verb_apart(name) ? own_verb(name) : verb_find(name);
 }
 
 static const struct verb *
@@ -92,12 +90,6 @@ find_verb(const char *name)
 	return NULL;
 }
 
-static const char *
-help_of(const struct verb *v)
-{
-	return v->text + strlen(v->text) + 1;
-}
-
 /* What awsenv does itself, and what it hands over, but what is no verb of
  * people's. */
 static int
@@ -109,7 +101,7 @@ help_all(void)
 	help_begin(&out);
 	for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		if (verb_apart(verbs[i].name))
-			help_line(&out, verbs[i].name, help_of(&verbs[i]));
+			help_line(&out, verbs[i].name, verb_text(&verbs[i]));
 	}
 	return help_end(&out);
 }

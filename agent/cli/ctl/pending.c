@@ -52,7 +52,7 @@ pending_show(const struct options *o)
 	struct login_rep rep;
 
 	signal(SIGINT, on_skip);
-	if (client_path(path) == AW_OK &&
+	if (agent_path(path) == AW_OK &&
 	    client_connect(path, &fd, io_deadline(CONNECT_MS)) == AW_OK &&
 	    client_ask(fd, "nudge@awsenv", MSG_NUDGE_REQ, &req, MSG_LOGIN_REP,
 		&rep, &frame, io_deadline(ms + ANSWER_MS)) == AW_OK &&

@@ -33,7 +33,11 @@ agent(const struct status *s, struct buf *out)
 	    shown(r->version), r->agent_pid, since);
 	if (r->locked)
 		text_add(out, "locked      by a passphrase; awsenv unlock\n");
-	text_add(out, "socket      %s\n", shown_str(s->socket));
+	text_add(out, "socket      %s, %s\n", shown_str(s->agent->path),
+	    agent_since(s->agent));
+	if (s->agent->passed)
+		text_add(out, "not used    what ssh forwards: it %s\n",
+		    s->agent->passed);
 	text_add(out, "broker      pid %u", r->broker_pid);
 	if (r->restarts)
 		text_add(out, ", restarted %u time%s", r->restarts,

@@ -131,7 +131,13 @@ void
 report_json(const struct status *s, struct buf *out)
 {
 	text_add(out, "{\"socket\": ");
-	json_string(out, view_str(s->socket));
+	json_string(out, view_str(s->agent->path));
+	json_name(out, "found");
+	json_string(out, view_str(agent_found(s->agent)));
+	json_name(out, "awsenv");
+	json_string(out, view_str(AWSENV_VERSION));
+	json_name(out, "usable");
+	text_add(out, "%u", s->rep.profiles);
 	object(out, "agent", agent, &s->rep);
 	object(out, "quota", quota, &s->rep);
 	json_name(out, "profile");

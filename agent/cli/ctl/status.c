@@ -4,8 +4,6 @@
 
 #include "agent/cli/ctl/ctl.h"
 
-#define STATUS_MS 10000
-
 static enum aw_err
 lists_get(struct agent *a, struct status *s)
 {
@@ -66,28 +64,18 @@ check(const struct question *q, const struct status_rep *rep, uint32_t seconds)
 	return EXIT_LOGIN;
 }
 
-static enum aw_err
-ask(struct talk *t, struct status *s)
-{
-	struct status_req req = {.ask = t->question.ask};
-	enum aw_err r;
-
-	r = agent_ask(&t->agent, "status@awsenv", MSG_STATUS_REQ, &req,
-	    MSG_STATUS_REP, &s->rep, &t->frame, STATUS_MS);
-	if (r == AW_OK && s->rep.error != AW_OK)
-		r = complain(&t->question, s->rep.error, s->rep.text);
-	return r;
-}
-
 static int
 answer(struct talk *t, const struct options *o, struct status *s)
 {
 	enum aw_err r;
 
-	if ((r = ask(t, s)) != AW_OK)
+	if ((r = talk_status(t, &s->rep)) != AW_OK)
 		return exit_of(r);
 	if (o->given & OPT_CHECK)
 		return check(&t->question, &s->rep, o->check);
+	/* One on another host. */
+	if (!s->rep.agent_pid && !(o->given & OPT_JSON))
+		return brief_print(t, o, &s->rep);
 	if ((r = lists_get(&t->agent, s)) != AW_OK)
 		return exit_of(r);
 	return print(s, (o->given & OPT_JSON) != 0);
@@ -110,7 +98,7 @@ status_verb(const struct options *o, char **argv)
 		return users_status(o);
 	if ((r = talk_begin(&t, o, AGENT_AS_IS)) != AW_OK)
 		return exit_of(r);
-	s.socket = t.agent.path;
+	s.agent = &t.agent;
 	status = answer(&t, o, &s);
 	talk_end(&t);
 	buf_free(&s.logins);
