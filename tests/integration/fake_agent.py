@@ -107,8 +107,8 @@ class FakeAgent:
     def _answer(self, s, frame):
         size, = struct.unpack_from(">I", frame, 1)
         name, body = frame[5:5 + size].decode(), frame[5 + size:]
-        request, reply = KINDS[name]
-        fields = wire.decode(request, body)
+        request, reply = KINDS.get(name, ("MSG_EMPTY", None))
+        fields = wire.decode(request, body) if name in KINDS else body
         with self._lock:
             self.requests.append((name, fields))
             left = self.answers.get(name, [FAILURE])

@@ -14,7 +14,7 @@ import pytest
 
 import far
 import wire
-from agent import until
+from agent import BUILD, until
 from simulator.client import Simulator
 
 pytestmark = pytest.mark.skipif(far.missing() is not None,
@@ -242,6 +242,62 @@ def test_a_broker_that_dies_costs_a_retry(ws):
     out, err = child.communicate(timeout=60)
     assert (child.returncode, err) == (0, "")
     assert set(out.split()) == {first.strip()}
+
+
+# What the one file says there.
+
+@pytest.fixture
+def alone(ws, tmp_path):
+    """awsenv as it is copied to a host: nothing beside it, nor installed."""
+    def copy(version):
+        data = (BUILD / "awsenv").read_bytes()
+        here = subprocess.run([BUILD / "awsenv", "version"], check=True,
+                              capture_output=True).stdout.split()[1]
+        (tmp_path / "awsenv").write_bytes(
+            data.replace(b"/usr/local/", b"/nowhere../").replace(
+                here, version or here))
+        (tmp_path / "awsenv").chmod(0o755)
+        return tmp_path / "awsenv", here.decode()
+    return copy
+
+
+def test_status_on_the_far_side_says_which_agent_and_why(ws, sim, alone):
+    program, version = alone(None)
+    done = ws.ssh("a", program, "status")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"agent       awsenv {version}, on another host"
+    assert re.fullmatch(r"socket      /\S+, since ssh forwards it", lines[1])
+    # Those that host a may use, and no word of the others.
+    assert lines[2] == "profiles    2 to be used from here"
+    assert [line.split()[:2] for line in lines[3:]] == [
+        ["open", sim.info["accounts"][0]["id"]],
+        ["of-a", sim.info["accounts"][1]["id"]]]
+    done = ws.ssh("b", program, "status", "-p", "of-a")
+    assert done.returncode == 5 and "of-a" not in done.stdout
+    assert "is not for use from here" in done.stderr
+    # Whatever relays it, it is another host's.
+    there = ws.dir / "status.sock"
+    done = ws.ssh("a", program, "status", "--socket", there, options=[
+        "-o", f"RemoteForward={there} {ws.remote}",
+        "-o", "ExitOnForwardFailure=yes"])
+    assert done.stdout.splitlines()[:2] == [
+        lines[0], f"socket      {there}, since --socket names it"]
+
+
+def test_another_version_on_the_far_side_works_and_is_told(ws, alone):
+    program, version = alone(b"9.9.9")
+    good(ws, ws.ssh("a", program, *use()[1:]))
+    done = ws.ssh("a", program, "status")
+    assert done.stdout.splitlines()[0] == (
+        f"agent       awsenv {version}, on another host; this is awsenv 9.9.9")
+
+
+def test_doctor_on_the_far_side_looks_at_what_ssh_forwards(ws):
+    done = ws.ssh("a", "awsenv", "doctor")
+    line, = [line for line in done.stdout.splitlines()
+             if line.split()[1:2] == ["agent"]]
+    assert line.split()[0] == "ok" and "on another host" in line, done.stdout
 
 
 # Which host it is.

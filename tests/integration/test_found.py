@@ -15,7 +15,7 @@ import pytest
 
 import wire
 from agent import BUILD, until
-from fake_agent import FAILURE, KEY, FakeAgent
+from fake_agent import CLOSE, FAILURE, KEY, FakeAgent
 from openssh import SshAgent
 
 pytestmark = pytest.mark.quick
@@ -248,3 +248,196 @@ def test_all_verbs_that_ask_an_agent_take_a_socket(agent):
                  "unlock", "log", "forward", "configure"):
         done = run(BUILD / "awsenv", verb, "--help")
         assert "--socket PATH" in done.stdout, verb
+
+
+# Another version
+
+
+def bytes_of(name, more=b""):
+    """An answer to a request of that name, as it is on the wire."""
+    return (bytes([wire.SSH_AGENT_EXTENSION_RESPONSE]) +
+            struct.pack(">I", len(name)) + name.encode() + more)
+
+
+QUERY = bytes_of("query", b"".join(
+    struct.pack(">I", len(n)) + n for n in (b"creds-2@awsenv",
+                                            b"status@awsenv")))
+MALFORMED = bytes([wire.SSH_AGENT_EXTENSION_FAILURE])
+LONGER = bytes_of("creds@awsenv", b"\0" * 4096)
+
+
+@pytest.mark.parametrize("answer, what", [
+    (FAILURE, "does not know"), (MALFORMED, "gave a malformed answer to"),
+    (LONGER, "gave a malformed answer to")])
+def test_an_older_or_newer_agent_is_told_with_both_versions(agent, answer,
+                                                            what):
+    serve(agent, version="0.0.9")
+    agent.on("creds@awsenv", answer)
+    done = run(BUILD / "awsenv", "--socket", agent.path, "--", "true")
+    assert (done.returncode, done.stderr) == (
+        125, f"awsenv: the agent on {agent.path} is awsenv 0.0.9, and this is "
+        f"{version()}: it {what} creds@awsenv; upgrade the older one\n")
+    # One of the same version only breaks the protocol.
+    serve(agent)
+    agent.on("creds@awsenv", answer)
+    done = run(BUILD / "awsenv", "--socket", agent.path, "--", "true")
+    assert done.stderr == (
+        f"awsenv: the agent on {agent.path} {what} creds@awsenv\n")
+
+
+def test_an_agent_whose_status_is_not_understood_says_by_query_what_it_is(
+        agent):
+    agent.on("query", QUERY)
+    for answer in (FAILURE, MALFORMED, bytes_of("status@awsenv", b"\0" * 999)):
+        agent.on("creds@awsenv", FAILURE)
+        agent.on("status@awsenv", answer)
+        done = run(BUILD / "awsenv", "--socket", agent.path, "--", "true")
+        assert done.stderr == (
+            f"awsenv: the agent on {agent.path} is awsenv of another version, "
+            f"and this is {version()}: it does not know creds@awsenv; upgrade "
+            "the older one\n")
+
+
+def test_one_that_ssh_forwards_is_passed_over_and_told(agent, tmp_path,
+                                                       program):
+    (tmp_path / "other").mkdir()
+    why = ("is another version of awsenv than this, which is "
+           f"{version()}; upgrade the older one")
+    with FakeAgent(tmp_path / "other") as other:
+        other.on("status@awsenv", bytes_of("status@awsenv", b"\0" * 999))
+        other.on("query", QUERY)
+        env = {**SSH, "SSH_AUTH_SOCK": other.path}
+        done = run(program, "--", "true", **env)
+        assert (done.returncode, done.stderr) == (
+            125, f"awsenv: the agent that ssh forwards {why}; see "
+            "awsenv-forwarding(7)\n")
+        told = of(run(program, "status", AWSENV_SOCK=agent.path, **env))
+        assert told["not used"] == f"what ssh forwards: it {why}"
+
+
+def test_versions_that_do_understand_each_other_are_told_by_status(agent,
+                                                                   program):
+    serve(agent, version="9.9.9")
+    done = run(program, "--socket", agent.path, "--", "env")
+    assert KEY in done.stdout and done.stderr == ""
+    assert of(run(program, "status", "--socket", agent.path))["agent"] == (
+        f"awsenv 9.9.9, on another host; this is awsenv {version()}")
+    if (program.parent / "awsenv-ctl").exists():
+        done = run(program, "doctor", "--socket", agent.path)
+        line, = [line for line in done.stdout.splitlines()
+                 if line.split()[1:2] == ["agent"]]
+        assert line.split()[0] == "note" and "version 9.9.9" in line
+
+
+def test_an_error_that_is_not_known_yet_is_a_failure_with_its_text(agent):
+    agent.on("creds@awsenv", {"error": 77, "text": "a quota of the moon"})
+    done = run(BUILD / "awsenv", "--socket", agent.path, "-p", "x", "--",
+               "true")
+    assert done.returncode == 125 and "a quota of the moon" in done.stderr
+    agent.on("whoami@awsenv", {"error": 77})
+    done = run(BUILD / "awsenv", "whoami", "--socket", agent.path, "-p", "x")
+    assert (done.returncode, done.stderr) == (
+        1, "awsenv: profile x: unknown error\n")
+
+
+# No agent of ours
+
+
+class Counter:
+    """Between a client and an ssh-agent: counts connections and frames."""
+
+    def __init__(self, path, upstream):
+        self.path, self.upstream = str(path), str(upstream)
+        self.connections = self.requests = 0
+
+    def __enter__(self):
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(self.path)
+        self._listener.listen()
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                s, _ = self._listener.accept()
+                self.connections += 1
+                threading.Thread(target=self._serve, args=(s,),
+                                 daemon=True).start()
+
+    def _serve(self, client):
+        with client, socket.socket(socket.AF_UNIX) as agent:
+            with contextlib.suppress(OSError, EOFError):
+                agent.connect(self.upstream)
+                while True:
+                    for there, here in ((agent, client), (client, agent)):
+                        data = wire.read_frame(here)
+                        self.requests += here is client
+                        there.sendall(struct.pack(">I", len(data)) + data)
+
+
+def gpg_agent(folder, env):
+    path = subprocess.run(["gpgconf", "--list-dirs", "agent-ssh-socket"],
+                          env=env, capture_output=True, text=True, check=True)
+    return path.stdout.strip(), ["gpg-agent", "--enable-ssh-support",
+                                 "--daemon", "sleep", "600"]
+
+
+OTHERS = {
+    "ssh-agent": lambda folder, env: (
+        folder / "agent", ["ssh-agent", "-D", "-a", str(folder / "agent")]),
+    "gpg-agent": gpg_agent,
+    "gnome-keyring-daemon": lambda folder, env: (
+        folder / "ring/ssh", ["gnome-keyring-daemon", "--foreground",
+                              "--components=ssh", "-C", str(folder / "ring")]),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_any_other_ssh_agent_is_noticed_in_one_round_trip(agent, tmp_path,
+                                                          name):
+    if not shutil.which(name):
+        pytest.skip(f"no {name}")
+    folder = tmp_path / "other"
+    (folder / "gnupg").mkdir(parents=True, mode=0o700)
+    (folder / "ring").mkdir(mode=0o700)
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder),
+           "GNUPGHOME": str(folder / "gnupg"), "XDG_RUNTIME_DIR": str(folder)}
+    path, argv = OTHERS[name](folder, env)
+    child = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL)
+    try:
+        with Counter(tmp_path / "counted", path) as counted:
+            def answers():
+                with socket.socket(socket.AF_UNIX) as s:
+                    return s.connect_ex(str(path)) == 0
+            until(answers, 60, f"{name} does not listen on {path}")
+            env = {**SSH, "SSH_AUTH_SOCK": counted.path,
+                   "AWSENV_SOCK": agent.path}
+            done = run(BUILD / "awsenv", "--", "env", **env)
+            assert KEY in done.stdout and done.stderr == ""
+            assert (counted.connections, counted.requests) == (1, 1)
+            assert "not used" not in of(run(BUILD / "awsenv", "status", **env))
+            env.pop("AWSENV_SOCK")
+            done = run(BUILD / "awsenv", "--", "true", **env)
+            assert "agent not forwarded to this host" in done.stderr
+            assert (counted.connections, counted.requests) == (3, 3)
+    finally:
+        child.terminate()
+        child.wait()
+
+
+def test_one_that_hangs_up_does_not_keep_anybody(agent, tmp_path):
+    (tmp_path / "other").mkdir()
+    with FakeAgent(tmp_path / "other") as other:
+        other.on("status@awsenv", CLOSE)
+        done = run(BUILD / "awsenv", "--", "env", **SSH,
+                   SSH_AUTH_SOCK=other.path, AWSENV_SOCK=agent.path)
+        assert KEY in done.stdout and done.stderr == ""
+        assert 1 < len(other.seen("status@awsenv")) < 50
