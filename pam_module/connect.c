@@ -93,7 +93,7 @@ ask(int fd, const char *name, enum msg_kind kind, const void *req,
 		return AW_NOMEM;
 	/* No write(2), which may end a host process by SIGPIPE. It fits into
 	 * the buffer of a new socket whole. */
-	if (send(fd, out.data, out.len, MSG_NOSIGNAL) != (ssize_t)out.len)
+	if (io_send_here(fd, view_of(&out)) != (ssize_t)out.len)
 		return AW_GONE;
 	return io_get_reply(fd, name, frame, got, deadline);
 }

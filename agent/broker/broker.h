@@ -540,6 +540,7 @@ struct conn {
 	enum listener listener;
 	const struct permit *permit; /* of AT_PERMIT */
 	enum origin origin;
+	bool here; /* a process of this machine, and no relay of ssh's */
 	struct binds binds;
 	uint64_t frames; /* that were answered */
 	bool held;

@@ -12,6 +12,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "awsenv/io.h"
@@ -114,6 +115,7 @@ conn_add(int fd, enum origin origin, pid_t pid)
 	c->listener = origin == REMOTE ? AT_REMOTE : AT_AGENT;
 	c->origin = origin;
 	c->pid = pid;
+	c->here = true;
 	c->events = EPOLLIN;
 	LIST_INSERT_HEAD(&conns, c, entry);
 	nconns++;
@@ -185,6 +187,7 @@ admit(int fd, enum listener at, const struct permit *permit)
 		origin = ROOT;
 	c = conn_add(fd, origin, peer.pid);
 	c->listener = at;
+	c->here = false;
 	c->permit = permit;
 }
 
@@ -281,11 +284,14 @@ conn_send(struct conn *c, uint8_t type, struct view body)
 }
 
 /* Never more than the rest of a frame, once that is known: what a client
- * sends ahead stays in the kernel. */
+ * sends ahead stays in the kernel. Of a descriptor that it sent, which the
+ * kernel closes, that there was one is all we want to know. */
 static void
 fill(struct conn *c)
 {
 	size_t want = READ_SIZE;
+	struct iovec part;
+	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
 	ssize_t n;
 
 	if (c->need)
@@ -296,10 +302,12 @@ fill(struct conn *c)
 		c->dead = true;
 		return;
 	}
-	n = recv(c->fd, c->in.data + c->in.len, want, 0);
-	if (n > 0)
+	part = (struct iovec){c->in.data + c->in.len, want};
+	n = recvmsg(c->fd, &m, 0);
+	if (n > 0) {
 		c->in.len += (size_t)n;
-	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		c->here |= (m.msg_flags & MSG_CTRUNC) != 0;
+	} else if (n == 0 || (errno != EAGAIN && errno != EINTR))
 		c->dead = true;
 }
 

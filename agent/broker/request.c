@@ -20,6 +20,8 @@
 
 #define WAIT_MAX 30
 #define BIND_MS 50
+#define LOCATE_MS 5000
+#define AGAIN_MS 20
 #define WATCH_MAX 3600 /* of log@ too */
 
 static enum aw_err on_creds(struct round *);
@@ -565,6 +567,50 @@ may_ask(struct round *r, const struct request *q)
 	return AW_DENIED;
 }
 
+/*
+ * An ssh may have been given agent.sock in the place of forward.sock, and one
+ * that relays it sends no binds. Who sent a descriptor is known to be here, as
+ * clients of ours are at no cost; of others the program is looked at, once. Of
+ * whom nothing can be said is not.
+ */
+static enum aw_err
+locate(struct conn *c)
+{
+	struct progress *p = &c->progress;
+	struct look *look = &c->look;
+	static pid_t told;
+
+	if (c->here || c->origin == REMOTE)
+		return AW_OK;
+	if (!p->deadline)
+		p->deadline = loop_now() + LOCATE_MS;
+	/* Mostly the spawner had no room for the question. */
+	if (look->state == LOOK_DONE && !look->seen.flags)
+		look_off(look);
+	look_at(look, c->pid, LOOK_PROGRAM);
+	p->rounds = 0;
+	if (!look->seen.flags &&
+	    conn_hold(c, STAGE_LOOK, &look->holds,
+		look->state == LOOK_ASKED ? LOCATE_MS : AGAIN_MS) ==
+		REQUEST_HELD)
+		return REQUEST_HELD;
+	if (look->state == LOOK_DONE && look->seen.flags == SEEN_THERE) {
+		c->here = true;
+	} else {
+		c->origin = REMOTE;
+		if (c->pid != told)
+			log_warn("pid %d (%s) came to agent.sock and counts as "
+				 "another host: forward forward.sock, or give "
+				 "remote.sock to RemoteForward",
+			    (int)c->pid,
+			    look->seen.flags ? look->seen.program : "gone");
+		told = c->pid;
+	}
+	look_off(look);
+	request_forget(p);
+	return AW_OK;
+}
+
 static void
 serve(struct conn *c, const struct request *q, struct view body)
 {
@@ -572,6 +618,8 @@ serve(struct conn *c, const struct request *q, struct view body)
 	struct round r = {.conn = c, .progress = &c->progress, .msg = &msg};
 	enum aw_err e;
 
+	if (locate(c) == REQUEST_HELD)
+		return;
 	if (!msg_decode(q->kind, body, &msg)) {
 		log_info("%s: malformed, pid %d", q->name, (int)c->pid);
 		refuse(c, SSH_AGENT_EXTENSION_FAILURE);

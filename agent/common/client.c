@@ -151,7 +151,7 @@ client_ask(int fd, const char *name, enum msg_kind req_kind, const void *req,
 	io_put_request(&out, name, view_of(&body));
 	if (body.bad || out.bad)
 		return AW_NOMEM;
-	if ((r = io_write(fd, view_of(&out), deadline)) != AW_OK)
+	if ((r = io_write_here(fd, view_of(&out), deadline)) != AW_OK)
 		return r;
 	r = io_get_reply(fd, name, frame, &got, deadline);
 	if (r != AW_OK)

@@ -4,8 +4,13 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "awsenv/own.h"
 
 static int64_t
 now_ms(void)
@@ -88,6 +93,47 @@ io_read(int fd, void *out, size_t size, int64_t deadline)
 		}
 	}
 	return AW_OK;
+}
+
+ssize_t
+io_send_here(int fd, struct view v)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = {{0}};
+	struct iovec part = {(void *)(uintptr_t)v.p, v.n};
+	struct msghdr m = {
+	    .msg_iov = &part,
+	    .msg_iovlen = 1,
+	    .msg_control = &control,
+	    .msg_controllen = sizeof(control),
+	};
+	AUTOCLOSE int idle = eventfd(0, EFD_CLOEXEC);
+	ssize_t n;
+
+	control.head.cmsg_len = CMSG_LEN(sizeof(int));
+	control.head.cmsg_level = SOL_SOCKET;
+	control.head.cmsg_type = SCM_RIGHTS;
+	memcpy(CMSG_DATA(&control.head), &idle, sizeof(int));
+	n = sendmsg(fd, &m, MSG_NOSIGNAL);
+	/* Too many are under way, or there is none: then without. */
+	if (n < 0 && (errno == ETOOMANYREFS || errno == EBADF))
+		n = send(fd, v.p, v.n, MSG_NOSIGNAL);
+	return n;
+}
+
+enum aw_err
+io_write_here(int fd, struct view v, int64_t deadline)
+{
+	ssize_t n = io_send_here(fd, v);
+
+	if (n > 0) {
+		v.p += n;
+		v.n -= (uint32_t)n;
+	}
+	/* What went wrong goes wrong there again, and is told. */
+	return io_write(fd, v, deadline);
 }
 
 void

@@ -188,6 +188,14 @@ look_at_process(pid_t pid, uint32_t flags, struct seen *seen)
 	struct status s;
 
 	*seen = (struct seen){0};
+	if (flags & LOOK_PROGRAM && pid > 0) {
+		look_at_program(pid, seen->program, sizeof(seen->program));
+		if (seen->program[0])
+			seen->flags = is_ssh(seen->program)
+			    ? SEEN_THERE | SEEN_SSH
+			    : SEEN_THERE;
+		return;
+	}
 	if (pid <= 0 || !read_status(pid, &s))
 		return;
 	seen->flags = SEEN_THERE;

@@ -8,6 +8,7 @@
 #define AWSENV_IO_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "awsenv/buf.h"
 #include "awsenv/err.h"
@@ -33,6 +34,14 @@ enum aw_err io_wait(int fd, short events, int64_t deadline);
 /* fd must not block. AW_GONE: the other side closed. */
 enum aw_err io_write(int fd, struct view, int64_t deadline);
 enum aw_err io_read(int fd, void *, size_t, int64_t deadline);
+
+/*
+ * As send(2), with a descriptor that is good for nothing: no relay to another
+ * host can pass one on, so it shows an agent that who asks is on its machine.
+ */
+ssize_t io_send_here(int fd, struct view);
+/* The same as io_write(). */
+enum aw_err io_write_here(int fd, struct view, int64_t deadline);
 
 /* An extension request: u32 length, byte 27, string name, body. */
 void io_put_request(struct buf *, const char *name, struct view body);

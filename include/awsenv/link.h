@@ -99,6 +99,7 @@ struct seen {
  * is typed there may come from, or go to, another machine. */
 #define SEEN_SSH_BESIDE 8u
 #define LOOK_TERMINAL 1u
+#define LOOK_PROGRAM 2u /* asks for no more than that */
 /* Asked for by the inode of our end of its connection: it waits for an answer
  * there, on a descriptor that blocks. */
 #define SEEN_WAITS 16u

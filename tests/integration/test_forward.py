@@ -364,6 +364,32 @@ def test_a_bind_that_a_far_side_sends_names_no_host(ws, which):
         child.communicate()
 
 
+def test_an_ssh_that_was_given_the_wrong_socket_is_another_host(ws):
+    """No bind comes with it, and still it is not taken for this machine."""
+    there = ws.dir / "agent-far.sock"
+    options = ["-o", f"RemoteForward={there} {ws.agent.sock}",
+               "-o", "ExitOnForwardFailure=yes"]
+    good(ws, ws.ssh("a", *use(), options=options, AWSENV_SOCK=there))
+    done = ws.ssh("a", "awsenv", "-p", "payroll", "--", "true",
+                  options=options, AWSENV_SOCK=there)
+    assert "is not for use from here" in done.stderr
+    for words in (["status"], ["logout", "--all"], ["login", "-p", "open"]):
+        done = ws.ssh("a", "awsenv", *words, options=options, AWSENV_SOCK=there)
+        assert "not from another host" in done.stderr or words == ["status"]
+    assert key_of(ws), "nobody was logged out"
+    assert re.search(r"pid \d+ \(\S*/ssh\) came to agent.sock and counts as "
+                     "another host: forward forward.sock", ws.agent.logged())
+
+
+def test_whoever_is_no_ssh_is_here(ws):
+    """Also who sends nothing along that only processes of this machine can."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(30)
+        s.connect(str(ws.agent.sock))
+        assert ws.agent.creds("payroll", sock=s, check=False).error == 0
+        assert ws.agent.ask("list@awsenv", {"what": 0}, s).error == 0
+
+
 def bind(key, forwarding=1, more=b""):
     parts = b"".join(struct.pack(">I", len(p)) + p
                      for p in (b"session-bind@openssh.com", key, b"i" * 64,

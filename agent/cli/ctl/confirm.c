@@ -137,7 +137,7 @@ ask(struct confirm *c, uint32_t seconds)
 		return r;
 	msg_encode(MSG_QUESTIONS_REQ, &req, &body);
 	io_put_request(&out, "questions@awsenv", view_of(&body));
-	r = io_write(c->agent.fd, view_of(&out), io_deadline(MOMENT_MS));
+	r = io_write_here(c->agent.fd, view_of(&out), io_deadline(MOMENT_MS));
 	c->asked = r == AW_OK;
 	return r;
 }

@@ -71,7 +71,7 @@ line_ask(struct line *l, sd_event *event, const char *path, const void *req)
 	msg_encode(l->kind, req, &body);
 	io_put_request(&out, l->name, view_of(&body));
 	if (r == AW_OK)
-		r = io_write(l->fd, view_of(&out), io_deadline(MOMENT_MS));
+		r = io_write_here(l->fd, view_of(&out), io_deadline(MOMENT_MS));
 	if (r != AW_OK)
 		line_close(l);
 	return r;
