@@ -35,6 +35,7 @@ def make(*words):
 
 
 def readelf(program, *options):
+    """Of what was built, or of a path."""
     return subprocess.run(["readelf", "-W", *options, str(BUILD / program)],
                           capture_output=True, text=True, check=True).stdout
 
@@ -174,23 +175,63 @@ def test_what_the_other_program_can_do_alone_is_little(tmp_path):
         assert done.returncode == 2 and "awsenv runs it" in done.stderr
 
 
-# ---- the binaries
+# ---- the binaries, as they are installed
+
+MODULE = "pam_awsenv.so"
+ENTRIES = {f"pam_sm_{n}" for n in (
+    "acct_mgmt", "authenticate", "chauthtok", "close_session", "open_session",
+    "setcred")}
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """Where each of them is."""
+    if not shutil.which("make") or not (TOP / "Makefile").exists():
+        pytest.skip("make is not installed")
+    top = tmp_path_factory.mktemp("installed")
+    make("install", f"DESTDIR={top}", "PREFIX=/usr")
+    found = {p.name: p for p in top.rglob("*")
+             if p.is_file() and p.read_bytes()[:4] == b"\x7fELF"}
+    assert set(found) == {"awsenv", *DYNAMIC, MODULE}
+    return found
+
 
 @plain
-@pytest.mark.parametrize("program", ["awsenv", *DYNAMIC])
-def test_hardening_that_a_linker_gives(program):
+@pytest.mark.parametrize("program", ["awsenv", *DYNAMIC, MODULE])
+def test_hardening_that_a_linker_gives(installed, program):
+    name, program = program, installed[program]
     assert re.search(r"Type:\s+DYN", readelf(program, "-h"))
+    assert ".symtab" not in readelf(program, "-S")
     segments = readelf(program, "-l")
     # Of a static program musl protects nothing, whatever the file says.
-    assert program == "awsenv" or "GNU_RELRO" in segments
+    assert name == "awsenv" or "GNU_RELRO" in segments
     stack = re.search(r"GNU_STACK.* (\w{1,3}) +0x", segments)[1]
     assert "E" not in stack, segments
     for flags in re.findall(r"^  LOAD .* ((?:R|W|E| ){3}) 0x", segments, re.M):
         assert not ("W" in flags and "E" in flags)
-    if program != "awsenv":
+    if name != "awsenv":
         assert re.search(r"BIND_NOW|FLAGS_1.*NOW", readelf(program, "-d"))
     assert "RPATH" not in readelf(program, "-d")
     assert "RUNPATH" not in readelf(program, "-d")
+    assert "TEXTREL" not in readelf(program, "-d")
+
+
+@plain
+def test_hardening_that_a_compiler_gives(installed):
+    for program in (*DYNAMIC, MODULE):
+        found = imports(installed[program])
+        assert "__stack_chk_fail" in found, program
+        assert [s for s in found if s.startswith("__mem") and
+                s.endswith("_chk")], program
+    # Of a static program nothing is imported, and what is installed is stripped.
+    assert "__stack_chk_fail" in readelf("awsenv", "-s")
+
+
+@plain
+def test_what_others_may_call_is_what_libpam_does(installed):
+    found = re.findall(r"(?:GLOBAL|WEAK) +DEFAULT +\d+ (\w+)",
+                       readelf(installed[MODULE], "--dyn-syms"))
+    assert set(found) == ENTRIES
 
 
 @pytest.mark.quick
@@ -216,9 +257,11 @@ def test_the_wrapper_is_static_and_small(tmp_path):
     ("awsenv-fetch", {"libc", "libcjson", "libcrypto", "libcurl",
                       "libqrencode", "libseccomp", "libsodium"}),
     ("awsenv-ctl", {"libc", "libsystemd"}),
+    (MODULE, {"libc", "libpam"}),
 ])
-def test_a_program_needs_what_the_design_says(program, libraries):
-    assert set(needed(program)) - {"libpthread", "ld-linux-x86-64"} == libraries
+def test_a_program_needs_what_the_design_says(installed, program, libraries):
+    assert set(needed(installed[program])) - {
+        "libpthread", "ld-linux-x86-64"} == libraries
 
 
 KEYS = re.compile(r"^(keyctl\w*|add_key|request_key)$")
