@@ -21,40 +21,9 @@ report_open(const struct link *hello, const char *sandbox)
 	sandbox_words = sandbox;
 }
 
-static void
-count(const struct store_entry *e, void *arg)
-{
-	struct status_rep *rep = arg;
-
-	rep->keys++;
-	rep->roles += e->kind == KEY_ROLE;
-}
-
-void
-report_agent(struct status_rep *rep)
-{
-	AUTOBUF struct buf ids = {0};
-	struct store_usage use = {0};
-
-	store_usage(&use);
-	report_logins(&ids);
-	store_each((1u << KEY__MAX) - 1, count, rep);
-	rep->logins = (uint32_t)(ids.len / LOGIN_ID);
-	rep->version = view_str(AWSENV_VERSION);
-	rep->agent_pid = (uint32_t)getppid();
-	rep->broker_pid = (uint32_t)getpid();
-	rep->started = agent.started;
-	rep->restarts = agent.restarts;
-	rep->protected_ = (agent.flags & LINK_PROTECTED) != 0;
-	rep->sandbox = view_str(sandbox_words);
-	rep->keys_used = use.keys_used;
-	rep->keys_max = use.keys_max;
-	rep->bytes_used = use.bytes_used;
-	rep->bytes_max = use.bytes_max;
-	rep->ring = (uint32_t)agent.ring;
-	rep->locked = lock_held();
-	rep->skew = (uint32_t)fetch_skew();
-}
+/* Records of a login: their identities begin with its. */
+#define OF_LOGINS \
+	(1u << KEY_TOK | 1u << KEY_REF | 1u << KEY_DEV | 1u << KEY_ROLE)
 
 static void
 add_id(const struct store_entry *e, void *arg)
@@ -71,12 +40,57 @@ add_id(const struct store_entry *e, void *arg)
 	buf_put(ids, e->record.id.p, LOGIN_ID);
 }
 
+struct tally {
+	struct status_rep *rep;
+	struct buf ids;
+};
+
+/* All at once: a thousand records are opened for it. */
+static void
+count(const struct store_entry *e, void *arg)
+{
+	struct tally *t = arg;
+
+	t->rep->keys++;
+	t->rep->roles += e->kind == KEY_ROLE;
+	if (OF_LOGINS & 1u << e->kind)
+		add_id(e, &t->ids);
+}
+
+void
+report_agent(struct status_rep *rep)
+{
+	struct tally t = {.rep = rep};
+	struct store_usage use = {0};
+
+	store_usage(&use);
+	store_each((1u << KEY__MAX) - 1, count, &t);
+	if (t.ids.bad)
+		fatalx("no memory for the list of logins");
+	rep->logins = (uint32_t)(t.ids.len / LOGIN_ID);
+	buf_free(&t.ids);
+	rep->version = view_str(AWSENV_VERSION);
+	rep->agent_pid = (uint32_t)getppid();
+	rep->broker_pid = (uint32_t)getpid();
+	rep->started = agent.started;
+	rep->restarts = agent.restarts;
+	rep->protected_ = (agent.flags & LINK_PROTECTED) != 0;
+	rep->sandbox = view_str(sandbox_words);
+	rep->keys_used = use.keys_used;
+	rep->keys_max = use.keys_max;
+	rep->bytes_used = use.bytes_used;
+	rep->bytes_max = use.bytes_max;
+	rep->ring = (uint32_t)agent.ring;
+	rep->locked = lock_held();
+	rep->skew = (uint32_t)fetch_skew();
+}
+
 void
 report_logins(struct buf *ids)
 {
 	/* Tokens first, so that the list begins with what is in use. */
 	store_each(1u << KEY_TOK, add_id, ids);
-	store_each(1u << KEY_REF | 1u << KEY_DEV | 1u << KEY_ROLE, add_id, ids);
+	store_each(OF_LOGINS & ~(1u << KEY_TOK), add_id, ids);
 	if (ids->bad)
 		fatalx("no memory for the list of logins");
 }

@@ -12,7 +12,7 @@
 #include "awsenv/log.h"
 #include "awsenv/own.h"
 
-#define ROLES_MAX 256
+#define ROLES_MAX 1024 /* refreshed ahead; others when asked for */
 #define LEAST_LEFT (15 * 60)
 #define AHEAD (20 * 60)
 #define USED_FOR (60 * 60)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "tests/unit/fake_broker.h"
 
+#include <stdio.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -580,6 +582,37 @@ used_roles_are_refreshed_before_they_end(void **state)
 	assert_int_equal(fake_spawn(PROGRAM_FETCH), -1);
 }
 
+/* Not only as many as a keyring holds: these 300 stay hot, too. */
+static void
+the_first_of_many_roles_is_refreshed_before_it_ends(void **state)
+{
+	struct record rec = {
+	    .obtained = fake_seconds, .expires = fake_seconds + 3600};
+	struct target t = {.account = view_str("123456789012")};
+	AUTOBUF struct buf order = {0};
+	struct fetch f;
+	char name[8];
+	int i, fd;
+
+	(void)state;
+	fake_token(8 * 3600, false);
+	for (i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "R%d", i);
+		t.role = view_str(name);
+		role_id(&t.id, fake_login_id(), t.account, t.role,
+		    (struct view){0});
+		role_used(&t, &rec);
+		rec.expires = fake_seconds + 12 * 3600; /* of the others */
+	}
+	buf_free(&t.id);
+	pass(42 * 60);
+	fd = fake_fetcher(&f, &order);
+	assert_true(fd >= 0);
+	assert_true(view_is(f.role, "R0"));
+	fake_failed(fd, &f, AW_AWS, "no");
+	assert_int_equal(fake_spawn(PROGRAM_FETCH), -1);
+}
+
 static void
 the_same_credentials_again_do_not_make_it_ask_forever(void **state)
 {
@@ -767,6 +800,7 @@ main(void)
 	    T(names_from_clients_are_made_printable),
 	    T(a_client_that_goes_leaves_the_work_to_others),
 	    T(used_roles_are_refreshed_before_they_end),
+	    T(the_first_of_many_roles_is_refreshed_before_it_ends),
 	    T(the_same_credentials_again_do_not_make_it_ask_forever),
 	    T(malformed_and_foreign_messages_are_refused),
 	    T(whoami_asks_once_for_the_same_credentials),
