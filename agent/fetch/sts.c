@@ -253,8 +253,9 @@ tell_assume(struct talk *t, const struct aws_answer *a, const struct step *step)
 		    "cannot assume %s: STS is not active in %.*s, use another "
 		    "region%s%s",
 		    arn, VIEW_ARG(step->sts_region), colon, a->message);
-	if (strcmp(a->code, "MalformedPolicyDocument") == 0 ||
-	    strcmp(a->code, "PackedPolicyTooLarge") == 0)
+	if (step->policy.n &&
+	    (strcmp(a->code, "MalformedPolicyDocument") == 0 ||
+		strcmp(a->code, "PackedPolicyTooLarge") == 0))
 		return why_set(&t->why, AW_AWS,
 		    "AWS does not take the awsenv_forward_policy of %s (%s)%s%s",
 		    arn, a->code, colon, a->message);
