@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -48,53 +49,6 @@ io_wait(int fd, short events, int64_t deadline)
 	}
 }
 
-enum aw_err
-io_write(int fd, struct view v, int64_t deadline)
-{
-	enum aw_err r;
-	ssize_t n;
-
-	while (v.n) {
-		n = write(fd, v.p, v.n);
-		if (n > 0) {
-			v.p += n;
-			v.n -= (uint32_t)n;
-		} else if (errno == EAGAIN) {
-			if ((r = io_wait(fd, POLLOUT, deadline)) != AW_OK)
-				return r;
-		} else if (errno == EPIPE || errno == ECONNRESET) {
-			return AW_GONE;
-		} else if (errno != EINTR) {
-			return AW_SYSTEM;
-		}
-	}
-	return AW_OK;
-}
-
-enum aw_err
-io_read(int fd, void *out, size_t size, int64_t deadline)
-{
-	char *p = out;
-	enum aw_err r;
-	ssize_t n;
-
-	while (size) {
-		n = read(fd, p, size);
-		if (n > 0) {
-			p += n;
-			size -= (size_t)n;
-		} else if (n == 0 || errno == ECONNRESET) {
-			return AW_GONE;
-		} else if (errno == EAGAIN) {
-			if ((r = io_wait(fd, POLLIN, deadline)) != AW_OK)
-				return r;
-		} else if (errno != EINTR) {
-			return AW_SYSTEM;
-		}
-	}
-	return AW_OK;
-}
-
 ssize_t
 io_send_here(int fd, struct view v)
 {
@@ -123,17 +77,64 @@ io_send_here(int fd, struct view v)
 	return n;
 }
 
+static enum aw_err
+write_all(int fd, struct view v, int64_t deadline, bool here)
+{
+	enum aw_err r;
+	ssize_t n;
+
+	while (v.n) {
+		n = here ? io_send_here(fd, v) : write(fd, v.p, v.n);
+		if (n > 0) {
+			v.p += n;
+			v.n -= (uint32_t)n;
+			here = false;
+		} else if (errno == EAGAIN) {
+			if ((r = io_wait(fd, POLLOUT, deadline)) != AW_OK)
+				return r;
+		} else if (errno == EPIPE || errno == ECONNRESET) {
+			return AW_GONE;
+		} else if (errno != EINTR) {
+			return AW_SYSTEM;
+		}
+	}
+	return AW_OK;
+}
+
+enum aw_err
+io_write(int fd, struct view v, int64_t deadline)
+{
+	return write_all(fd, v, deadline, false);
+}
+
 enum aw_err
 io_write_here(int fd, struct view v, int64_t deadline)
 {
-	ssize_t n = io_send_here(fd, v);
+	return write_all(fd, v, deadline, true);
+}
 
-	if (n > 0) {
-		v.p += n;
-		v.n -= (uint32_t)n;
+enum aw_err
+io_read(int fd, void *out, size_t size, int64_t deadline)
+{
+	char *p = out;
+	enum aw_err r;
+	ssize_t n;
+
+	while (size) {
+		n = read(fd, p, size);
+		if (n > 0) {
+			p += n;
+			size -= (size_t)n;
+		} else if (n == 0 || errno == ECONNRESET) {
+			return AW_GONE;
+		} else if (errno == EAGAIN) {
+			if ((r = io_wait(fd, POLLIN, deadline)) != AW_OK)
+				return r;
+		} else if (errno != EINTR) {
+			return AW_SYSTEM;
+		}
 	}
-	/* What went wrong goes wrong there again, and is told. */
-	return io_write(fd, v, deadline);
+	return AW_OK;
 }
 
 void

@@ -36,11 +36,11 @@ enum aw_err io_write(int fd, struct view, int64_t deadline);
 enum aw_err io_read(int fd, void *, size_t, int64_t deadline);
 
 /*
- * As send(2), with a descriptor that is good for nothing: no relay to another
+ * The same, with a descriptor that is good for nothing: no relay to another
  * host can pass one on, so it shows an agent that who asks is on its machine.
+ * io_send_here() is as send(2).
  */
 ssize_t io_send_here(int fd, struct view);
-/* The same as io_write(). */
 enum aw_err io_write_here(int fd, struct view, int64_t deadline);
 
 /* An extension request: u32 length, byte 27, string name, body. */
