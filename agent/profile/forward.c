@@ -68,6 +68,9 @@ next_word(struct view *rest, struct view *word)
 	uint32_t n = 0;
 
 	*rest = text_strip(*rest);
+	*word = (struct view){0};
+	if (!rest->n)
+		return false;
 	while (n < rest->n && !strchr(" \t\r\n,", rest->p[n]))
 		n++;
 	*word = (struct view){rest->p, n};
