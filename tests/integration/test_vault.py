@@ -90,10 +90,12 @@ class Team:
         agent = self.agent.pid
         found = {}
         for pid in (agent, *children(agent), *self.agent.helpers()):
-            for fd in pathlib.Path("/proc", str(pid), "fd").iterdir():
-                with contextlib.suppress(FileNotFoundError):
-                    if "awsenv-vault" in os.readlink(fd):
-                        found[pid] = fd
+            # A helper may end, and a descriptor be closed, while it is looked at.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                for fd in list(pathlib.Path("/proc", str(pid), "fd").iterdir()):
+                    with contextlib.suppress(FileNotFoundError):
+                        if "awsenv-vault" in os.readlink(fd):
+                            found[pid] = fd
         return found
 
 
