@@ -69,8 +69,8 @@ epoll_wait(int fd, struct epoll_event *events, int most, int ms)
 }
 
 int
-timerfd_settime(int fd, int flags, const struct itimerspec *when,
-    struct itimerspec *before)
+timerfd_settime(
+    int fd, int flags, const struct itimerspec *when, struct itimerspec *before)
 {
 	(void)fd;
 	(void)flags;
