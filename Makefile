@@ -1,6 +1,8 @@
 # awsenv
 #
 #   make                 build everything under build/ (V=1 shows the commands)
+#   make awsenv          the one file for other hosts alone; of another architecture
+#                        with CC=aarch64-linux-gnu-gcc B=build-arm64
 #   make deps            install what is missing, by apt (make -n deps lists it)
 #   make demo            see it work: no AWS account, no root, nothing installed
 #   make attack          try to steal a login from it, and from other tools
@@ -49,8 +51,12 @@ CHAOS_SECONDS ?= 600
 MUTANT_SECONDS ?= 600
 
 CFLAGS  ?= -O2 -g
-MUSL_CC ?= musl-gcc
-WRAPPER ?= $(if $(SAN),dynamic,static)
+# A compiler for another architecture, such as aarch64-linux-gnu-gcc, says so by
+# its name; awsenv needs its libc only, static where its musl-dev is installed.
+CROSS   := $(if $(findstring -linux-gnu-,$(CC)),$(firstword $(subst -, ,$(notdir $(CC)))))
+SPECS   := $(wildcard /usr/lib/$(CROSS)-linux-musl/musl-gcc.specs)
+MUSL_CC ?= $(if $(CROSS),$(CC) -specs $(SPECS),musl-gcc)
+WRAPPER ?= $(if $(or $(SAN),$(and $(CROSS),$(if $(SPECS),,dynamic))),dynamic,static)
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wformat=2 -Wvla -Wpointer-arith -Wundef -Wwrite-strings -Wcast-qual \
@@ -87,12 +93,13 @@ RELRO    := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 .SECONDEXPANSION:
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps demo attack mutants check check-quick check-clients check-desktop \
+.PHONY: all awsenv deps demo attack mutants check check-quick check-clients check-desktop \
 	check-system check-reproducible tests lint fuzz fuzz-mutants chaos valgrind \
 	cov bench install uninstall deb clean help FORCE
 
 # Each room is an archive of everything in its folder but main.c ...
-objects = $(patsubst %.c,$2/%.o,$(filter-out %/main.c,$(wildcard $1/*.c)))
+objects = $(patsubst %.c,$2/%.o,$(filter-out %/main.c $(if $(CROSS),%/filter.c),\
+	$(wildcard $1/*.c)))
 COMMON := $B/agent/common.a
 ROOMS  := $(patsubst %,$B/%.a,$(addprefix agent/,broker fetch profile supervisor \
 	cli cli/ctl common) pam_module)
@@ -137,6 +144,8 @@ $(MODULE): $(patsubst %.c,$B/%.o,$(wildcard pam_module/*.c)) $(COMMON)
 $(MODULE): LDLIBS = -lpam
 
 COMPLETIONS := $(addprefix $B/completion.,bash zsh fish)
+
+awsenv: $B/awsenv
 
 all: $B/awsenv $(CTL) $(AGENT) $(HELPERS) $(MODULE) $(COMPLETIONS)
 
@@ -185,11 +194,12 @@ $(COMPLETIONS): $B/completion.%: $(CTL)
 # musl-gcc cannot make a static PIE by itself: -static-pie gives a dynamic
 # file, -static one that is not PIE. So the start files are named here.
 # musl has no kernel headers of its own; the system's come last.
-MUSL_DIR  = $(call once,MUSL_DIR,/usr/lib/$(patsubst %-gnu,%-musl,$(shell \
-	$(MUSL_CC) -print-multiarch)))
+MUSL_DIR  = $(call once,MUSL_DIR,/usr/lib/$(or $(CROSS:%=%-linux-musl),$(patsubst \
+	%-gnu,%-musl,$(shell $(MUSL_CC) -print-multiarch))))
 gccfile   = $(shell $(MUSL_CC) -print-file-name=$1)
-MUSL_INC  = $(call once,MUSL_INC,-idirafter /usr/include -idirafter \
-	/usr/include/$(shell $(MUSL_CC) -print-multiarch))
+MUSL_INC  = $(call once,MUSL_INC,$(if $(CROSS),-idirafter \
+	/usr/$(CROSS)-linux-gnu/include,-idirafter /usr/include -idirafter \
+	/usr/include/$(shell $(MUSL_CC) -print-multiarch)))
 # It may weigh 64 kB: no gaps between segments, no tables for unwinding, no
 # zeros put into arrays that are written anyway, no landing pads, which do
 # nothing in a program whose libc has none, and no RELRO, which musl's start
@@ -366,7 +376,8 @@ DEPS_CHECK := libcmocka-dev python3-boto3 python3-pytest procps acl strace \
 	binutils iproute2
 DEPS_WANT  := dbus python3-dbus python3-gi awscli python3-pyfuse3 fuse3 tmux curl \
 	busybox zsh fish systemd openssh-server gpg-agent libpam-wrapper libnss-wrapper \
-	pamtester rsync sudo cron podman crun uidmap
+	pamtester rsync sudo cron podman crun uidmap gnome-keyring \
+	gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 DEPS_DEB   := dpkg-dev debhelper lintian
 DEPS_DESKTOP := lightdm lightdm-gtk-greeter xvfb xauth xdotool openbox python3-xdg \
 	dunst chromium chromium-driver xterm imagemagick desktop-file-utils \
