@@ -14,11 +14,14 @@ import pathlib
 import pwd
 import shutil
 import socket
+import struct
 import subprocess
 import tempfile
+import threading
 
 import pytest
 
+import wire
 from agent import until
 
 SSHD = "/usr/sbin/sshd"
@@ -83,6 +86,54 @@ class SshAgent:
 
     def __exit__(self, *_):
         self.stop()
+
+
+def string(data):
+    return struct.pack(">I", len(data)) + data
+
+
+def bind(key=b"key", sid=b"session", forwarding=1, more=b""):
+    return (b"\x1b" + string(b"session-bind@openssh.com") + string(key) +
+            string(sid) + string(b"signature") + bytes([forwarding]) + more)
+
+
+class FakeSshAgent:
+    """An ssh-agent that answers as the test wants, and remembers."""
+
+    def __init__(self, path, answer):
+        self.path, self.answer = path, answer
+        self.connections, self.lock = [], threading.Lock()
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen(64)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                s, _ = self.listener.accept()
+                threading.Thread(target=self._serve, args=(s,),
+                                 daemon=True).start()
+
+    def _serve(self, s):
+        seen = []
+        with contextlib.suppress(EOFError, OSError), s:
+            while True:
+                frame = wire.read_frame(s)
+                if frame[:1] == b"\x1b" and frame[5:10] == b"query":
+                    reply = b"\5"
+                else:
+                    with self.lock:
+                        if not seen:
+                            self.connections.append(seen)
+                        seen.append(frame)
+                    reply = self.answer(frame)
+                if reply is None:
+                    return
+                s.sendall(string(reply))
+
+    def close(self):
+        self.listener.close()
 
 
 class Sshd:

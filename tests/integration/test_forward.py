@@ -7,7 +7,6 @@ import re
 import shlex
 import signal
 import socket
-import struct
 import subprocess
 
 import pytest
@@ -15,6 +14,7 @@ import pytest
 import far
 import wire
 from agent import BUILD, until
+from openssh import bind
 from simulator.client import Simulator
 
 pytestmark = pytest.mark.skipif(far.missing() is not None,
@@ -388,10 +388,3 @@ def test_whoever_is_no_ssh_is_here(ws):
         s.connect(str(ws.agent.sock))
         assert ws.agent.creds("payroll", sock=s, check=False).error == 0
         assert ws.agent.ask("list@awsenv", {"what": 0}, s).error == 0
-
-
-def bind(key, forwarding=1, more=b""):
-    parts = b"".join(struct.pack(">I", len(p)) + p
-                     for p in (b"session-bind@openssh.com", key, b"i" * 64,
-                               b"s" * 83))
-    return b"\x1b" + parts + bytes([forwarding]) + more

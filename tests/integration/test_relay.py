@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: ISC
 """The user's own ssh-agent behind forward.sock, with OpenSSH's own programs."""
 
-import contextlib
 import os
 import shutil
 import socket
-import struct
 import subprocess
 import threading
 import time
@@ -14,59 +12,11 @@ import pytest
 
 import wire
 from agent import until
-from openssh import Hosts, SshAgent, make_key
+from openssh import FakeSshAgent, Hosts, SshAgent, bind, make_key, string
 
 IDENTITIES, ANSWER, SIGN = 11, 12, 13
 NO_KEYS = bytes([ANSWER, 0, 0, 0, 0])
 FAILURE = b"\5"
-
-
-def string(data):
-    return struct.pack(">I", len(data)) + data
-
-
-def bind(key=b"key", sid=b"session", forwarding=1):
-    return (b"\x1b" + string(b"session-bind@openssh.com") + string(key) +
-            string(sid) + string(b"signature") + bytes([forwarding]))
-
-
-class Fake:
-    """An ssh-agent that answers as the test wants, and remembers."""
-
-    def __init__(self, path, answer):
-        self.path, self.answer = path, answer
-        self.connections, self.lock = [], threading.Lock()
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(path))
-        self.listener.listen(64)
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                s, _ = self.listener.accept()
-                threading.Thread(target=self._serve, args=(s,),
-                                 daemon=True).start()
-
-    def _serve(self, s):
-        seen = []
-        with contextlib.suppress(EOFError, OSError), s:
-            while True:
-                frame = wire.read_frame(s)
-                if frame[:1] == b"\x1b" and frame[5:10] == b"query":
-                    reply = FAILURE
-                else:
-                    with self.lock:
-                        if not seen:
-                            self.connections.append(seen)
-                        seen.append(frame)
-                    reply = self.answer(frame)
-                if reply is None:
-                    return
-                s.sendall(string(reply))
-
-    def close(self):
-        self.listener.close()
 
 
 class Place:
@@ -109,7 +59,7 @@ def fake(place):
     agents = []
 
     def make(answer):
-        agents.append(Fake(place.upstream, answer))
+        agents.append(FakeSshAgent(place.upstream, answer))
         return agents[-1]
     yield make
     for agent in agents:
@@ -381,7 +331,7 @@ def test_a_client_ends_with_its_upstream_and_the_next_has_a_new_one(
 def test_a_client_that_goes_takes_its_connection_along(place, fake):
     ended = threading.Event()
 
-    class Ending(Fake):
+    class Ending(FakeSshAgent):
         def _serve(self, s):
             super()._serve(s)
             if any(c for c in self.connections):
