@@ -67,6 +67,23 @@ def until(true, seconds=15, why="it did not happen"):
     return value
 
 
+def switches(pid):
+    """How often it, or a thread of it, ran."""
+    return sum(int(line.split()[1])
+               for path in pathlib.Path(f"/proc/{pid}/task").glob("*/status")
+               for line in path.read_text().splitlines()
+               if "ctxt_switches" in line)
+
+
+def until_asleep(*pids, seconds=3):
+    """None of them runs for that long; what was begun before may have its end."""
+    def asleep():
+        before = [switches(p) for p in pids]
+        time.sleep(seconds)
+        return [switches(p) for p in pids] == before and all(before)
+    until(asleep, 60, "one of them wakes again and again")
+
+
 def stat(pid):
     """(name, state, parent) of a process; None when it is gone."""
     try:

@@ -15,6 +15,7 @@ import time
 
 import pytest
 
+from agent import until_asleep
 from fake_broker import FAILED, SPAWNED
 from supervised import Agent, as_user, become, children, is_alive, until
 
@@ -410,7 +411,7 @@ def test_a_broker_is_given_things_in_the_order_of_the_contract(agent):
     info = agent.ask("info")
     assert info["order"] == [1, 2, 2, 2, 4] and info["nfds"] == 4
     assert info["ring"] > 0 and info["session"] > 0 and info["restarts"] == 0
-    assert abs(info["started"] - time.time()) < 10
+    assert abs(info["started"] - time.time()) < 60
 
 
 def test_a_daemon_gets_a_built_environment(agent):
@@ -613,19 +614,10 @@ def test_a_broker_of_another_version_is_said_where_no_upgrade_can_be(agent):
 
 # ---- at rest ----
 
-def switches(pid):
-    with open("/proc/%d/status" % pid) as f:
-        return sum(map(int, re.findall(r"ctxt_switches:\s+(\d+)", f.read())))
-
-
 def test_nobody_wakes_up_when_nothing_happens(agent):
     agent.start()
     agent.ask("info")
-    processes = (agent.pid, agent.spawner())
-    time.sleep(0.3)
-    before = [switches(p) for p in processes]
-    time.sleep(3)
-    assert [switches(p) for p in processes] == before
+    until_asleep(agent.pid, agent.spawner())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to look into /proc")

@@ -96,7 +96,7 @@ def test_it_waits_as_long_as_it_was_told(agent):
     agent.on("nudge@awsenv", SILENCE)
     begun = time.monotonic()
     assert run(agent.env(), "--wait", "1").returncode == 0
-    assert 1 < time.monotonic() - begun < 10
+    assert 1 < time.monotonic() - begun < 60
     assert agent.seen("nudge@awsenv")[0].ms == 1000
 
 

@@ -6,7 +6,6 @@ tests/desktop does it with real ones.
 """
 
 import os
-import pathlib
 import shutil
 import subprocess
 import threading
@@ -15,7 +14,7 @@ import time
 import pytest
 
 import wire
-from agent import stat, until
+from agent import stat, until, until_asleep
 from desktop import PYTHON, Desktop
 from fake_agent import CLOSE, FAILURE, SILENCE, FakeAgent
 from journey import Person
@@ -279,7 +278,8 @@ def test_one_that_talks_only_nonsense_is_asked_ever_less(told):
     program = told.start(CLOSE)
     told.on("watch@awsenv", CLOSE)
     time.sleep(3)
-    assert 1 < len(told.seen("watch@awsenv")) < 9
+    assert len(told.seen("watch@awsenv")) < 9
+    until(lambda: len(told.seen("watch@awsenv")) > 1, 60)
     assert program.poll() is None
 
 
@@ -389,19 +389,9 @@ def test_it_is_for_desktops(ann):
     assert done.returncode == 1 and "desktop session" in done.stderr
 
 
-def switches(pid):
-    text = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return sum(int(line.split()[1]) for line in text.splitlines()
-               if "ctxt_switches" in line)
-
-
 def test_idle_it_sleeps(ann, desktop):
     """Neither it nor the broker wakes while nothing happens."""
     ann.log_in()
-    program = desktop.start_ready()
-    time.sleep(2)
-    pids = [program.pid, ann.broker_pid()]
-    before = [switches(p) for p in pids]
-    time.sleep(5)
-    assert [switches(p) for p in pids] == before
-    assert stat(program.pid)[0] == "awsenv-ctl"
+    pids = [desktop.start_ready().pid, ann.broker_pid()]
+    until_asleep(*pids, seconds=5)
+    assert [stat(p)[0] for p in pids] == ["awsenv-ctl", "awsenv-broker"]

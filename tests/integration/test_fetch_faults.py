@@ -164,7 +164,7 @@ def test_what_aws_asks_us_to_wait_is_waited(sim, reach):
               count=1)
     begun = time.monotonic()
     assert reach("GetRoleCredentials").error == wire.AW_OK
-    assert 3 <= time.monotonic() - begun < 20
+    assert 3 <= time.monotonic() - begun < 60
 
 
 def test_what_is_too_long_to_wait_is_told_at_once(sim, reach):
@@ -172,7 +172,7 @@ def test_what_is_too_long_to_wait_is_told_at_once(sim, reach):
     begun = time.monotonic()
     answer = reach("GetRoleCredentials")
     assert answer.error == wire.AW_NETWORK and b"503" in answer.text
-    assert time.monotonic() - begun < 40
+    assert time.monotonic() - begun < 100
 
 
 def test_a_quota_lets_us_through_in_the_end(sim, reach):
@@ -371,7 +371,7 @@ def test_what_must_not_be_shown_is_not(sim, reach, member, value):
     ("expired", b"expired")])
 def test_a_wrong_certificate_gets_nothing(sim, reach, listener, text):
     before, took = sim.counts()["total"], []
-    while len(took) < 5 and min(took, default=1) >= 1:
+    while len(took) < 20 and min(took, default=1) >= 1:
         begun = time.monotonic()
         answer = reach("GetRoleCredentials", portal=sim.urls[listener])
         took.append(time.monotonic() - begun)
