@@ -78,8 +78,13 @@ find_table(struct round *r, const struct ask *ask)
 		return AW_BUSY;
 	}
 	r->table = t;
+	/* What a person answered would be lost by another wait; where the file
+	 * says another thing since, the question is another, too. */
+	if (t->now && p->waited == STAGE_QUESTION)
+		return AW_OK;
+	/* For who is far away it was young when the request came. */
 	if (table_current(t, &ask->stamp) &&
-	    (!far || p->reads || !table_old(t, true))) {
+	    (!far || p->waited != STAGE_NONE || !table_old(t, true))) {
 		if (table_old(t, false))
 			table_read(t, ask);
 		return AW_OK;

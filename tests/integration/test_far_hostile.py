@@ -17,6 +17,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -336,6 +337,8 @@ def test_a_question_stops_no_session(ws, session):
             sessions_go_on(ws, session)
             is_silent(s)
             assert questions() == [one]
+            # By now the config file would be read again for a new request.
+            time.sleep(1.5)
             agent.ask("answer@awsenv", {"id": one.id, "answer": 1}, person)
             assert answer_of(s).error == wire.AW_OK
 
