@@ -94,7 +94,9 @@ http_do(struct http *h, const struct http_request *q, int ms, struct reply *a,
 		return why_set(why, AW_NETWORK, "the connection broke");
 	buf_put(&a->head, s->head, strlen(s->head));
 	buf_put(&a->body, s->body, strlen(s->body));
-	return AW_OK;
+	return a->head.bad || a->body.bad
+	    ? why_set(why, AW_NOMEM, "no memory for the answer")
+	    : AW_OK;
 }
 
 bool

@@ -4,7 +4,7 @@
  * too: what came of it is whole, or it is said that it is not, and nothing is
  * left in memory. A token that is cut short would cost a person's approval.
  */
-#include "agent/fetch/fetch.h"
+#include "fake_net.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -18,63 +18,16 @@
 
 #include <cjson/cJSON.h>
 
-#include "awsenv/own.h"
 #include "tests/unit/failing.h"
 
 static const char *body; /* of each answer */
 
-/* In place of http.c and talk.c: AWS answers at once. */
-enum aw_err
-http_do(struct http *h, const struct http_request *q, int ms, struct reply *a,
-    struct why *why)
-{
-	(void)h;
-	(void)q;
-	(void)ms;
-	reply_free(a);
-	a->status = 200;
-	a->sent = true;
-	buf_put(&a->body, body, strlen(body));
-	return a->body.bad ? why_set(why, AW_NOMEM, "no memory") : AW_OK;
-}
-
-bool
-talk_sleep(struct talk *t, int ms)
-{
-	(void)t;
-	(void)ms;
-	return true;
-}
-
-int64_t
-talk_left(const struct talk *t)
-{
-	(void)t;
-	return 60 * 1000;
-}
-
-uint64_t
-talk_local(const struct talk *t, int64_t aws)
-{
-	(void)t;
-	return (uint64_t)aws;
-}
-
 static struct talk
 talk(void)
 {
-	return (struct talk){
-	    .fd = -1,
-	    .facts =
-		{
-		    .start_url = view_str("https://example.awsapps.com/start"),
-		    .region = view_str("eu-west-1"),
-		    .scopes = view_str("sso:account:access"),
-		    .oidc = view_str("https://oidc.example"),
-		    .portal = view_str("https://portal.example"),
-		},
-	    .fetch = {.client_name = view_str("awsenv on host")},
-	};
+	net_reset();
+	net_answer(200, "", body);
+	return net_talk();
 }
 
 /* ---- what is done */

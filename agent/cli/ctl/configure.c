@@ -296,10 +296,8 @@ block_write(struct plan *p, struct grant_list *list)
 		return EXIT_USAGE;
 	r = block_put(&p->file.text, p->session, &body, &new, &line);
 	text_free(&body);
-	if (r == AW_NOMEM) {
-		warn("%s", aw_strerror(r));
-		return exit_of(r);
-	}
+	if (r == AW_NOMEM)
+		out_of_memory();
 	if (r != AW_OK) {
 		warn("%s:%u: the block of awsenv configure %s is damaged; "
 		     "remove what is left of it",
@@ -358,10 +356,8 @@ undo(const struct options *o, struct file *f)
 		    shown_str(o->session));
 		return EXIT_CONFIG;
 	}
-	if (r == AW_NOMEM) {
-		warn("%s", aw_strerror(r));
-		return exit_of(r);
-	}
+	if (r == AW_NOMEM)
+		out_of_memory();
 	if (r != AW_OK) {
 		warn("%s:%u: a block of awsenv configure is damaged; remove "
 		     "what is left of it",

@@ -49,6 +49,8 @@ void ctl_options(void);
 
 /* lists.c: what there is to choose from. */
 
+/* Say so, and exit. */
+void out_of_memory(void) __attribute__((noreturn));
 /* A copy that lives as long as the process. */
 const char *keep(struct view);
 

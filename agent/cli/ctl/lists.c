@@ -12,7 +12,7 @@
 
 #define LIST_MS 40000
 
-static void
+void
 out_of_memory(void)
 {
 	warn("%s", aw_strerror(AW_NOMEM));

@@ -25,8 +25,8 @@ static const struct verb verbs[] = {
 	    "start or stop the agent"},
 	{"configure", OPT_CONFIGURE, configure_verb,
 	    "\0write profiles for accounts and roles into ~/.aws/config"},
-	{"ls", OPT_PROFILE | OPT_SESSION | OPT_SOCKET | OPT_WAITING | OPT_ROLES | OPT_JSON |
-	    OPT_CSV, ls_verb,
+	{"ls", OPT_PROFILE | OPT_SESSION | OPT_SOCKET | OPT_WAITING |
+	    OPT_ROLES | OPT_JSON | OPT_CSV, ls_verb,
 	    "\0profiles, or all accounts and roles; which are live"},
 	{"status",
 	    OPT_WHO | OPT_JSON | OPT_KEYRING | OPT_CHECK | OPT_ALL_USERS,
@@ -34,7 +34,8 @@ static const struct verb verbs[] = {
 	    "\0the agent, its logins, and for how long"},
 	{"logout", OPT_LOGOUT, logout_verb,
 	    "\0end a login, here and at AWS"},
-	{"confirm", OPT_SOCKET | OPT_ONCE | OPT_WAIT | OPT_NO_WAIT | OPT_JSON, confirm_verb,
+	{"confirm", OPT_SOCKET | OPT_ONCE | OPT_WAIT | OPT_NO_WAIT |
+	    OPT_JSON, confirm_verb,
 	    "\0answer what may have credentials only with a yes"},
 	{"doctor", OPT_WHO | OPT_JSON | OPT_CONFIG, doctor_verb,
 	    "\0what is wrong here, and the command that cures it"},

@@ -212,10 +212,8 @@ move(struct move *m, struct file *f)
 	int status;
 
 	m->text = &f->text;
-	if (swap_lines(&f->text, &s, &n) != AW_OK) {
-		warn("%s", aw_strerror(AW_NOMEM));
-		return EXIT_OTHER;
-	}
+	if (swap_lines(&f->text, &s, &n) != AW_OK)
+		out_of_memory();
 	format(done, sizeof(done),
 	    "%u profile%s changed; awsenv configure --undo brings back what "
 	    "was",

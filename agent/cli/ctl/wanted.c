@@ -93,12 +93,6 @@ wanted_name(const char *names, const char *session, const struct grant_row *g)
 
 /* -------- entries */
 
-static void __attribute__((noreturn)) out_of_memory(void)
-{
-	warn("%s", aw_strerror(AW_NOMEM));
-	exit(EXIT_OTHER);
-}
-
 static void
 entry_add(struct entries *all, struct entry e)
 {
