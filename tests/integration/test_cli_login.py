@@ -273,10 +273,14 @@ def test_json_without_waiting_is_the_code(agent):
 @pytest.mark.parametrize("fields, status, error", [
     ({"text": "it was denied"}, 3, "it was denied"),
     ({}, 3, "the login failed"),
-    ({"error": wire.AW_NETWORK, "text": "no such host"}, 6, "no such host")])
+    ({"error": wire.AW_NETWORK, "text": "no such host"}, 6, "no such host"),
+    # Its state is what it last was, and no longer counts.
+    ({"state": wire.LOGIN_PENDING, "error": wire.AW_NETWORK,
+      "text": "no such host"}, 6, "no such host")])
 def test_json_of_a_failure_is_a_line_and_the_words_are_kept(
         agent, fields, status, error):
-    agent.on("wait@awsenv", agent.login(state=wire.LOGIN_FAILED, **fields))
+    agent.on("wait@awsenv",
+             agent.login(**{"state": wire.LOGIN_FAILED, **fields}))
     done = run(agent, "login", "--json")
     pending, failed = events(done)
     assert (failed["state"], failed["error"]) == ("failed", error)
