@@ -257,18 +257,32 @@ serve_echo(const char *path, bool polls)
 	}
 }
 
-/* One request to the agent, one of the same sizes to the echo, and so on. */
+/* From before the request to the whole reply. */
+static uint64_t
+turn_ns(int fd, struct view ask, struct buf *frame)
+{
+	uint64_t begun = now_ns();
+
+	put(fd, ask);
+	if (!get(fd, frame))
+		errx(1, "it hung up");
+	return now_ns() - begun;
+}
+
+/*
+ * One request to the agent and one of the same sizes to the echo, or to the
+ * agent's twin, then both in the other order: what one of them does after its
+ * reply is at the other's cost as often. A line is the mean of the two.
+ */
 static void
 run_turns(long n, char **arg, bool twins)
 {
 	struct buf request = {0}, frame = {0}, same = {0};
 	int agent = dial(arg[0]), echo = dial(arg[1]);
 	struct view ask = creds_request(&request, arg[2], arg[3]);
-	uint64_t a, b, c;
+	uint64_t ours, theirs;
 
-	put(agent, ask);
-	if (!get(agent, &frame))
-		errx(1, "the agent hung up");
+	turn_ns(agent, ask, &frame);
 	check_reply(&frame);
 	if (twins) {
 		buf_put(&same, ask.p, ask.n);
@@ -280,18 +294,14 @@ run_turns(long n, char **arg, bool twins)
 		buf_u8(&same, 0);
 	printf("%u %zu\n", ask.n, frame.len);
 	for (long i = 0; i < n; i++) {
-		a = now_ns();
-		put(agent, ask);
-		if (!get(agent, &frame))
-			errx(1, "the agent hung up");
-		b = now_ns();
+		ours = turn_ns(agent, ask, &frame);
 		check_reply(&frame);
-		c = now_ns();
-		put(echo, view_of(&same));
-		if (!get(echo, &frame))
-			errx(1, "the echo hung up");
-		printf("%llu %llu\n", (unsigned long long)(b - a),
-		    (unsigned long long)(now_ns() - c));
+		theirs = turn_ns(echo, view_of(&same), &frame);
+		theirs += turn_ns(echo, view_of(&same), &frame);
+		ours += turn_ns(agent, ask, &frame);
+		check_reply(&frame);
+		printf("%llu %llu\n", (unsigned long long)ours / 2,
+		    (unsigned long long)theirs / 2);
 	}
 }
 
