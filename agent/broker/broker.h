@@ -380,6 +380,8 @@ void login_touch(struct login *);
 struct holds *login_watchers(void);
 /* Makes it. NULL: too many. */
 struct login *login_get(struct view id);
+/* Is there a code that a person may still approve, or soon one? */
+bool login_under_way(const struct login *);
 /* As it stands now: a token may have run out since. */
 enum login_state login_state(const struct login *);
 /* A token that is good for a while yet; else AW_GONE. */

@@ -199,12 +199,20 @@ login_get(struct view id)
 	return l;
 }
 
+bool
+login_under_way(const struct login *l)
+{
+	return l->state == LOGIN_STARTING || l->state == LOGIN_PENDING;
+}
+
 static void
 change(struct login *l, enum login_state state)
 {
 	if (l->state == state)
 		return;
 	l->state = state;
+	if (!login_under_way(l))
+		loop_cancel(&l->watch);
 	hold_wake(&l->holds, AW_OK, NULL);
 	login_touch(l);
 }
@@ -215,13 +223,8 @@ login_state(const struct login *l)
 	AUTOBUF struct buf b = {0};
 	struct record rec;
 
-	switch (l->state) {
-	case LOGIN_STARTING:
-	case LOGIN_PENDING:
+	if (login_under_way(l))
 		return l->state;
-	default:
-		break;
-	}
 	if (login_token(login_id(l), &b, &rec) == AW_OK)
 		return LOGIN_DONE;
 	return l->state == LOGIN_DONE ? LOGIN_NONE : l->state;
@@ -760,7 +763,7 @@ login_watch(struct login *l)
 	struct hint hint = {.version = MSG_VERSION, .waiting = 1};
 	struct job *job = with_person(l);
 
-	if (!job)
+	if (!job || !login_under_way(l))
 		return;
 	if (!l->watched)
 		job_say(job, MSG_HINT, &hint);

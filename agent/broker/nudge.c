@@ -96,12 +96,6 @@ asking_for(const struct table *t, uint32_t i)
 
 static void decide(void);
 
-static bool
-is_open(const struct login *l)
-{
-	return l->state == LOGIN_STARTING || l->state == LOGIN_PENDING;
-}
-
 /* One that failed before there was a code may have met no network: at boot
  * that comes after the login. */
 static bool
@@ -145,7 +139,8 @@ begin(const struct table *t, struct ask ask, bool allowed)
 
 	if (target_find(t, &ask, true, &target, &text) == AW_OK)
 		l = login_get(target.session.login);
-	if (l && !is_open(l) && login_token(login_id(l), &b, &tok) != AW_OK) {
+	if (l && !login_under_way(l) &&
+	    login_token(login_id(l), &b, &tok) != AW_OK) {
 		if ((job = login_refresh(login_id(l)))) {
 			under_way.fn = refreshed;
 			hold_on(&job->holds, &under_way);

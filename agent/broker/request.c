@@ -172,13 +172,6 @@ on_creds(struct round *r)
 	return AW_OK;
 }
 
-/* Does the store know of a code that a person may still approve? */
-static bool
-login_under_way(const struct login *l)
-{
-	return l->state == LOGIN_STARTING || l->state == LOGIN_PENDING;
-}
-
 static enum aw_err
 on_login(struct round *r)
 {

@@ -357,6 +357,41 @@ the_fetcher_hears_when_nobody_looks_and_when_somebody_does(void **state)
 	close(fd);
 }
 
+static bool
+is_watched(void)
+{
+	return login_find(fake_login_id())->watch.armed;
+}
+
+static void
+once_it_is_done_no_timer_looks_for_who_looks(void **state)
+{
+	struct fetch f;
+	int fd = pending(&f);
+
+	(void)state;
+	assert_true(is_watched());
+	give_token(fd, &f);
+	pass(11); /* nobody was named, though somebody is still asked */
+	assert_false(is_watched());
+	wait_for(LOGIN_PENDING, 30);
+	assert_true(waited());
+	assert_int_equal(rep.state, LOGIN_DONE);
+	assert_false(is_watched());
+	close(fd);
+}
+
+static void
+nor_once_it_failed(void **state)
+{
+	struct fetch f;
+	int fd = pending(&f);
+
+	(void)state;
+	fake_failed(fd, &f, AW_AWS, "denied");
+	assert_false(is_watched());
+}
+
 static void
 tokens_are_refreshed_before_they_end(void **state)
 {
@@ -705,6 +740,8 @@ main(void)
 	    T(failure_stays_until_somebody_asks_anew),
 	    T(a_ca_that_changed_is_read_again_by_the_next_login),
 	    T(the_fetcher_hears_when_nobody_looks_and_when_somebody_does),
+	    T(once_it_is_done_no_timer_looks_for_who_looks),
+	    T(nor_once_it_failed),
 	    T(tokens_are_refreshed_before_they_end),
 	    T(the_next_broker_goes_on_with_what_is_stored),
 	    T(an_adopted_fetcher_is_asked_to_show_its_code),
