@@ -159,12 +159,13 @@ $(call run,AR)$(AR) rcDs $@ $(filter %.o,$^)
 endef
 archives = -Wl,--start-group $(filter %.a,$^) -Wl,--end-group
 
-# Changed flags rebuild everything, a file that came or went the archives.
+# Changed flags rebuild everything, a file that came or went the archives. With
+# "make -n", which expands recipes too, nothing is written.
 $B/.flags: NOW = $(CC) $(COMPILE) $(MUSL_FLAGS) $(LDFLAGS) $(WRAPPER)
 $B/.files: NOW = $(sort $(wildcard agent/*/*.c agent/*/*/*.c pam_module/*.c \
 	tests/*/*.c))
 $B/.flags $B/.files: FORCE | $B
-	$(file >$@.new,$(NOW))
+	$(if $(findstring n,$(firstword -$(MAKEFLAGS))),,$(file >$@.new,$(NOW)))
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 $B:

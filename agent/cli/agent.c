@@ -51,9 +51,9 @@ agent_found(const struct agent *a)
 const char *
 agent_since(const struct agent *a)
 {
-	static const char words[][28] = {"since --socket names it",
+	static const char words[][27] = {"since --socket names it",
 	    "since ssh forwards it", "since AWSENV_SOCK names it",
-	    "where it is by itself"};
+	    "the usual place"};
 
 	return words[a->found];
 }

@@ -195,9 +195,11 @@ bool format(char *out, size_t size, const char *fmt, ...)
 
 /* text.c: what people and scripts read. */
 
-/* One write to stderr; warn() puts "awsenv: " before and ends the line. */
+/* One write to stderr; warn() puts "awsenv: " before and ends the line. That is
+ * not the libc's of that name, which the libraries of awsenv-ctl may call. */
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void warn(const char *fmt, ...)
+    __attribute__((format(printf, 1, 2), visibility("hidden")));
 /* Append to a text that is written whole; nothing secret may pass by here. */
 void text_add(struct buf *, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

@@ -101,7 +101,7 @@ def test_the_order_of_the_search(agent, tmp_path, program):
             done = run(program, *options, "--", "env", **env)
             assert KEY in done.stdout, done.stderr
 
-        found(usual, "where it is by itself")
+        found(usual, "the usual place")
         env["AWSENV_SOCK"] = place("variable")
         found(env["AWSENV_SOCK"], "since AWSENV_SOCK names it")
         env["SSH_AUTH_SOCK"] = place("ssh")
