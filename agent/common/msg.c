@@ -696,7 +696,7 @@ msg_encode(enum msg_kind kind, const void *msg, struct buf *b)
 {
 	const struct field *f;
 
-	for (f = messages[kind].fields; f->type != END; f++) {
+	for (f = messages[kind].fields;; f++) {
 		const void *at = (const char *)msg + f->offset;
 
 		switch (f->type) {
@@ -716,43 +716,43 @@ msg_encode(enum msg_kind kind, const void *msg, struct buf *b)
 			buf_string(b, *(const struct view *)at);
 			break;
 		case END:
-			break;
+			return;
 		}
 	}
-}
-
-static bool
-decode_field(const struct field *f, struct view *v, void *at)
-{
-	switch (f->type) {
-	case U8:
-		return view_u8(v, at);
-	case BOOL:
-		return view_u8(v, at) && *(uint8_t *)at <= 1;
-	case U32:
-		return view_u32(v, at);
-	case U64:
-		return view_u64(v, at);
-	case VIEW:
-		return view_string(v, at);
-	case END:
-		break;
-	}
-	return false;
 }
 
 bool
 msg_decode(enum msg_kind kind, struct view v, void *msg)
 {
 	const struct field *f;
+	bool good = true;
 
 	if (messages[kind].size)
 		memset(msg, 0, messages[kind].size);
-	for (f = messages[kind].fields; f->type != END; f++) {
-		if (!decode_field(f, &v, (char *)msg + f->offset))
-			return false;
+	for (f = messages[kind].fields; good; f++) {
+		void *at = (char *)msg + f->offset;
+
+		switch (f->type) {
+		case U8:
+			good = view_u8(&v, at);
+			break;
+		case BOOL:
+			good = view_u8(&v, at) && *(uint8_t *)at <= 1;
+			break;
+		case U32:
+			good = view_u32(&v, at);
+			break;
+		case U64:
+			good = view_u64(&v, at);
+			break;
+		case VIEW:
+			good = view_string(&v, at);
+			break;
+		case END:
+			return v.n == 0;
+		}
 	}
-	return v.n == 0;
+	return false;
 }
 
 void
