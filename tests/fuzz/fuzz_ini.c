@@ -2,7 +2,9 @@
 /*
  * A config file of any bytes, read by awsenv-profile's code and by a second,
  * slow reader that is written for nothing but to be obvious: they must agree on
- * every profile and key. What is made of it must keep the promises of msg.h.
+ * every profile and key. What is made of it must keep the promises of msg.h;
+ * also if the administrator's file says the same, and the environment what
+ * stands in the lines that begin with "#env ".
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -391,34 +393,82 @@ check_message(void *arg, enum msg_kind kind, const void *msg)
 	return AW_OK;
 }
 
-/* A file that is there for open(2), with the input in it. */
-static int
-input_file(const uint8_t *data, size_t n)
-{
-	static int fd = -1;
+/* ---- the files: there are two, and in both stands the input */
 
-	if (fd < 0)
-		fd = memfd_create("config", MFD_CLOEXEC);
-	MUST(fd >= 0 && ftruncate(fd, 0) == 0);
-	MUST(pwrite(fd, data, n, 0) == (ssize_t)n);
-	return fd;
+#define ADMIN "/fuzz/admin"
+#define USER "/fuzz/user"
+
+static int input = -1;
+
+static void
+input_set(const uint8_t *data, size_t n)
+{
+	if (input < 0)
+		input = memfd_create("config", MFD_CLOEXEC);
+	MUST(input >= 0 && ftruncate(input, 0) == 0);
+	MUST(pwrite(input, data, n, 0) == (ssize_t)n);
+}
+
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+
+int
+__wrap_open(const char *path, int flags, ...)
+{
+	char ours[32];
+
+	if (strcmp(path, ADMIN "/config") != 0 && strcmp(path, USER) != 0)
+		return __real_open(path, flags);
+	snprintf(ours, sizeof(ours), "/proc/self/fd/%d", input);
+	return __real_open(ours, flags);
+}
+
+/* What the lines that begin with "#env " have to say. */
+static void
+take_environment(struct buf *env, const uint8_t *data, size_t n)
+{
+	static const char mark[] = "#env ";
+	const uint8_t *end, *last = data + n;
+
+	for (; data < last; data = end + 1) {
+		if (!(end = memchr(data, '\n', (size_t)(last - data))))
+			return;
+		if ((size_t)(end - data) < sizeof(mark) ||
+		    memcmp(data, mark, sizeof(mark) - 1) != 0 ||
+		    memchr(data, 0, (size_t)(end - data)))
+			continue;
+		data += sizeof(mark) - 1;
+		buf_put(env, data, (size_t)(end - data));
+		buf_u8(env, 0);
+	}
+}
+
+static void
+read_it(struct table *t, const char *admin, const struct buf *env)
+{
+	const struct read_req req = {.version = MSG_VERSION,
+	    .config = view_str(USER),
+	    .env = view_of(env)};
+
+	MUST(table_read(t, admin, &req, "/nonexistent") == AW_OK);
+	MUST(table_send(t, check_message, t) == AW_OK);
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	struct read_req req = {.version = MSG_VERSION};
+	AUTOBUF struct buf env = {0}, none = {0};
 	struct table t;
-	char path[32];
 
 	if (n > INPUT_MAX)
 		return 0;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", input_file(data, n));
-	req.config = view_str(path);
-	MUST(table_read(&t, "/nonexistent", &req, "/nonexistent") == AW_OK);
-	MUST(table_send(&t, check_message, &t) == AW_OK);
+	input_set(data, n);
+	read_it(&t, "/nonexistent", &none);
 	if (plain_enough(data, n))
 		compare(&t.config, data, n);
+	table_free(&t);
+	take_environment(&env, data, n);
+	read_it(&t, ADMIN, &env);
 	table_free(&t);
 	return 0;
 }

@@ -119,6 +119,18 @@ try_register(struct talk *t)
 	return r;
 }
 
+/* For a login in the browser; the other is by a code. */
+static enum aw_err
+try_register_page(struct talk *t)
+{
+	AUTOBUF struct buf b = {0};
+	enum aw_err r = oidc_register(t, true, &b);
+
+	if (r == AW_OK)
+		must_open(MSG_REF, &b);
+	return r;
+}
+
 static enum aw_err
 try_start(struct talk *t)
 {
@@ -160,6 +172,23 @@ try_token(struct talk *t)
 }
 
 static enum aw_err
+try_redeem(struct talk *t)
+{
+	const struct ref client = {.client_expires = UINT64_MAX,
+	    .client_id = token,
+	    .client_secret = token};
+	struct token k = {0};
+	enum oidc_error error;
+	enum aw_err r = oidc_redeem_code(t, &client, token, token,
+	    view_str("http://127.0.0.1/oauth/callback"), &k, &error);
+
+	if (r == AW_OK)
+		must_open(MSG_TOK, &k.tok);
+	token_free(&k);
+	return r;
+}
+
+static enum aw_err
 try_creds(struct talk *t)
 {
 	AUTOBUF struct buf b = {0};
@@ -190,6 +219,17 @@ try_roles(struct talk *t)
 
 	must_be_plain(role);
 	must((r == AW_OK) == (role[0] != '\0'));
+	return r;
+}
+
+/* The one answer is about accounts; for a role there would be another. */
+static enum aw_err
+try_any(struct talk *t)
+{
+	char id[ACCOUNT_SIZE] = "", role[ROLE_SIZE] = "";
+	enum aw_err r = portal_any(t, token, id, role);
+
+	must(r != AW_OK && (!id[0] || text_is_account(view_str(id))));
 	return r;
 }
 
@@ -238,6 +278,9 @@ static const struct {
     {"Logout", try_logout},
     {"GetCallerIdentity", try_identity},
     {"AssumeRole", try_assume},
+    {"RegisterClientPage", try_register_page},
+    {"CreateTokenByCode", try_redeem},
+    {"ListAccountsForAny", try_any},
 };
 
 /* -------- the input */
