@@ -193,11 +193,11 @@ $(COMPLETIONS): $B/completion.%: $(CTL)
 	$(call run,GEN)$< completion $* >$@
 
 # musl-gcc cannot make a static PIE by itself: -static-pie gives a dynamic
-# file, -static one that is not PIE. So the start files are named here.
+# file, -static one that is not PIE. So the start file is named here, and it
+# alone: there are no constructors, for which the others are.
 # musl has no kernel headers of its own; the system's come last.
 MUSL_DIR  = $(call once,MUSL_DIR,/usr/lib/$(or $(CROSS:%=%-linux-musl),$(patsubst \
 	%-gnu,%-musl,$(shell $(MUSL_CC) -print-multiarch))))
-gccfile   = $(shell $(MUSL_CC) -print-file-name=$1)
 MUSL_INC  = $(call once,MUSL_INC,$(if $(CROSS),-idirafter \
 	/usr/$(CROSS)-linux-gnu/include,-idirafter /usr/include -idirafter \
 	/usr/include/$(shell $(MUSL_CC) -print-multiarch)))
@@ -223,9 +223,7 @@ $B/awsenv:
 	$(call run,LD)$(MUSL_CC) $(CFLAGS) -nostartfiles -static \
 		-Wl,-pie,--no-dynamic-linker,--gc-sections,-z,noseparate-code \
 		-Wl,-z,norelro,-z,common-page-size=64,-z,now,-z,noexecstack,--hash-style=gnu \
-		$(LDFLAGS) -o $@ $(MUSL_DIR)/rcrt1.o $(MUSL_DIR)/crti.o \
-		$(call gccfile,crtbeginS.o) $(filter %.o,$^) $(archives) \
-		$(call gccfile,crtendS.o) $(MUSL_DIR)/crtn.o
+		$(LDFLAGS) -o $@ $(MUSL_DIR)/rcrt1.o $(filter %.o,$^) $(archives)
 else
 $B/awsenv:
 	$(call run,LD)$(CC) $(CFLAGS) $(LINKSAN) $(RELRO) $(LDFLAGS) -o $@ \
