@@ -403,6 +403,7 @@ talk_profiles(struct talk *t, void (*each)(const struct profile_item *, void *),
 	return AW_OK;
 }
 
+#ifndef AWSENV_WRAPPER
 enum aw_err
 agent_list(struct agent *a, enum list_what what, struct buf *items)
 {
@@ -426,3 +427,4 @@ agent_list(struct agent *a, enum list_what what, struct buf *items)
 	} while (req.from);
 	return AW_OK;
 }
+#endif

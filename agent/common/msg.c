@@ -129,6 +129,58 @@ static const struct field status_rep_fields[] = {
     {END, 0},
 };
 
+static const struct field whoami_req_fields[] = {ASK(whoami_req), {END, 0}};
+
+static const struct field whoami_rep_fields[] = {
+    F(U32, whoami_rep, error),
+    F(VIEW, whoami_rep, text),
+    F(VIEW, whoami_rep, profile),
+    F(VIEW, whoami_rep, session),
+    F(VIEW, whoami_rep, account),
+    F(VIEW, whoami_rep, role),
+    F(VIEW, whoami_rep, arn),
+    F(VIEW, whoami_rep, user_id),
+    F(VIEW, whoami_rep, person),
+    F(VIEW, whoami_rep, region),
+    F(U64, whoami_rep, expires),
+    {END, 0},
+};
+
+static const struct field profiles_req_fields[] = {
+    ASK(profiles_req),
+    F(U32, profiles_req, from),
+    {END, 0},
+};
+
+static const struct field profiles_rep_fields[] = {
+    F(U32, profiles_rep, error),
+    F(VIEW, profiles_rep, text),
+    F(U32, profiles_rep, next),
+    F(VIEW, profiles_rep, items),
+    {END, 0},
+};
+
+static const struct field profile_item_fields[] = {
+    F(VIEW, profile_item, name),
+    F(U32, profile_item, line),
+    F(U32, profile_item, error),
+    F(VIEW, profile_item, text),
+    F(VIEW, profile_item, session),
+    F(VIEW, profile_item, start_url),
+    F(VIEW, profile_item, sso_region),
+    F(VIEW, profile_item, account),
+    F(VIEW, profile_item, role),
+    F(VIEW, profile_item, chain),
+    F(VIEW, profile_item, region),
+    F(U8, profile_item, login_state),
+    F(U64, profile_item, login_expires),
+    F(BOOL, profile_item, refreshable),
+    F(U64, profile_item, expires),
+    F(VIEW, profile_item, browser),
+    {END, 0},
+};
+
+#ifndef AWSENV_WRAPPER /* which counts bytes: what runs a command alone */
 static const struct field list_req_fields[] = {
     F(U8, list_req, what),
     F(U32, list_req, from),
@@ -197,20 +249,9 @@ static const struct field logout_rep_fields[] = {
     {END, 0},
 };
 
-static const struct field whoami_req_fields[] = {ASK(whoami_req), {END, 0}};
-
-static const struct field whoami_rep_fields[] = {
-    F(U32, whoami_rep, error),
-    F(VIEW, whoami_rep, text),
-    F(VIEW, whoami_rep, profile),
-    F(VIEW, whoami_rep, session),
-    F(VIEW, whoami_rep, account),
-    F(VIEW, whoami_rep, role),
-    F(VIEW, whoami_rep, arn),
-    F(VIEW, whoami_rep, user_id),
-    F(VIEW, whoami_rep, person),
-    F(VIEW, whoami_rep, region),
-    F(U64, whoami_rep, expires),
+static const struct field done_rep_fields[] = {
+    F(U32, done_rep, error),
+    F(VIEW, done_rep, text),
     {END, 0},
 };
 
@@ -225,47 +266,6 @@ static const struct field nudge_req_fields[] = {
     {END, 0},
 };
 
-static const struct field done_rep_fields[] = {
-    F(U32, done_rep, error),
-    F(VIEW, done_rep, text),
-    {END, 0},
-};
-
-static const struct field profiles_req_fields[] = {
-    ASK(profiles_req),
-    F(U32, profiles_req, from),
-    {END, 0},
-};
-
-static const struct field profiles_rep_fields[] = {
-    F(U32, profiles_rep, error),
-    F(VIEW, profiles_rep, text),
-    F(U32, profiles_rep, next),
-    F(VIEW, profiles_rep, items),
-    {END, 0},
-};
-
-static const struct field profile_item_fields[] = {
-    F(VIEW, profile_item, name),
-    F(U32, profile_item, line),
-    F(U32, profile_item, error),
-    F(VIEW, profile_item, text),
-    F(VIEW, profile_item, session),
-    F(VIEW, profile_item, start_url),
-    F(VIEW, profile_item, sso_region),
-    F(VIEW, profile_item, account),
-    F(VIEW, profile_item, role),
-    F(VIEW, profile_item, chain),
-    F(VIEW, profile_item, region),
-    F(U8, profile_item, login_state),
-    F(U64, profile_item, login_expires),
-    F(BOOL, profile_item, refreshable),
-    F(U64, profile_item, expires),
-    F(VIEW, profile_item, browser),
-    {END, 0},
-};
-
-#ifndef AWSENV_WRAPPER /* which counts bytes: what a person waits for alone */
 static const struct field lock_req_fields[] = {
     F(VIEW, lock_req, passphrase),
     {END, 0},
@@ -641,6 +641,12 @@ static const struct {
     [MSG_LOGIN_REP] = {login_rep_fields, sizeof(struct login_rep)},
     [MSG_STATUS_REQ] = {status_req_fields, sizeof(struct status_req)},
     [MSG_STATUS_REP] = {status_rep_fields, sizeof(struct status_rep)},
+    [MSG_WHOAMI_REQ] = {whoami_req_fields, sizeof(struct whoami_req)},
+    [MSG_WHOAMI_REP] = {whoami_rep_fields, sizeof(struct whoami_rep)},
+    [MSG_PROFILES_REQ] = {profiles_req_fields, sizeof(struct profiles_req)},
+    [MSG_PROFILES_REP] = {profiles_rep_fields, sizeof(struct profiles_rep)},
+    [MSG_PROFILE_ITEM] = {profile_item_fields, sizeof(struct profile_item)},
+#ifndef AWSENV_WRAPPER
     [MSG_LIST_REQ] = {list_req_fields, sizeof(struct list_req)},
     [MSG_LIST_REP] = {list_rep_fields, sizeof(struct list_rep)},
     [MSG_LOGIN_ITEM] = {login_item_fields, sizeof(struct login_item)},
@@ -649,14 +655,8 @@ static const struct {
     [MSG_PROBLEM_ITEM] = {problem_item_fields, sizeof(struct problem_item)},
     [MSG_LOGOUT_REQ] = {logout_req_fields, sizeof(struct logout_req)},
     [MSG_LOGOUT_REP] = {logout_rep_fields, sizeof(struct logout_rep)},
-    [MSG_WHOAMI_REQ] = {whoami_req_fields, sizeof(struct whoami_req)},
-    [MSG_WHOAMI_REP] = {whoami_rep_fields, sizeof(struct whoami_rep)},
     [MSG_DONE_REP] = {done_rep_fields, sizeof(struct done_rep)},
     [MSG_NUDGE_REQ] = {nudge_req_fields, sizeof(struct nudge_req)},
-    [MSG_PROFILES_REQ] = {profiles_req_fields, sizeof(struct profiles_req)},
-    [MSG_PROFILES_REP] = {profiles_rep_fields, sizeof(struct profiles_rep)},
-    [MSG_PROFILE_ITEM] = {profile_item_fields, sizeof(struct profile_item)},
-#ifndef AWSENV_WRAPPER
     [MSG_LOCK_REQ] = {lock_req_fields, sizeof(struct lock_req)},
     [MSG_WATCH_REQ] = {watch_req_fields, sizeof(struct watch_req)},
     [MSG_WATCH_REP] = {watch_rep_fields, sizeof(struct watch_rep)},
