@@ -100,14 +100,6 @@ config_find(struct question *q)
 }
 
 static void
-env_add(struct buf *env, const char *name, const char *value)
-{
-	buf_put(env, name, strlen(name));
-	buf_u8(env, '=');
-	buf_put(env, value, strlen(value) + 1);
-}
-
-static void
 env_collect(struct buf *env, const char *region)
 {
 	char path[PATH_MAX];
@@ -121,7 +113,7 @@ env_collect(struct buf *env, const char *region)
 		    path_absolute(v, path))
 			v = path;
 		if (v)
-			env_add(env, name, v);
+			text_add(env, "%s=%s%c", name, v, 0);
 	}
 }
 

@@ -157,8 +157,6 @@ int verb_run(const struct verb *, struct options *, char **argv);
 int verb_help(const struct verb *);
 /* What it does, in a line. */
 const char *verb_text(const struct verb *);
-/* EXIT_GOOD, or the usage error of a verb that takes no operands. */
-int verb_alone(const char *name, char **argv);
 
 /* verbs.c: the table of verbs. */
 

@@ -56,12 +56,8 @@ is_line(const uint8_t *p, size_t n)
 static void
 set(struct buf *list, const char *name, struct view value)
 {
-	if (!value.n)
-		return;
-	buf_put(list, name, strlen(name));
-	buf_u8(list, '=');
-	buf_put(list, value.p, value.n);
-	buf_u8(list, '\0');
+	if (value.n)
+		text_add(list, "%s=%.*s%c", name, VIEW_ARG(value), 0);
 }
 
 void

@@ -42,15 +42,7 @@ quote(struct buf *out, struct view v, char q, const char *special,
 static void
 quote_sh(struct buf *out, struct view v)
 {
-	uint32_t i;
-
-	buf_u8(out, '\'');
-	for (i = 0; i < v.n; i++) {
-		if (v.p[i] == '\'')
-			buf_put(out, "'\\'", 3);
-		buf_u8(out, v.p[i]);
-	}
-	buf_u8(out, '\'');
+	quote(out, v, '\'', "'", "'\\'");
 }
 
 /* Readers of NAME=value lines that know no quotes are many (env(1) by way of
@@ -329,13 +321,11 @@ int
 export_verb(const struct options *o, char **argv)
 {
 	AUTOBUF struct buf out = {0};
-	int usage = verb_alone("export", argv);
 	struct given g;
 	enum aw_err r;
 	bool done;
 
-	if (usage != EXIT_GOOD)
-		return usage;
+	(void)argv;
 	if (o->given & OPT_UNSET) {
 		if (!export_write(o->format, NULL, &out))
 			return EXIT_USAGE;

@@ -8,8 +8,6 @@
 
 #include "agent/cli/cli.h"
 
-#define STATUS_MS 10000
-
 static bool
 refuse(const char *what, uint64_t when, const char *cure)
 {
@@ -27,16 +25,12 @@ static enum aw_err
 login_ends(const struct options *o, uint64_t *when)
 {
 	struct status_rep rep;
-	struct status_req req;
 	struct talk t;
 	enum aw_err r;
 
 	if ((r = talk_begin(&t, o, AGENT_AS_IS)) != AW_OK)
 		return r;
-	req.ask = t.question.ask;
-	r = agent_ask(&t.agent, "status@awsenv", MSG_STATUS_REQ, &req,
-	    MSG_STATUS_REP, &rep, &t.frame, STATUS_MS);
-	if (r == AW_OK)
+	if ((r = talk_status(&t, &rep)) == AW_OK)
 		*when = rep.refreshable ? UINT64_MAX : rep.login_expires;
 	talk_end(&t);
 	return r;

@@ -42,12 +42,10 @@ process_verb(const struct options *o, char **argv)
 	/* Go waits for 60 s in all; without --wait there is no waiting. */
 	unsigned int how = o->given & OPT_WAIT ? CREDS_LOGIN : 0;
 	AUTOBUF struct buf out = {0};
-	int usage = verb_alone("process", argv);
 	struct given g;
 	enum aw_err r;
 
-	if (usage != EXIT_GOOD)
-		return usage;
+	(void)argv;
 	if ((r = creds_get(o, how, &g)) != AW_OK)
 		return exit_of(r);
 	process_json(&out, &g, false);

@@ -6,6 +6,17 @@
 
 #include "agent/cli/cli.h"
 
+/* One whose usage shows no operand takes none. */
+static bool
+operands_fit(const struct verb *v, char **argv)
+{
+	if (*v->text || !*argv)
+		return true;
+	warn("%s takes no operand, and got %s; a profile is given by -p",
+	    v->name, shown_str(*argv));
+	return false;
+}
+
 int
 verb_run(const struct verb *v, struct options *o, char **argv)
 {
@@ -19,7 +30,9 @@ verb_run(const struct verb *v, struct options *o, char **argv)
 		return EXIT_USAGE;
 	agent_socket = o->socket;
 	/* exec tells its PROFILE from its COMMAND by the dashes. */
-	return v->run(o, dashes ? argv - 1 : argv);
+	if (dashes)
+		argv--;
+	return operands_fit(v, argv) ? v->run(o, argv) : EXIT_USAGE;
 }
 
 const char *
@@ -38,14 +51,4 @@ verb_help(const struct verb *v)
 	    verb_text(v), v->options ? "\n" : "");
 	options_help(v->options, &out);
 	return text_print(&out) ? EXIT_GOOD : EXIT_OTHER;
-}
-
-int
-verb_alone(const char *name, char **argv)
-{
-	if (!*argv)
-		return EXIT_GOOD;
-	warn("%s takes no operand, and got %s; a profile is given by -p", name,
-	    shown_str(*argv));
-	return EXIT_USAGE;
 }

@@ -170,11 +170,9 @@ static int
 version_verb(const struct options *o, char **argv)
 {
 	AUTOBUF struct buf out = {0};
-	int r = verb_alone("version", argv);
 
 	(void)o;
-	if (r != EXIT_GOOD)
-		return r;
+	(void)argv;
 	text_add(&out, "awsenv %s\n", AWSENV_VERSION);
 	return text_print(&out) ? EXIT_GOOD : EXIT_OTHER;
 }

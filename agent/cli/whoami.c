@@ -89,13 +89,11 @@ int
 whoami_verb(const struct options *o, char **argv)
 {
 	AUTOBUF struct buf out = {0};
-	int usage = verb_alone("whoami", argv);
 	struct whoami_rep w;
 	struct talk t;
 	enum aw_err r;
 
-	if (usage != EXIT_GOOD)
-		return usage;
+	(void)argv;
 	if ((r = talk_begin(&t, o, AGENT_START)) != AW_OK)
 		return exit_of(r);
 	if ((r = ask(&t, o, &w)) == AW_OK) {

@@ -198,7 +198,7 @@ int doctor_verb(const struct options *, char **argv);
 /* users.c: status and logout of every user's agent, for root */
 
 int users_status(const struct options *);
-int users_logout_verb(const struct options *, char **argv);
+int users_logout(const struct options *);
 
 /* logout.c */
 

@@ -101,15 +101,13 @@ say_it(const struct options *o, const char *name, bool twice)
 int
 lock_verb(const struct options *o, char **argv)
 {
-	int usage = verb_alone("lock", argv);
-
-	return usage == EXIT_GOOD ? say_it(o, "lock@awsenv", true) : usage;
+	(void)argv;
+	return say_it(o, "lock@awsenv", true);
 }
 
 int
 unlock_verb(const struct options *o, char **argv)
 {
-	int usage = verb_alone("unlock", argv);
-
-	return usage == EXIT_GOOD ? say_it(o, "unlock@awsenv", false) : usage;
+	(void)argv;
+	return say_it(o, "unlock@awsenv", false);
 }

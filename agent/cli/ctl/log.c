@@ -128,12 +128,10 @@ pages(struct talk *t, const struct options *o)
 int
 log_verb(const struct options *o, char **argv)
 {
-	int usage = verb_alone("log", argv);
 	struct talk t;
 	enum aw_err r;
 
-	if (usage != EXIT_GOOD)
-		return usage;
+	(void)argv;
 	if ((r = talk_begin(&t, o, AGENT_AS_IS)) != AW_OK)
 		return exit_of(r);
 	r = pages(&t, o);

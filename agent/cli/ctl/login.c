@@ -349,10 +349,8 @@ int
 login_verb(const struct options *o, char **argv)
 {
 	bool here = (o->given & OPT_HERE) != 0;
-	int usage = verb_alone("login", argv);
 
-	if (usage != EXIT_GOOD)
-		return usage;
+	(void)argv;
 	if ((o->given & OPT_DESKTOP) && (o->given & OPT_JSON)) {
 		warn("either --json or --desktop");
 		return EXIT_USAGE;
@@ -371,7 +369,6 @@ login_verb(const struct options *o, char **argv)
 int
 approve_verb(const struct options *o, char **argv)
 {
-	int usage = verb_alone("approve", argv);
-
-	return usage == EXIT_GOOD ? begin(o, AGENT_START, false) : usage;
+	(void)argv;
+	return begin(o, AGENT_START, false);
 }

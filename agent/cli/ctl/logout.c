@@ -52,14 +52,12 @@ int
 logout_verb(const struct options *o, char **argv)
 {
 	enum logout_what what = LOGOUT_ONE;
-	int usage = verb_alone("logout", argv);
 	struct talk t;
 	enum aw_err r;
 
-	if (usage != EXIT_GOOD)
-		return usage;
+	(void)argv;
 	if (o->given & (OPT_ALL_USERS | OPT_JSON))
-		return users_logout_verb(o, argv);
+		return users_logout(o);
 	if ((o->given & OPT_ALL) && (o->given & OPT_CREDENTIALS)) {
 		warn("either --all, or --credentials, which keeps the logins");
 		return EXIT_USAGE;

@@ -239,12 +239,8 @@ users_status(const struct options *o)
 }
 
 int
-users_logout_verb(const struct options *o, char **argv)
+users_logout(const struct options *o)
 {
-	int status = verb_alone("logout", argv);
-
-	if (status != EXIT_GOOD)
-		return status;
 	if (!(o->given & OPT_ALL_USERS)) {
 		warn("--json goes with --all-users in logout");
 		return EXIT_USAGE;
