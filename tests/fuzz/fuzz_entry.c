@@ -8,21 +8,27 @@
  *
  * Input: which entry point, flags, a word of the line in pam.d on each line up
  * to an empty one; one byte n and n bytes of luck, 0 for a failure; the rest is
- * what comes from a pipe or a socket.
+ * what comes from a key, a pipe or a socket.
  */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/keyctl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,7 +40,9 @@
 #define WORDS_MOST 16
 #define FDS_MOST 64
 #define DATA_MOST 4
-#define PIECE 7 /* bytes that a read gives at most */
+#define PIECE 7	      /* bytes that a read gives at most */
+#define FD_FIRST 5000 /* the kernel has given none so high */
+#define KEY 7
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -42,13 +50,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static struct {
 	const uint8_t *luck, *luck_end, *bytes, *bytes_end;
 	uint8_t flags;
+	bool left;  /* a factor left a login */
 	bool armed; /* else the calls are the fuzzer's own */
 } in;
+
+/* A descriptor: what the module has been told of it. */
+struct file {
+	bool open;
+	bool private; /* a directory of the user's alone */
+	bool root;    /* a directory of root's */
+	bool his;     /* a socket on which he listens */
+};
 
 /* What came of it. */
 static struct {
 	int64_t clock; /* milliseconds */
-	int fds[FDS_MOST];
+	struct file files[FDS_MOST];
+	char key[128]; /* its name, and what was done with it */
+	bool taken, revoked, unlinked;
+	bool sized; /* the terminal said how large it is */
 	struct {
 		const char *name;
 		void *data;
@@ -97,22 +117,30 @@ WRAP(char *, strdup, (const char *s))
 	return fails(ENOMEM) ? NULL : __real_strdup(s);
 }
 
-int __real_open(const char *, int, ...);
-
 static int
 fd_new(void)
 {
-	int fd = __real_open("/dev/null", O_RDWR | O_CLOEXEC), i;
+	int i;
 
 	for (i = 0; i < FDS_MOST; i++) {
-		if (out.fds[i] == 0) {
-			out.fds[i] = fd;
-			return fd;
+		if (!out.files[i].open) {
+			out.files[i] = (struct file){.open = true};
+			return FD_FIRST + i;
 		}
 	}
 	abort(); /* so many are a leak */
 }
 
+/* One that was closed is another's by now. */
+static struct file *
+file_of(int fd)
+{
+	assert(fd >= FD_FIRST && fd < FD_FIRST + FDS_MOST);
+	assert(out.files[fd - FD_FIRST].open);
+	return &out.files[fd - FD_FIRST];
+}
+
+int __real_open(const char *, int, ...);
 int __wrap_open(const char *, int, ...);
 
 int
@@ -128,35 +156,44 @@ int __wrap_openat(int at, const char *path, int how, ...);
 int
 __wrap_openat(int at, const char *path, int how, ...)
 {
-	(void)at;
 	(void)path;
 	assert(how & O_CLOEXEC);
+	if (at != AT_FDCWD)
+		(void)file_of(at);
 	return fails(ENOENT) ? -1 : fd_new();
 }
 
 WRAP(int, close, (int fd))
 {
-	int i;
+	if (!in.armed)
+		return __real_close(fd);
+	file_of(fd)->open = false;
+	return 0;
+}
 
-	for (i = 0; in.armed && i < FDS_MOST; i++) {
-		if (out.fds[i] == fd)
-			out.fds[i] = 0;
-	}
-	return __real_close(fd);
+WRAP(int, eventfd, (unsigned int value, int flags))
+{
+	(void)value;
+	assert(flags & EFD_CLOEXEC);
+	return fails(EMFILE) ? -1 : fd_new();
 }
 
 /* A directory of the user or of root, open to others or not. */
 WRAP(int, fstat, (int fd, struct stat *st))
 {
+	struct file *f;
 	uint8_t how;
 
 	if (!in.armed)
 		return __real_fstat(fd, st);
+	f = file_of(fd);
 	how = luck();
 	memset(st, 0, sizeof(*st));
 	st->st_mode = how & 1 ? S_IFDIR : S_IFIFO;
 	st->st_mode |= how & 2 ? 0700 : 0777;
 	st->st_uid = how & 4 ? 1000 : how & 8 ? 0 : 7;
+	f->private = (how & 7) == 7;
+	f->root = how && st->st_uid == 0;
 	return how == 0 ? -1 : 0;
 }
 
@@ -184,15 +221,13 @@ WRAP(int, chmod, (const char *path, mode_t mode))
 
 WRAP(int, fchmod, (int fd, mode_t mode))
 {
-	(void)fd;
-	(void)mode;
+	assert(file_of(fd)->root && mode == 0700);
 	return fails(EPERM) ? -1 : 0;
 }
 
 WRAP(int, fchown, (int fd, uid_t uid, gid_t gid))
 {
-	(void)fd;
-	assert(uid == 1000 && gid == 1000);
+	assert(file_of(fd)->root && uid == 1000 && gid == 1000);
 	return fails(EPERM) ? -1 : 0;
 }
 
@@ -208,10 +243,13 @@ WRAP(int, connect, (int fd, const struct sockaddr *addr, socklen_t n))
 	static const int errors[] = {
 	    EAGAIN, EINTR, ENOENT, ECONNREFUSED, EACCES};
 	uint8_t how = luck();
+	int dir;
 
-	(void)fd;
-	(void)addr;
-	(void)n;
+	(void)file_of(fd);
+	assert(n == sizeof(struct sockaddr_un));
+	assert(sscanf(((const struct sockaddr_un *)addr)->sun_path,
+		   "/proc/self/fd/%d/agent.sock", &dir) == 1);
+	assert(file_of(dir)->private);
 	if (how >= sizeof(errors) / sizeof(errors[0]))
 		return 0;
 	errno = errors[how];
@@ -222,12 +260,16 @@ WRAP(int, getsockopt,
     (int fd, int level, int what, void *value, socklen_t *size))
 {
 	struct ucred *peer = value;
+	uint8_t how = luck();
 
-	(void)fd;
 	assert(level == SOL_SOCKET && what == SO_PEERCRED);
 	assert(*size == sizeof(*peer));
-	*peer = (struct ucred){.pid = 1, .uid = luck() & 1 ? 1000 : 7};
-	return fails(EBADF) ? -1 : 0;
+	*peer = (struct ucred){.pid = 1, .uid = how & 1 ? 1000 : 7};
+	file_of(fd)->his = how & 1;
+	if (!fails(EBADF))
+		return 0;
+	file_of(fd)->his = false;
+	return -1;
 }
 
 /* As many as there are, in pieces; then the other end is silent or gone. */
@@ -237,6 +279,7 @@ WRAP(ssize_t, read, (int fd, void *to, size_t n))
 
 	if (!in.armed)
 		return __real_read(fd, to, n);
+	(void)file_of(fd);
 	if (fails(EINTR) || fails(EAGAIN))
 		return -1;
 	if (left == 0 && (in.flags & 1)) {
@@ -259,12 +302,21 @@ WRAP(ssize_t, write, (int fd, const void *from, size_t n))
 	return fails(EPIPE) ? -1 : (ssize_t)n;
 }
 
+/* Nothing is told to anybody else. */
 WRAP(ssize_t, send, (int fd, const void *from, size_t n, int flags))
 {
-	(void)fd;
 	(void)from;
-	assert(flags & MSG_NOSIGNAL);
+	assert((flags & MSG_NOSIGNAL) && file_of(fd)->his);
 	return fails(EPIPE) ? -1 : (ssize_t)n;
+}
+
+WRAP(ssize_t, sendmsg, (int fd, const struct msghdr *m, int flags))
+{
+	assert((flags & MSG_NOSIGNAL) && file_of(fd)->his);
+	assert(m->msg_iovlen == 1);
+	if (fails(ETOOMANYREFS) || fails(EPIPE))
+		return -1;
+	return (ssize_t)m->msg_iov->iov_len;
 }
 
 /* Nobody waits without an end. */
@@ -290,6 +342,12 @@ WRAP(int, clock_gettime, (clockid_t which, struct timespec *ts))
 	*ts = (struct timespec){
 	    .tv_sec = out.clock / 1000, .tv_nsec = out.clock % 1000 * 1000000};
 	return 0;
+}
+
+WRAP(time_t, time, (time_t * to))
+{
+	(void)to;
+	return in.armed ? 1800000000 + out.clock / 1000 : __real_time(to);
 }
 
 WRAP(int, pipe2, (int fds[2], int flags))
@@ -320,6 +378,124 @@ WRAP(uid_t, geteuid, (void))
 	return in.flags & 2 ? 0 : 1000;
 }
 
+WRAP(uid_t, getuid, (void))
+{
+	return in.flags & 2 ? 0 : 1000;
+}
+
+WRAP(pid_t, getsid, (pid_t pid))
+{
+	(void)pid;
+	return fails(EPERM) ? -1 : 4242;
+}
+
+WRAP(FILE *, fopen, (const char *path, const char *how))
+{
+	static char leader[] = "4242 (a b) c) S 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 "
+			       "1 1 1 77\n";
+
+	if (!in.armed || strcmp(path, "/proc/4242/stat") != 0)
+		return __real_fopen(path, how); /* libFuzzer's, that it died */
+	return fails(EACCES) ? NULL : fmemopen(leader, strlen(leader), "r");
+}
+
+/* The terminal speaks UTF-8 or not, and is of some size. */
+WRAP(int, tcgetattr, (int fd, struct termios *t))
+{
+	(void)file_of(fd);
+	memset(t, 0, sizeof(*t));
+	t->c_iflag = luck() & 1 ? IUTF8 : 0;
+	return fails(ENOTTY) ? -1 : 0;
+}
+
+int __real_ioctl(int, unsigned long, void *);
+int __wrap_ioctl(int, unsigned long, void *);
+
+int
+__wrap_ioctl(int fd, unsigned long what, void *to)
+{
+	struct winsize *size = to;
+
+	if (!in.armed)
+		return __real_ioctl(fd, what, to);
+	(void)file_of(fd);
+	assert(what == TIOCGWINSZ);
+	*size = (struct winsize){.ws_col = luck(), .ws_row = luck()};
+	out.sized = true;
+	return fails(ENOTTY) ? -1 : 0;
+}
+
+/* ---- the keyring, in which a factor may have left a login */
+
+static long
+key_describe(char *to, size_t size)
+{
+	uint8_t how = luck();
+	int n = snprintf(to, size, "user;%d;0;%08x;%s", how & 1 ? 0 : 1000,
+	    how & 2 ? 0x003f0000U : 0x3f3f0000U, out.key);
+
+	return how ? n + 1 : -1;
+}
+
+/* Two bytes say how long it is. */
+static long
+key_read(void *to, size_t size)
+{
+	size_t left = (size_t)(in.bytes_end - in.bytes), n;
+
+	if (left < 2 || luck() == 0)
+		return -1;
+	n = (size_t)in.bytes[0] << 8 | in.bytes[1];
+	if (n > left - 2)
+		n = left - 2;
+	in.bytes += 2;
+	memcpy(to, in.bytes, n < size ? n : size);
+	in.bytes += n;
+	return (long)n;
+}
+
+static long
+key_call(int what, long a, long b, long c, long d)
+{
+	if (what == KEYCTL_SEARCH) {
+		assert(a == KEY_SPEC_USER_KEYRING);
+		if (!in.left || luck() == 0)
+			return -1;
+		snprintf(
+		    out.key, sizeof(out.key), "%s", (const char *)(uintptr_t)c);
+		return KEY;
+	}
+	(void)d;
+	assert(a == KEY);
+	switch (what) {
+	case KEYCTL_DESCRIBE:
+		return key_describe((char *)(uintptr_t)b, (size_t)c);
+	case KEYCTL_READ:
+		out.taken = true;
+		return key_read((void *)(uintptr_t)b, (size_t)c);
+	case KEYCTL_REVOKE:
+		out.revoked = true;
+		return 0;
+	case KEYCTL_UNLINK:
+		out.unlinked = true;
+		return 0;
+	default:
+		abort();
+	}
+}
+
+long __real_syscall(long, long, long, long, long, long);
+long __wrap_syscall(long, long, long, long, long, long);
+
+long
+__wrap_syscall(long number, long a, long b, long c, long d, long e)
+{
+	if (!in.armed)
+		return __real_syscall(number, a, b, c, d, e);
+	assert(number == SYS_keyctl);
+	return key_call((int)a, b, c, d, e);
+}
+
 WRAP(int, getgrouplist, (const char *user, gid_t gid, gid_t *to, int *n))
 {
 	(void)user;
@@ -344,6 +520,9 @@ pam_get_item(const pam_handle_t *h, int which, const void **item)
 	static const char *const services[] = {
 	    "sshd", "login", "su", "systemd-user", "gdm-password", "swaylock"};
 
+	static const char *const ttys[] = {
+	    NULL, "ssh", ":0", "tty1", "/dev/../x", "tty/../x", "/dev/pts/1"};
+
 	(void)h;
 	*item = NULL;
 	if (which == PAM_USER)
@@ -353,7 +532,7 @@ pam_get_item(const pam_handle_t *h, int which, const void **item)
 	else if (which == PAM_RHOST)
 		*item = in.flags & 4 ? "10.0.0.1\033[2J\nforged" : NULL;
 	else
-		*item = luck() ? "ssh" : NULL;
+		*item = ttys[luck() % (sizeof(ttys) / sizeof(ttys[0]))];
 	return luck() ? PAM_SUCCESS : PAM_BUF_ERR;
 }
 
@@ -407,6 +586,7 @@ pam_putenv(pam_handle_t *h, const char *setting)
 	assert(strncmp(setting, "AWSENV_", 7) == 0);
 	assert(strspn(setting, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") ==
 	    strcspn(setting, "="));
+	assert(!strpbrk(setting, "\n\033"));
 	return luck() ? PAM_SUCCESS : PAM_BUF_ERR;
 }
 
@@ -425,12 +605,28 @@ pam_syslog(const pam_handle_t *h, int priority, const char *fmt, ...)
 	assert(strlen(line) < 400 && !strstr(line, "\nforged"));
 }
 
+/* A piece of a QR code, if there may be one; 0: it is none. */
+static size_t
+piece_of_code(const char *p)
+{
+	static const char *const pieces[] = {
+	    "\033[40;37;1m", "\033[0m\n", "\u2584", "\u2580", "\u2588"};
+	size_t i;
+
+	for (i = 0; out.sized && i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+		if (strncmp(p, pieces[i], strlen(pieces[i])) == 0)
+			return strlen(pieces[i]);
+	}
+	return 0;
+}
+
 int
 pam_prompt(pam_handle_t *h, int style, char **response, const char *fmt, ...)
 {
-	char text[8192];
+	static char text[65536];
+	const char *p;
 	va_list ap;
-	int n, i;
+	int n;
 
 	(void)h;
 	assert(style == PAM_TEXT_INFO && !response);
@@ -438,8 +634,12 @@ pam_prompt(pam_handle_t *h, int style, char **response, const char *fmt, ...)
 	n = vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	assert(n > 0 && n < (int)sizeof(text));
-	for (i = 0; i < n; i++)
-		assert(text[i] == '\n' || (text[i] >= ' ' && text[i] <= '~'));
+	for (p = text; *p;) {
+		size_t piece = piece_of_code(p);
+
+		assert(piece || *p == '\n' || (*p >= ' ' && *p <= '~'));
+		p += piece ? piece : 1;
+	}
 	return luck() ? PAM_SUCCESS : PAM_CONV_ERR;
 }
 
@@ -483,8 +683,9 @@ check(int rc, bool session, int64_t most)
 
 	assert(rc == PAM_IGNORE || (session && rc == PAM_SUCCESS));
 	for (i = 0; i < FDS_MOST; i++)
-		assert(out.fds[i] == 0);
+		assert(!out.files[i].open);
 	assert(out.clock <= most);
+	assert(!out.taken || (out.revoked && out.unlinked));
 }
 
 static void
@@ -560,6 +761,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	in.bytes_end = data + size;
 	in.flags = data[1];
 	which = data[0];
+	in.left = which & 0x40;
 	/* One alone, or the life of a session. */
 	in.armed = true;
 	if (which & 0x80) {
