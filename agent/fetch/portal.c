@@ -313,11 +313,17 @@ enum aw_err
 portal_any(struct talk *t, struct view tok, char id[static ACCOUNT_SIZE],
     char role[static ROLE_SIZE])
 {
+	char first[ACCOUNT_SIZE];
 	enum aw_err r = AW_OK;
 
-	if (!id[0])
+	if (!id[0]) {
 		r = first_of(t, tok, ACCOUNTS, NULL, "accountList", "accountId",
-		    id, ACCOUNT_SIZE);
+		    first, sizeof(first));
+		if (r == AW_OK && !text_is_account(view_str(first)))
+			r = aws_strange(t, t->facts.portal);
+		if (r == AW_OK)
+			memcpy(id, first, sizeof(first));
+	}
 	if (r == AW_OK)
 		r = first_of(
 		    t, tok, ROLES, id, "roleList", "roleName", role, ROLE_SIZE);
