@@ -18,6 +18,8 @@
 #   make valgrind        memcheck over unit tests, corpora, the agent's programs
 #   make fuzz-mutants    do the targets find planted faults? (MUTANT_SECONDS=600,
 #                        SAMPLE=1 plants one for each target)
+#   make fuzz-edges      each target until it finds nothing new any more
+#                        (EDGE_RUNS=10000000, EDGE_SECONDS=3600, KEEP=1)
 #   make cov             the tests once more, with line coverage
 #   make chaos           everything goes wrong at once (CHAOS_SECONDS=600)
 #   make bench           measure, print one table
@@ -49,6 +51,8 @@ PYTHON     := /usr/bin/python3
 FUZZ_SECONDS ?= 60
 CHAOS_SECONDS ?= 600
 MUTANT_SECONDS ?= 600
+EDGE_RUNS ?= 10000000
+EDGE_SECONDS ?= 3600
 
 CFLAGS  ?= -O2 -g
 # A compiler for another architecture, such as aarch64-linux-gnu-gcc, says so by
@@ -94,7 +98,7 @@ RELRO    := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all awsenv deps demo attack mutants check check-quick check-clients check-desktop \
-	check-system check-reproducible tests lint fuzz fuzz-mutants chaos valgrind \
+	check-system check-reproducible tests lint fuzz fuzz-edges fuzz-mutants chaos valgrind \
 	cov bench install uninstall deb clean help FORCE
 
 # Each room is an archive of everything in its folder but main.c ...
@@ -309,6 +313,10 @@ check-reproducible: deps
 
 fuzz: $(FUZZERS)
 	@tests/fuzz/run $B/fuzz $(FUZZ_SECONDS) $(T)
+
+fuzz-edges: $(FUZZERS)
+	@nice -n 19 $(PYTHON) tests/fuzz/edges $B/fuzz $(EDGE_RUNS) \
+		$(EDGE_SECONDS) $(if $(KEEP),--keep) $(T)
 
 fuzz-mutants:
 	@$(PYTHON) tests/fuzz/mutants $(abspath $B)/fuzz-mutants $(MUTANT_SECONDS) \
