@@ -30,13 +30,18 @@
 #define SEND_MS 1000
 #define JOURNAL "/run/systemd/journal/socket"
 
+struct started {
+	pid_t pid;
+	const char *path; /* NULL: of us ourselves, without an exec */
+};
+
 static struct {
 	struct agent *agent;
 	int supervisor;
 	int broker;
-	pid_t pids[PROGRAMS_MAX];
-	unsigned int n;
-	pid_t connects[CONNECTS_MAX]; /* these end by themselves */
+	struct started programs[PROGRAMS_MAX];
+	unsigned int nprograms;
+	struct started connects[CONNECTS_MAX]; /* these end by themselves */
 	unsigned int nconnects;
 	struct sessions sessions;
 	struct journal journal;
@@ -75,7 +80,7 @@ start(uint32_t program, int *fd, pid_t *pid)
 
 	if (!path)
 		return EINVAL;
-	if (spawner.n == PROGRAMS_MAX)
+	if (spawner.nprograms == PROGRAMS_MAX)
 		return EAGAIN;
 	if (link_pair(pair) != 0)
 		return errno;
@@ -85,9 +90,26 @@ start(uint32_t program, int *fd, pid_t *pid)
 		close(pair[0]);
 		return error;
 	}
-	spawner.pids[spawner.n++] = *pid;
+	spawner.programs[spawner.nprograms++] = (struct started){*pid, path};
 	*fd = pair[0];
 	return 0;
+}
+
+/* What it was; nothing if it is none of these. */
+static struct started
+forget(struct started *all, unsigned int *n, pid_t pid)
+{
+	struct started it = {0};
+	unsigned int i;
+
+	for (i = 0; i < *n; i++) {
+		if (all[i].pid == pid) {
+			it = all[i];
+			all[i] = all[--*n];
+			break;
+		}
+	}
+	return it;
 }
 
 static enum aw_err
@@ -131,6 +153,7 @@ on_spawn(const struct link *asked)
 	    tell(spawner.broker, &l) == AW_OK)
 		return;
 	kill(pid, SIGKILL);
+	forget(spawner.programs, &spawner.nprograms, pid);
 	l.type = LINK_OVER;
 	l.nfds = 0;
 	tell(spawner.supervisor, &l);
@@ -163,7 +186,8 @@ on_upstream(const struct link *asked)
 	if (spawner.nconnects < CONNECTS_MAX)
 		pid = upstream_start(spawner.agent, asked, spawner.broker);
 	if (pid > 0) {
-		spawner.connects[spawner.nconnects++] = pid;
+		spawner.connects[spawner.nconnects++] =
+		    (struct started){.pid = pid};
 		return;
 	}
 	memcpy(l.tag, asked->tag, sizeof(l.tag));
@@ -202,8 +226,8 @@ end(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < spawner.n; i++)
-		kill(spawner.pids[i], SIGTERM);
+	for (i = 0; i < spawner.nprograms; i++)
+		kill(spawner.programs[i].pid, SIGTERM);
 	_exit(0);
 }
 
@@ -232,28 +256,21 @@ read_supervisor(void)
 }
 
 static void
-forget(pid_t *pids, unsigned int *n, pid_t pid)
-{
-	unsigned int i;
-
-	for (i = 0; i < *n; i++) {
-		if (pids[i] == pid) {
-			pids[i] = pids[--*n];
-			return;
-		}
-	}
-}
-
-static void
 reap(int signals)
 {
 	struct signalfd_siginfo info;
+	struct started it;
+	int status;
 	pid_t pid;
 
 	while (read(signals, &info, sizeof(info)) == sizeof(info))
 		continue;
-	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
-		forget(spawner.pids, &spawner.n, pid);
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		it = forget(spawner.programs, &spawner.nprograms, pid);
+		/* The broker starts another one, so nobody else would tell. */
+		if (it.path && WIFSIGNALED(status))
+			log_warn("%s %d was killed by signal %d", it.path,
+			    (int)pid, WTERMSIG(status));
 		forget(spawner.connects, &spawner.nconnects, pid);
 	}
 }

@@ -64,6 +64,8 @@ def test_a_dead_fetcher_is_replaced(sim, ready):
         sim.release()
         assert len({f.result().sealed for f in asked}) == 1
     assert sim.counts()["GetRoleCredentials"] == before + 2
+    told = f"awsenv-fetch {pid} was killed by signal {signal.SIGKILL:d}\n"
+    until(lambda: told in ready.logged(), why="nobody told that it was killed")
 
 
 def test_fetcher_and_broker_may_die_together(sim, ready):
