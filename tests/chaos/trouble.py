@@ -7,8 +7,9 @@ import os
 import random
 import signal
 import threading
+import time
 
-from agent import children
+from agent import children, stat, until
 from hog import Hog
 
 # What AWS, a network or a portal may do, at any call: (kind, parameters).
@@ -44,6 +45,18 @@ OFTEN = 0.2     # that share of all calls meets a fault
 RARELY = 0.02   # ... and of those that renew a login, which may cost it
 
 
+def ports_of(pid):
+    """This end's of its connections."""
+    inodes = set()
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            inodes.add(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    with open("/proc/net/tcp", encoding="ascii") as f:
+        rows = [line.split() for line in f][1:]
+    return [int(row[1].split(":")[1], 16) for row in rows
+            if f"socket:[{row[9]}]" in inodes]
+
+
 class Home:
     """The config file of a home, which may be one that hangs."""
 
@@ -68,6 +81,8 @@ class Makers:
         self.dice = random.Random(seed)
         self.over, self.calm = threading.Event(), threading.Event()
         self.killed = collections.Counter()
+        self.cut = collections.defaultdict(list)    # port: when
+        self.blind = False      # it cannot be seen what a kill cuts
         self.wrong = []
         self.threads = [threading.Thread(target=self._until_over, args=(one,))
                         for one in (self._kill, self._fill, self._home)]
@@ -121,8 +136,21 @@ class Makers:
                 with open(f"/proc/{pid}/comm", encoding="ascii") as f:
                     if f.read().strip() != name:
                         continue
+                self._cut(pid)
                 os.kill(pid, signal.SIGKILL)
                 self.killed[name] += 1
+
+    def _cut(self, pid):
+        """Which connections end with it: it makes no more of them."""
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: (stat(pid) or " T")[1] in "TZ")
+        try:
+            ports = ports_of(pid)
+        except PermissionError:
+            self.blind = True
+            return
+        for port in ports:
+            self.cut[port].append(time.time())
 
     def _fill(self):
         self.over.wait(self.dice.uniform(3, 10))

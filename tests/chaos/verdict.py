@@ -11,9 +11,12 @@ from agent import until
 
 GROWTH_KB, GROWTH_FDS = 256, 0
 EARLIER = 2     # seconds: a call may have begun before the command joined it
+LATE = 60       # ... or its end be seen so long after it; no port is used anew
 OF_AWS = (5, 6, 125)    # exit statuses that may be AWS's doing ...
 OURS = re.compile("login needed|agent|config|keyring")     # ... but not these
 ENDS_LOGIN = {"InvalidGrantException"}
+DEATH = r"([\w-]+) (\d+) (was killed by signal \d+|ended with status \d+)"
+NOT_WELL = re.compile("Sanitizer|runtime error:")
 
 
 class Call:
@@ -22,7 +25,7 @@ class Call:
         self.begun = row["time"]
         self.ended = row["time"] + row.get("seconds", 0)
         self.status, self.error = row["status"], row["error"]
-        self.gone = row["gone"]
+        self.gone, self.port = row["gone"], row["port"]
         query = urllib.parse.parse_qs(row.get("query") or "")
         self.account = query.get("account_id", [None])[0]
         self.grant = ""
@@ -35,11 +38,13 @@ class Call:
 
 
 class Calls:
-    """All that was asked of AWS."""
+    """All that was asked of AWS. cut: the ports of the connections that ended
+    with who was killed, and when; None where that could not be seen."""
 
-    def __init__(self, sim):
+    def __init__(self, sim, cut):
         with open(sim.dir / "requests.jsonl", encoding="utf-8") as f:
             self.all = [Call(json.loads(line)) for line in f]
+        self.cut = cut
         self.keys = {k["id"]: k["account"] for k in sim.keys()}
         self.roles = collections.defaultdict(list)
         for call in self.all:
@@ -70,15 +75,27 @@ class Calls:
         return sum(c.status == 200 and c.grant == "refresh_token"
                    for c in self.all)
 
+    def excused(self, call):
+        """Its end was the end of who asked, who was killed."""
+        if not call.gone or self.cut is None:
+            return call.gone
+        return any(call.begun - LATE < when < call.ended
+                   for when in self.cut[call.port])
+
+    def hung_up(self):
+        """By a fetcher that nobody killed, though AWS was about to answer."""
+        return [c for c in self.all
+                if c.gone and not c.fault and not self.excused(c)]
+
     def at_once(self):
         """The same role asked for while it was being asked for: how often
-        because who did so first was gone when the answer was there, and the
-        other pairs."""
+        because who did so first was killed before the answer was there, and
+        the other pairs."""
         pairs = [(one, two) for calls in self.roles.values()
                  for one, two in zip(calls, calls[1:])
                  if two.begun < one.ended and not one.fault]
-        return (sum(one.gone for one, _ in pairs),
-                [pair for pair in pairs if not pair[0].gone])
+        return (sum(self.excused(one) for one, _ in pairs),
+                [pair for pair in pairs if not self.excused(pair[0])])
 
 
 class Report:
@@ -102,13 +119,32 @@ class Report:
         self.tell("agent", "the same" if before == now else "another",
                   "the same", before == now)
 
-    def sizes(self, before, now):
+    def sizes(self, before, now, sanitized):
+        """A sanitizer keeps what was freed for a while."""
+        aim = "descriptors: no growth" if sanitized else "no growth"
         for name, (fds, dirty) in now.items():
             more_fds, more = fds - before[name][0], dirty - before[name][1]
             self.tell(f"{name}: descriptors, private memory",
                       f"{fds} ({more_fds:+d}), {dirty} kB ({more:+d})",
-                      "no growth", more_fds <= GROWTH_FDS and
-                      more <= GROWTH_KB)
+                      aim, more_fds <= GROWTH_FDS and
+                      (sanitized or more <= GROWTH_KB))
+
+    def deaths(self, log, killed):
+        """Of the agent's programs, as it tells them: none but those that were
+        killed."""
+        told = collections.Counter()
+        others = [line for line in log.split("\n") if NOT_WELL.search(line)]
+        for name, pid, how in re.findall(DEATH, log):
+            name = "awsenv-broker" if name == "broker" else name
+            told[name] += 1
+            if how != "was killed by signal 9":
+                others.append(f"{name} {pid} {how}")
+        others += [f"{name}: {number} were killed, of which we killed "
+                   f"{killed[name]}" for name, number in told.items()
+                   if number > killed[name]]
+        self.tell("ended otherwise than by our kills", len(others), "none",
+                  not others)
+        self.lines += [f"    {line[:200]}" for line in others[:20]]
 
     def keys(self, quota, uid):
         """With all role credentials gone: rings, tokens, what seals the rest."""
@@ -164,6 +200,15 @@ class Report:
         self.tell("calls to AWS", len(calls.all))
         self.tell("    that met a fault",
                   sum(c.fault is not None for c in calls.all))
+        if calls.cut is None:
+            self.tell("    who hung up cannot be seen", "that takes root")
+        self.tell("    cut by a kill",
+                  sum(calls.excused(c) for c in calls.all))
+        left = calls.hung_up()
+        self.tell("    hung up by who was not killed", len(left), "none",
+                  not left)
+        for one in left[:5]:
+            self.lines.append(f"    {one}")
         gone, twice = calls.at_once()
         self.tell("    once more, as who had asked was killed", gone,
                   "no more than were killed", gone <= self.fetchers)

@@ -53,6 +53,7 @@ class Aws:
             return
         service, operation, refused = self._route(request)
         row = self.ledger.begin(operation, request)
+        row["port"] = link.port
         try:
             self.ledger.wait(operation, "before")
             answer = self._decide(service, operation, request, refused, row)

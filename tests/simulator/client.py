@@ -254,9 +254,9 @@ class Simulator:
 
     def requests(self, operation=None, since=0):
         """Every request with number > since: number, time, operation,
-        listener, status, error, fault, region, in_flight, gone. Status is
-        None while it is under way and where no answer was sent; gone is who
-        asked and had left before there was one."""
+        listener, status, error, fault, region, in_flight, gone, port. Status
+        is None while it is under way and where no answer was sent; gone is who
+        asked and had left before there was one; port is that of his end."""
         rows = self.control("requests", since=since)["requests"]
         return [r for r in rows if operation in (None, r["operation"])]
 

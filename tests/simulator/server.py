@@ -30,6 +30,7 @@ class Link:
 
     def __init__(self, sock):
         self.sock = sock
+        self.port = sock.getpeername()[1]   # of the client's end
         self.file = sock.makefile("rb")
         self.usable = True
         self.head_only = False
