@@ -12,12 +12,7 @@
  * read, nobody but the owner gets credentials, and what a person may come to
  * see is printable.
  */
-#include "tests/unit/fake_broker.h"
-
-#include <stdio.h>
-#include <sys/epoll.h>
-#include <sys/syscall.h>
-#include <sys/timerfd.h>
+#include "tests/fuzz/broker.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
@@ -25,71 +20,6 @@ static const char *const names[] = {"default", "marketing", NULL};
 static enum origin origin;
 static bool forward; /* through forward.sock: some is relayed */
 static int upstream = -1;
-
-/* In place of log.c: half a million lines are of no use. */
-#define SILENT(name)                    \
-	void name(const char *fmt, ...) \
-	{                               \
-		(void)fmt;              \
-	}
-
-#include "awsenv/log.h"
-
-SILENT(log_debug)
-SILENT(log_info)
-SILENT(log_warn)
-SILENT(log_err)
-
-void
-fatal(const char *fmt, ...)
-{
-	fputs(fmt, stderr);
-	abort();
-}
-
-void
-fatalx(const char *fmt, ...)
-{
-	fputs(fmt, stderr);
-	abort();
-}
-
-/* The loop never sleeps, and its clock is the test's: a timer of the kernel's
- * would be set in vain, for a third of all the time. */
-static bool idle;
-
-int
-epoll_wait(int fd, struct epoll_event *events, int most, int ms)
-{
-	long n = syscall(SYS_epoll_pwait, fd, events, most, 0, NULL, 0);
-
-	(void)ms;
-	idle = n <= 0;
-	return (int)n;
-}
-
-int
-timerfd_settime(
-    int fd, int flags, const struct itimerspec *when, struct itimerspec *before)
-{
-	(void)fd;
-	(void)flags;
-	(void)when;
-	(void)before;
-	return 0;
-}
-
-/* Until nothing came twice: a timer may have made something ready. */
-static void
-serve(void)
-{
-	int i, rest = 2;
-
-	for (i = 0; i < 8 && rest > 0; i++) {
-		loop_once();
-		rest = idle ? rest - 1 : 2;
-	}
-}
 
 static void
 answer_fetch(int fd, const struct fetch *f, uint8_t how)
