@@ -305,7 +305,8 @@ static void catch (void)
 		sigpipe_ignore();
 	}
 	for (i = 0; i < 2; i++) {
-		caught[i] = memfd_create("caught", 0);
+		if (caught[i] < 0)
+			caught[i] = memfd_create("caught", 0);
 		MUST(caught[i] >= 0 && dup2(caught[i], i + 1) == i + 1);
 	}
 }
@@ -318,9 +319,11 @@ check(int i, void (*fn)(struct view))
 
 	if (v.n)
 		fn(v);
-	if (map)
+	if (map) {
 		munmap(map, v.n);
-	close(caught[i]);
+		MUST(ftruncate(caught[i], 0) == 0 &&
+		    lseek(caught[i], 0, SEEK_SET) == 0);
+	}
 	dup2(saved[i], i + 1);
 }
 
