@@ -474,7 +474,9 @@ struct permit {
 	struct buf facts;
 	struct forward_item item; /* views into them */
 	struct timer timer;
-	struct holds holds; /* waiting for fd */
+	struct holds holds;	   /* waiting for fd */
+	const struct conn *keeper; /* of a bound one: it ends with that */
+	struct timer unkept;	   /* since a broker that was */
 };
 
 /* conn.c: clients of the sockets. One request at a time: the next is not read
@@ -780,6 +782,8 @@ void report_logins(struct buf *ids);
 /* The socket of that name; fd -1: there is none, for that errno. */
 void permit_listen(const char *name, int fd, int error);
 void permit_start(void);
+/* Those that this client keeps end with it. */
+void permit_gone(const struct conn *);
 bool permit_covers(const struct permit *, struct view profile);
 /* May it be used from there? NULL: the host is not known. */
 bool permit_host(const struct permit *, const char *host);

@@ -19,6 +19,7 @@
 
 #define PERMITS_MAX 16 /* the supervisor has room for as many */
 #define OPEN_MS 5000
+#define KEEP_MS 30000 /* for whoever keeps one to find the next broker */
 #define NAMES_MAX 16
 
 static LIST_HEAD(, permit) permits = LIST_HEAD_INITIALIZER(permits);
@@ -75,6 +76,7 @@ end(struct permit *p, const char *why)
 	if (p->fd >= 0)
 		conn_unlisten(p);
 	loop_cancel(&p->timer);
+	loop_cancel(&p->unkept);
 	LIST_REMOVE(p, entry);
 	npermits--;
 	hold_wake(&p->holds, AW_GONE, "the socket was ended meanwhile");
@@ -86,6 +88,33 @@ static void
 over(void *arg)
 {
 	end(arg, "its time is over");
+}
+
+static void
+abandoned(void *arg)
+{
+	end(arg, "nobody came back for it");
+}
+
+static void
+keep(struct permit *p, const struct conn *c)
+{
+	if (!p->item.bound)
+		return;
+	p->keeper = c;
+	loop_cancel(&p->unkept);
+}
+
+void
+permit_gone(const struct conn *c)
+{
+	struct permit *p, *next;
+
+	for (p = LIST_FIRST(&permits); p; p = next) {
+		next = LIST_NEXT(p, entry);
+		if (p->keeper == c)
+			end(p, "its command is over");
+	}
 }
 
 /* Views into p->facts. */
@@ -100,6 +129,8 @@ understood(struct permit *p)
 	if (p->item.until)
 		loop_after(
 		    &p->timer, (int64_t)(p->item.until - now) * 1000, over, p);
+	if (p->item.bound && !p->keeper)
+		loop_after(&p->unkept, KEEP_MS, abandoned, p);
 	return true;
 }
 
@@ -247,6 +278,7 @@ permit_new(struct round *r, const char *name)
 	    .hosts = req->hosts,
 	    .until = req->seconds ? loop_time() + req->seconds : 0,
 	    .confirm = req->confirm,
+	    .bound = req->bound,
 	};
 	struct record rec = {
 	    .obtained = loop_time(),
@@ -266,6 +298,7 @@ permit_new(struct round *r, const char *name)
 		return AW_BUSY;
 	}
 	p = make(name);
+	p->item.bound = item.bound;
 	msg_encode(MSG_FORWARD_ITEM, &item, &p->facts);
 	rec.facts = view_of(&p->facts);
 	/* Before there is a socket: one without it would be ended. */
@@ -294,14 +327,16 @@ permit_open(struct round *r)
 	if (!find(name) && (e = permit_new(r, name)) != AW_OK)
 		return e;
 	p = find(name);
+	keep(p, r->conn);
 	if (p->fd < 0)
 		return conn_hold(r->conn, STAGE_PERMIT, &p->holds, OPEN_MS);
 	append(p, &r->keep[0]);
 	return AW_OK;
 }
 
+/* End it, or keep it. */
 static enum aw_err
-permit_finish(struct round *r)
+permit_change(struct round *r)
 {
 	char name[PERMIT_NAME];
 	struct permit *p;
@@ -312,7 +347,10 @@ permit_finish(struct round *r)
 		return AW_GONE;
 	}
 	append(p, &r->keep[0]);
-	end(p, "ended as asked");
+	if (r->msg->forward.what == FORWARD_END)
+		end(p, "ended as asked");
+	else
+		keep(p, r->conn);
 	return AW_OK;
 }
 
@@ -333,7 +371,8 @@ permit_run(struct round *r)
 		}
 		break;
 	case FORWARD_END:
-		e = permit_finish(r);
+	case FORWARD_KEEP:
+		e = permit_change(r);
 		break;
 	default:
 		return AW_PROTO;

@@ -696,5 +696,6 @@ void
 request_gone(struct conn *c)
 {
 	question_gone(c);
+	permit_gone(c);
 	request_forget(&c->progress);
 }

@@ -370,6 +370,7 @@ static const struct field forward_req_fields[] = {
     F(VIEW, forward_req, hosts),
     F(U32, forward_req, seconds),
     F(BOOL, forward_req, confirm),
+    F(BOOL, forward_req, bound),
     {END, 0},
 };
 
@@ -387,6 +388,7 @@ static const struct field forward_item_fields[] = {
     F(VIEW, forward_item, hosts),
     F(U64, forward_item, until),
     F(BOOL, forward_item, confirm),
+    F(BOOL, forward_item, bound),
     {END, 0},
 };
 

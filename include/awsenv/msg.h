@@ -475,6 +475,7 @@ enum forward_what {
 	FORWARD_OPEN = 0, /* a further socket, for one purpose */
 	FORWARD_LIST = 1,
 	FORWARD_END = 2,
+	FORWARD_KEEP = 3, /* a bound one, on another connection */
 };
 
 struct forward_req {
@@ -486,6 +487,7 @@ struct forward_req {
 	struct view hosts;    /* list of fingerprints; empty: any */
 	uint32_t seconds;     /* until it ends; 0: with the agent */
 	uint8_t confirm;      /* BOOL: the person is asked at each use */
+	uint8_t bound;	      /* BOOL: it ends with this connection */
 };
 
 struct forward_rep {
@@ -501,6 +503,7 @@ struct forward_item {
 	struct view hosts;
 	uint64_t until; /* 0: ends with the agent */
 	uint8_t confirm;
+	uint8_t bound; /* BOOL: ends with whoever made it */
 };
 
 /* What was handed out and what was refused, as far as the agent remembers. */

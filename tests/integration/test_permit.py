@@ -209,6 +209,49 @@ def test_a_command_has_it_while_it_runs(agent):
     assert listed(agent) == []
 
 
+@pytest.fixture
+def running(agent):
+    """A command that has a socket, and awsenv, which waits for it."""
+    child = subprocess.Popen(
+        [BUILD / "awsenv", "forward", "-p", "marketing", "--for", "2h", "--",
+         "sh", "-c", "echo $AWSENV_SOCK; read x; exit 37"],
+        env=agent.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True)
+    child.path = child.stdout.readline().strip()
+    yield child
+    child.kill()
+    child.wait()
+    child.stdin.close()         # and with that the command ends
+    child.stdout.close()
+
+
+def test_killed_it_takes_the_socket_along(agent, running):
+    """What the command may go on doing, it does without."""
+    assert ", while its command runs" in listed(agent)[0]
+    with through(running.path) as s:
+        running.kill()
+        assert s.recv(1) == b""
+    until(lambda: not os.path.exists(running.path))
+    assert running.wait(60) == -signal.SIGKILL and listed(agent) == []
+
+
+def test_the_next_broker_knows_whose_it_is(agent, running):
+    for _ in range(3):
+        agent.kill_broker()
+        assert error(agent, running.path, "marketing") == 0
+    running.kill()
+    until(lambda: not os.path.exists(running.path), 60)
+    assert listed(agent) == []
+
+
+def test_a_broker_that_dies_is_nothing_to_the_command(agent, running):
+    agent.kill_broker()
+    assert error(agent, running.path, "marketing") == 0
+    running.stdin.close()
+    assert running.wait(60) == 37
+    until(lambda: not os.path.exists(running.path))
+
+
 # Real ssh, whose sshd runs behind a ProxyCommand: no port, no root.
 
 

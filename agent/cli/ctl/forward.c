@@ -5,11 +5,13 @@
  * the socket lives as long as that runs.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -55,6 +57,8 @@ add_item(struct buf *out, const struct forward_item *i)
 		clock_time(when, i->until);
 		text_add(out, ", until %s", when);
 	}
+	if (i->bound)
+		text_add(out, ", while its command runs");
 	text_add(out, "\n");
 }
 
@@ -102,6 +106,20 @@ end(struct talk *t, uint32_t id)
 	return ask(t, &req, &rep);
 }
 
+/* After a broker that was. One that ended meanwhile is none to tell of: the
+ * command may be in the middle of a screen. */
+static bool
+keep_it(struct talk *t, uint32_t id)
+{
+	struct forward_req req = {
+	    .ask = t->question.ask, .what = FORWARD_KEEP, .id = id};
+	struct forward_rep rep;
+
+	return agent_ask(&t->agent, "forward@awsenv", MSG_FORWARD_REQ, &req,
+		   MSG_FORWARD_REP, &rep, &t->frame, FORWARD_MS) == AW_OK &&
+	    rep.error == AW_OK;
+}
+
 static void
 list_put(struct buf *out, const char *text)
 {
@@ -125,7 +143,7 @@ hosts_find(const struct options *o, struct buf *hosts)
 }
 
 static enum aw_err
-open_socket(struct talk *t, const struct options *o, uint32_t *id,
+open_socket(struct talk *t, const struct options *o, bool bound, uint32_t *id,
     char path[static CLIENT_PATH])
 {
 	AUTOBUF struct buf profiles = {0}, hosts = {0};
@@ -146,6 +164,7 @@ open_socket(struct talk *t, const struct options *o, uint32_t *id,
 	req.hosts = view_of(&hosts);
 	req.seconds = o->seconds;
 	req.confirm = (o->given & OPT_CONFIRM) != 0;
+	req.bound = bound;
 	if ((r = ask(t, &req, &rep)) != AW_OK)
 		return r;
 	if (!msg_each(MSG_FORWARD_ITEM, &rep.items, &item) ||
@@ -211,10 +230,27 @@ become(char **argv, const char *path)
 	_exit(errno == ENOENT ? EXIT_NOTFOUND : EXIT_CANNOT);
 }
 
+/* To the command's end; our connection is what the agent knows us by. */
 static int
-run_with(char **argv, const char *path)
+wait_for(pid_t pid, struct talk *t, uint32_t id)
 {
+	AUTOCLOSE int command = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd p[] = {{command, POLLIN, 0}, {t->agent.fd, POLLIN, 0}};
 	int status;
+
+	while (command >= 0 && !p[0].revents) {
+		if (poll(p, 2, -1) > 0 && p[1].revents)
+			p[1].fd = keep_it(t, id) ? t->agent.fd : -1;
+	}
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		continue;
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status)
+				   : WEXITSTATUS(status);
+}
+
+static int
+run_with(char **argv, const char *path, struct talk *t, uint32_t id)
+{
 	pid_t pid;
 
 	/* The terminal's signals are the command's; the socket is to be ended
@@ -227,10 +263,7 @@ run_with(char **argv, const char *path)
 		warn("fork: %s", errno_text());
 		return EXIT_OURS;
 	}
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		continue;
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status)
-				   : WEXITSTATUS(status);
+	return wait_for(pid, t, id);
 }
 
 static int
@@ -242,14 +275,15 @@ open_verb(struct talk *t, const struct options *o, char **argv)
 	enum aw_err r;
 	int status;
 
-	if ((r = open_socket(t, o, &id, path)) != AW_OK)
+	if ((r = open_socket(t, o, *argv, &id, path)) != AW_OK)
 		return *argv ? EXIT_OURS : exit_of(r);
 	if (!*argv) {
 		text_add(&out, "%s\n", shown_str(path));
 		return text_print(&out) ? EXIT_GOOD : EXIT_OTHER;
 	}
-	status = run_with(argv, path);
-	end(t, id);
+	status = run_with(argv, path, t, id);
+	if (t->agent.fd >= 0)
+		end(t, id);
 	return status;
 }
 
