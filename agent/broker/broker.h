@@ -55,7 +55,7 @@ enum store_kind {
 	KEY_TOK = 1,	/* access token */
 	KEY_REF = 2,	/* registration and refresh token */
 	KEY_DEV = 3,	/* a device authorization under way */
-	KEY_LOCK = 4,	/* the agent is locked */
+	KEY_LOCK = 4,	/* the agent is locked, or the screen */
 	KEY_PERMIT = 5, /* what a further socket is for */
 	KEY__MAX
 };
@@ -270,6 +270,8 @@ struct table {
 void table_open(void);
 /* Of this file and environment, perhaps empty. NULL: all are being read. */
 struct table *table_for(const struct ask *);
+/* The same, but it is neither made nor used by that. NULL: there is none. */
+const struct table *table_peek(const struct ask *);
 /* The last one used, or NULL. */
 struct table *table_last(void);
 /* Is what is there what the client saw, or the best there can be? */
@@ -487,7 +489,7 @@ enum origin {
 	LOCAL = 1,    /* the owner, on this machine */
 	ROOT = 2,     /* root, asking somebody else's agent */
 	REMOTE = 4,   /* forwarded, or not known to be local */
-	UNLOCKED = 8, /* whoever of them it is, not while the agent is locked */
+	UNLOCKED = 8, /* whoever of them it is, not while we are locked */
 };
 
 /* Whose socket it came through; one of an unknown name is like AT_REMOTE. */
@@ -516,6 +518,7 @@ enum stage {
 	STAGE_QUESTIONS,
 	STAGE_LOG,
 	STAGE_LOCK,
+	STAGE_PRESENCE,
 	STAGE_RELAY,
 	STAGE_PERMIT,
 };
@@ -559,6 +562,7 @@ struct conn {
 	enum stage stage;
 	struct progress progress;
 	struct look look;      /* at its peer; see conn_look() */
+	struct look place;     /* ... and at where that runs; see presence.c */
 	struct relay *relay;   /* to the user's own ssh-agent, or NULL */
 	LIST_ENTRY(conn) seat; /* of those who can show a question, ... */
 	int64_t seated;	       /* ... until then; 0: it is none */
@@ -629,6 +633,7 @@ union message {
 	struct answer_req answer;
 	struct log_req log;
 	struct lock_req lock;
+	struct screen_req screen;
 	struct forward_req forward;
 };
 
@@ -759,12 +764,25 @@ bool lock_held(void);
 enum aw_err lock_run(struct round *);
 enum aw_err unlock_run(struct round *);
 
+/* presence.c: is the person there? */
+
+void presence_open(void);
+/* The screen is, and that counts. */
+bool presence_locked(void);
+/* May this client have something while it is? AW_OK; AW_DENIED; REQUEST_HELD
+ * while it is looked up where it runs; AW_BUSY: that cannot be told. */
+enum aw_err presence_may(struct round *);
+enum aw_err screen_run(struct round *);
+
 /* logout.c */
 
 enum aw_err logout_run(struct round *);
 /* Of everything, and nobody waits for what AWS says. */
 void logout_all(void);
 void logout_free(struct logout *);
+/* Nothing to hand out is left, nor anything to get it with; AWS is not told.
+ * Returns how many keys. */
+unsigned int logout_drop(void);
 
 /* report.c: status and lists. */
 

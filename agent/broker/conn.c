@@ -128,6 +128,7 @@ conn_close(struct conn *c)
 {
 	hold_off(&c->hold);
 	look_off(&c->look);
+	look_off(&c->place);
 	relay_close(c);
 	loop_cancel(&c->timer);
 	loop_forget(c->fd);

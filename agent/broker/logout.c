@@ -208,3 +208,20 @@ logout_all(void)
 {
 	logout_free(begin_logout(NULL, LOGOUT_ALL));
 }
+
+unsigned int
+logout_drop(void)
+{
+	struct login *l;
+	unsigned int n;
+
+	n = store_drop_all(
+	    1u << KEY_ROLE | 1u << KEY_TOK | 1u << KEY_REF, (struct view){0});
+	job_abandon_all(
+	    1u << FETCH_REFRESH | 1u << FETCH_ROLE | 1u << FETCH_IDENTITY,
+	    (struct view){0});
+	for (l = login_next(NULL); l; l = login_next(l))
+		login_touch(l);
+	question_forget((struct view){0});
+	return n;
+}

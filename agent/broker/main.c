@@ -52,6 +52,7 @@ on_hello(const struct link *l)
 	table_open();
 	login_open();
 	lock_open();
+	presence_open();
 	role_open();
 	grants_open();
 	question_open();
@@ -76,25 +77,6 @@ on_listening(const struct link *l)
 	conn_listen(l->fds[0], at, NULL);
 }
 
-/* SIGUSR1 of the agent, as ssh-agent has it: nothing to hand out is left, nor
- * anything to get it with. */
-static void
-drop_all(void)
-{
-	struct login *l;
-	unsigned int n;
-
-	n = store_drop_all(
-	    1u << KEY_ROLE | 1u << KEY_TOK | 1u << KEY_REF, (struct view){0});
-	job_abandon_all(
-	    1u << FETCH_REFRESH | 1u << FETCH_ROLE | 1u << FETCH_IDENTITY,
-	    (struct view){0});
-	for (l = login_next(NULL); l; l = login_next(l))
-		login_touch(l);
-	question_forget((struct view){0});
-	log_info("dropped all credentials (%u)", n);
-}
-
 static void
 take(const struct link *l)
 {
@@ -116,8 +98,8 @@ take(const struct link *l)
 		permit_start();
 		conn_start();
 		break;
-	case LINK_DROP:
-		drop_all();
+	case LINK_DROP: /* SIGUSR1, as ssh-agent has it */
+		log_info("dropped all credentials (%u)", logout_drop());
 		break;
 	case LINK_LOGOUT:
 		logout_all();

@@ -82,6 +82,7 @@ report_agent(struct status_rep *rep)
 	rep->bytes_max = use.bytes_max;
 	rep->ring = (uint32_t)agent.ring;
 	rep->locked = lock_held();
+	rep->screen = presence_locked();
 	rep->skew = (uint32_t)fetch_skew();
 }
 

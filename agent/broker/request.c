@@ -68,6 +68,7 @@ static const struct request {
 	{"log@awsenv",     LOCAL,        MSG_LOG_REQ,    MSG_LOG_REP,    false, WATCH_MAX, on_log},
 	{"lock@awsenv",    LOCAL,        MSG_LOCK_REQ,   MSG_DONE_REP,   false, 60, lock_run},
 	{"unlock@awsenv",  LOCAL,        MSG_LOCK_REQ,   MSG_DONE_REP,   false, 60, unlock_run},
+	{"screen@awsenv",  LOCAL,        MSG_SCREEN_REQ, MSG_DONE_REP,   false, 30, screen_run},
 };
 
 /* What ssh-agents understand; their answers have no form of ours. */
@@ -549,7 +550,7 @@ may_ask(struct round *r, const struct request *q)
 		return AW_DENIED;
 	}
 	if (q->who & r->conn->origin)
-		return AW_OK;
+		return q->who & UNLOCKED ? presence_may(r) : AW_OK;
 	round_say(r,
 	    r->conn->origin == REMOTE
 		? "not from another host; do it where the agent runs"

@@ -333,21 +333,37 @@ make_room(void)
 	return false;
 }
 
+static struct table *
+table_of(const struct ask *ask, struct buf *key)
+{
+	struct table *t;
+
+	buf_string(key, ask->config);
+	buf_put(key, ask->env.p, ask->env.n);
+	if (key->bad) /* half of one would be another's */
+		fatalx("no memory for the name of a table");
+	TAILQ_FOREACH(t, &tables, entry)
+	{
+		if (view_eq(view_of(&t->key), view_of(key)))
+			break;
+	}
+	return t;
+}
+
+const struct table *
+table_peek(const struct ask *ask)
+{
+	AUTOBUF struct buf key = {0};
+
+	return table_of(ask, &key);
+}
+
 struct table *
 table_for(const struct ask *ask)
 {
 	AUTOBUF struct buf key = {0};
-	struct table *t;
+	struct table *t = table_of(ask, &key);
 
-	buf_string(&key, ask->config);
-	buf_put(&key, ask->env.p, ask->env.n);
-	if (key.bad) /* half of one would be another's */
-		fatalx("no memory for the name of a table");
-	TAILQ_FOREACH(t, &tables, entry)
-	{
-		if (view_eq(view_of(&t->key), view_of(&key)))
-			break;
-	}
 	if (!t) {
 		if (!make_room())
 			return NULL;

@@ -116,6 +116,7 @@ static const struct field status_rep_fields[] = {
     F(U32, status_rep, problems),
     F(U32, status_rep, profiles),
     F(BOOL, status_rep, locked),
+    F(BOOL, status_rep, screen),
     F(U32, status_rep, profile_error),
     F(VIEW, status_rep, profile_text),
     F(VIEW, status_rep, profile),
@@ -268,6 +269,12 @@ static const struct field nudge_req_fields[] = {
 
 static const struct field lock_req_fields[] = {
     F(VIEW, lock_req, passphrase),
+    {END, 0},
+};
+
+static const struct field screen_req_fields[] = {
+    F(BOOL, screen_req, locked),
+    F(VIEW, screen_req, session),
     {END, 0},
 };
 
@@ -660,6 +667,7 @@ static const struct {
     [MSG_DONE_REP] = {done_rep_fields, sizeof(struct done_rep)},
     [MSG_NUDGE_REQ] = {nudge_req_fields, sizeof(struct nudge_req)},
     [MSG_LOCK_REQ] = {lock_req_fields, sizeof(struct lock_req)},
+    [MSG_SCREEN_REQ] = {screen_req_fields, sizeof(struct screen_req)},
     [MSG_WATCH_REQ] = {watch_req_fields, sizeof(struct watch_req)},
     [MSG_WATCH_REP] = {watch_rep_fields, sizeof(struct watch_rep)},
     [MSG_GRANTS_REQ] = {grants_req_fields, sizeof(struct grants_req)},

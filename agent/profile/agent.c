@@ -23,6 +23,15 @@ relayed(struct config *c, struct view value, struct view *out)
 }
 
 static bool
+lock_word(struct config *c, struct view value, struct view *out)
+{
+	(void)c;
+	*out = value;
+	return view_is(value, "off") || view_is(value, "soft") ||
+	    view_is(value, "hard");
+}
+
+static bool
 yes_or_no(struct config *c, struct view value, struct view *out)
 {
 	bool yes, good = check_bool(value, &yes);
@@ -38,6 +47,7 @@ static const struct key {
 	const char *instead;
 	const char *wanted;
 } keys[] = {
+    {"awsenv_lock", lock_word, "hard", "off, soft or hard"},
     {"awsenv_ssh_agent", socket_path, "none",
 	"an absolute path of at most 107 bytes, or none"},
     {"awsenv_ssh_proxy", yes_or_no, "false", "true or false"},

@@ -170,6 +170,62 @@ ssh_beside(int32_t terminal)
 	return yes;
 }
 
+/*
+ * "0::/user.slice/user-1000.slice/session-3.scope". Only what stands directly
+ * below the user's slice is of logind's making: deeper ones the user may make.
+ */
+void
+look_at_session(const char *cgroups, char *out, size_t size)
+{
+	char slice[64];
+	const char *at;
+	size_t len;
+
+	*out = '\0';
+	snprintf(slice, sizeof(slice), "/user-%u.slice/", (unsigned)geteuid());
+	if (!(at = strstr(cgroups, slice)))
+		return;
+	at += strlen(slice);
+	if (strncmp(at, "session-", 8) != 0)
+		return;
+	at += 8;
+	len = strspn(at,
+	    "0123456789abcdefghijklmnopqrstuvwxyz"
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+	if (len < size && strncmp(at + len, ".scope", 6) == 0) {
+		memcpy(out, at, len);
+		out[len] = '\0';
+	}
+}
+
+static void
+read_session(pid_t pid, char *out, size_t size)
+{
+	char path[64], text[4096];
+	AUTOCLOSE int fd = -1;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0 ||
+	    (n = read(fd, text, sizeof(text) - 1)) <= 0)
+		return;
+	text[n] = '\0';
+	look_at_session(text, out, size);
+}
+
+/* Of the same name and without another program between: a fork. Both may call
+ * themselves anything. */
+static uint64_t
+forked_of(const struct status *s)
+{
+	struct status parent;
+
+	return read_status(s->parent, &parent) &&
+		strcmp(parent.name, s->name) == 0
+	    ? parent.began
+	    : 0;
+}
+
 void
 look_at_program(pid_t pid, char *out, size_t size)
 {
@@ -209,6 +265,10 @@ look_at_process(pid_t pid, uint32_t flags, struct seen *seen)
 	read_parents(pid, seen->parents, sizeof(seen->parents));
 	if (is_ssh(seen->program))
 		seen->flags |= SEEN_SSH | (binds(pid) ? SEEN_BINDS : 0);
+	if (flags & LOOK_PLACE) {
+		read_session(pid, seen->session, sizeof(seen->session));
+		seen->forked = forked_of(&s);
+	}
 	if (flags & LOOK_TERMINAL && ssh_beside(s.terminal))
 		seen->flags |= SEEN_SSH_BESIDE;
 }

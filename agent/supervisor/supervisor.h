@@ -168,6 +168,8 @@ enum sessions_end sessions_ended(struct sessions *);
 
 /* look.c: what that process is, as far as /proc tells; see struct seen. */
 void look_at_process(pid_t, uint32_t flags, struct seen *);
+/* Whose session that is by what stands in /proc/PID/cgroup; "": none. */
+void look_at_session(const char *cgroups, char *out, size_t size);
 /* waits.c: does it wait for what our end of a connection, the socket of that
  * inode, sends? */
 bool look_waits(pid_t, uint32_t inode);

@@ -52,7 +52,7 @@ enum link_type {
 	LINK_CLOSE = 14,
 	/* broker to spawner */
 	LINK_SPAWN = 20, /* program, tag */
-	/* tag, pid, flags: LOOK_TERMINAL, inode; LINK_SEEN comes */
+	/* tag, pid, flags: LOOK_..., inode; LINK_SEEN comes */
 	LINK_LOOK = 21,
 	LINK_AUDIT = 22, /* there are new lines */
 	/* tag, path: of which ssh-agent, empty: find one; UPSTREAM_IS comes,
@@ -90,6 +90,10 @@ struct seen {
 	char program[128]; /* path; of a longer one the end */
 	char parents[128]; /* names, its own first: "awsenv < make < bash" */
 	char folder[128];  /* where it works; of a longer path the end */
+	/* asked for by LOOK_PLACE: its session at logind, "3"; "": in none, as
+	 * what the user's service manager starts */
+	char session[32];
+	uint64_t forked; /* ... when the one began that it is a fork of; or 0 */
 };
 
 #define SEEN_THERE 1u
@@ -100,6 +104,7 @@ struct seen {
 #define SEEN_SSH_BESIDE 8u
 #define LOOK_TERMINAL 1u
 #define LOOK_PROGRAM 2u /* asks for no more than that */
+#define LOOK_PLACE 4u
 /* Asked for by the inode of our end of its connection: it waits for an answer
  * there, on a descriptor that blocks. */
 #define SEEN_WAITS 16u

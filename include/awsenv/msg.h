@@ -66,7 +66,8 @@ enum msg_kind {
 	MSG_LOG_REQ,
 	MSG_LOG_REP,
 	MSG_LOG_ITEM,
-	MSG_LOCK_REQ, /* answered by MSG_DONE_REP */
+	MSG_LOCK_REQ,	/* answered by MSG_DONE_REP */
+	MSG_SCREEN_REQ, /* answered by MSG_DONE_REP */
 	/* part two: between our own processes */
 	MSG_ADOPT_REQ, /* answered by MSG_DONE_REP */
 	MSG_READ,
@@ -212,6 +213,7 @@ struct status_rep {
 	uint32_t problems;
 	uint32_t profiles; /* that this client may use */
 	uint8_t locked;	   /* BOOL: by lock@awsenv */
+	uint8_t screen;	   /* BOOL: by screen@awsenv */
 	/* of the profile; state LOGIN_NONE and zeros if there is no such one */
 	uint32_t profile_error; /* enum aw_err */
 	struct view profile_text;
@@ -541,6 +543,12 @@ struct log_item {
 /* To lock@awsenv and unlock@awsenv. */
 struct lock_req {
 	struct view passphrase; /* 1 to LOCK_MAX bytes */
+};
+
+/* From the desktop. */
+struct screen_req {
+	uint8_t locked;	     /* BOOL */
+	struct view session; /* whose screen, as logind names it, or empty */
 };
 
 /* Part two: between our own processes. */

@@ -239,6 +239,7 @@ begin(uint8_t state)
 	for (i = 0; i < FAKE_KEYS; i++)
 		buf_free(&fake_keys[i].bytes);
 	lock_open();
+	presence_open();
 	login_forget(fake_login_id());
 	while (link_recv(fake_supervisor, &l) == AW_OK)
 		continue;

@@ -4,6 +4,7 @@ sessions. Run by desktop.py; takes commands from stdin, one JSON list a line,
 and reports on stdout, one JSON object a line.
 
     ["session", "1", {"Leader": 123}]      add a session, or change it
+    ["sleep", true]                        the machine is about to be suspended
     ["saver", true]                        the screensaver begins
     ["slow", 2]                            it takes seconds to say whether it is on
     ["notifications", true]                start or end the daemon for them
@@ -13,6 +14,7 @@ and reports on stdout, one JSON object a line.
 
 import json
 import os
+import socket
 import sys
 
 import dbus
@@ -72,6 +74,24 @@ class Manager(dbus.service.Object):
             raise dbus.DBusException(
                 "No session", name="org.freedesktop.login1.NoSuchSession")
         return self.sessions[name].__dbus_object_path__
+
+    @dbus.service.method("org.freedesktop.login1.Manager",
+                         in_signature="ssss", out_signature="h")
+    def Inhibit(self, what, who, why, mode):
+        """Until whoever asked closes it."""
+        ours, theirs = socket.socketpair()
+        GLib.io_add_watch(ours.fileno(), GLib.IO_HUP, self.released, ours)
+        report(inhibited=str(what), mode=str(mode), who=str(who))
+        return dbus.types.UnixFd(theirs)
+
+    def released(self, fd, condition, ours):
+        ours.close()
+        report(released=True)
+        return False
+
+    @dbus.service.signal("org.freedesktop.login1.Manager", signature="b")
+    def PrepareForSleep(self, begins):
+        pass
 
 
 class Notifications(dbus.service.Object):
@@ -140,6 +160,9 @@ class Fake:
                 Manager.sessions[name] = Session(
                     self.system, "auto", f"{MANAGER}/session/auto")
         Manager.sessions[name].change(values)
+
+    def do_sleep(self, begins):
+        self.manager.PrepareForSleep(begins)
 
     def do_saver(self, on):
         Saver.on = on

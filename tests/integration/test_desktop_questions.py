@@ -88,22 +88,36 @@ def test_a_desktop_without_buttons_says_where_to_answer(ann):
         end(command)
 
 
-@pytest.mark.parametrize("why", ["LockedHint", "daemon"])
+@pytest.mark.parametrize("why", ["Active", "daemon"])
 def test_who_is_away_is_not_asked(ann, desktop, why):
     def away(on):
         if why == "daemon":
             desktop.say("notifications", not on)
         else:
-            desktop.change(**{why: on})
+            desktop.change(**{why: not on})
     command = asked(ann)
     note = desktop.notification(ASKED)
     away(True)
-    if why == "LockedHint":
+    if why == "Active":
         desktop.until("closed", note["id"])
     command.kill()
     end(command)
     until(lambda: "nobody can be asked" in end(use(ann))[1], 30)
     away(False)
+    command = asked(ann)
+    desktop.say("press", desktop.notification(ASKED)["id"], "once")
+    assert end(command)[0] == 0
+
+
+def test_a_question_ends_when_the_screen_is_locked(ann, desktop):
+    command = asked(ann)
+    note = desktop.notification(ASKED)
+    desktop.change(LockedHint=True)
+    desktop.until("closed", note["id"])
+    command.kill()
+    end(command)
+    until(lambda: "screen where the agent runs" in end(use(ann))[1], 30)
+    desktop.change(LockedHint=False)
     command = asked(ann)
     desktop.say("press", desktop.notification(ASKED)["id"], "once")
     assert end(command)[0] == 0

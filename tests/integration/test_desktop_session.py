@@ -124,12 +124,12 @@ def test_what_was_approved_meanwhile_is_not_opened(ann, desktop):
 
 def test_two_desktops_of_one_person_do_it_once(ann):
     with Desktop(ann, 1) as one, Desktop(ann, 2) as two:
-        two.change(LockedHint=True)
+        two.change(Active=False)
         for desktop in (one, two):
             desktop.start_ready()
         row = begin(ann)
         one.pages(1)
-        two.change(LockedHint=False)
+        two.change(Active=True)
         quiet(two)
         ann.sim.approve(row["user_code"])
         until(lambda: ann.status()["logins"][0]["state"] == "done", 60)

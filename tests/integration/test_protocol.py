@@ -115,6 +115,8 @@ ASK = fields(section("4.1"))
     ("4.9", None, "MSG_DONE_REP"),
     ("4.10", "MSG_NUDGE_REQ", None),
     ("4.16", "MSG_ANSWER_REQ", "MSG_DONE_REP"),
+    ("4.19", "MSG_LOCK_REQ", "MSG_DONE_REP"),
+    ("4.21", "MSG_SCREEN_REQ", "MSG_DONE_REP"),
 ])
 def test_the_page_has_the_fields_of_the_code(number, request_kind, reply_kind):
     asked, _, replied = section(number).partition("\nReply")

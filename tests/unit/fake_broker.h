@@ -211,6 +211,7 @@ fake_begin(void)
 	table_open();
 	login_open();
 	lock_open();
+	presence_open();
 	role_open();
 	grants_open();
 }
@@ -337,6 +338,8 @@ static uint8_t fake_forward;
 static struct view fake_hosts;
 /* ... and of "far-" ones what another host has in their place. */
 static struct view fake_far_chain, fake_far_digest;
+static UNUSED const char
+    *fake_settings; /* of [awsenv]: "awsenv_x=y", or none */
 
 /* What awsenv-profile sends: these profiles, all in corp. */
 static UNUSED void
@@ -356,6 +359,9 @@ fake_table(int fd, uint64_t mtime, const char *const *names)
 	struct table_end end = {.stamp = fake_stamp(mtime), .sessions = 1};
 	struct read_req order;
 
+	if (fake_settings)
+		end.settings = (struct view){(const uint8_t *)fake_settings,
+		    (uint32_t)strlen(fake_settings) + 1};
 	fake_order(fd, &keep, &order);
 	fake_facts(&facts);
 	s.facts = view_of(&facts);

@@ -242,6 +242,76 @@ names_cannot_write_to_a_terminal(void **state)
 	stop(pid, in);
 }
 
+static void
+a_session_is_the_one_that_logind_made(void **state)
+{
+	static const struct {
+		const char *cgroup; /* %u: the user */
+		const char *session;
+	} cases[] = {
+	    {"0::/user.slice/user-%u.slice/session-3.scope\n", "3"},
+	    {"0::/user.slice/user-%u.slice/session-c12.scope/job\n", "c12"},
+	    {"1:name=systemd:/user.slice/user-%u.slice/session-4.scope\n0::/\n",
+		"4"},
+	    {"0::/user.slice/user-%u.slice/user@%u.service/app.slice/x.scope\n",
+		""},
+	    /* The user's own manager lets him make what he likes. */
+	    {"0::/user.slice/user-%u.slice/user@%u.service/user-%u.slice/"
+	     "session-3.scope\n",
+		""},
+	    {"0::/user.slice/user-%u.slice/session-3.service\n", ""},
+	    {"0::/user.slice/user-%u.slice/session-../3.scope\n", ""},
+	    {"0::/user.slice/user-%u.slice/"
+	     "session-0123456789012345678901234567890123456789.scope\n",
+		""},
+	    {"0::/user.slice/user-1%u.slice/session-3.scope\n", ""},
+	    {"0::/\n", ""},
+	    {"", ""},
+	};
+	char text[512], session[32] = "old";
+	unsigned int uid = (unsigned int)geteuid();
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+		snprintf(text, sizeof(text), cases[i].cgroup, uid, uid, uid);
+#pragma GCC diagnostic pop
+		look_at_session(text, session, sizeof(session));
+		assert_string_equal(session, cases[i].session);
+	}
+}
+
+static void
+a_fork_is_as_old_as_what_it_was_forked_from(void **state)
+{
+	struct seen self, child;
+	int in[2];
+	pid_t pid;
+
+	(void)state;
+	look_at_process(getpid(), LOOK_PLACE, &self);
+	assert_int_equal(pipe(in), 0);
+	if ((pid = fork()) == 0) {
+		close(in[1]);
+		_exit((int)read(in[0], &child, 1));
+	}
+	look_at_process(pid, LOOK_PLACE, &child);
+	assert_true(child.forked == self.began && child.forked > 0);
+	look_at_process(pid, 0, &child);
+	assert_true(child.forked == 0);
+	close(in[1]);
+	waitpid(pid, NULL, 0);
+	close(in[0]);
+	/* Another program, in a process of the same parent, is none. */
+	make_ssh("");
+	pid = run(ssh, &in[1], false);
+	look_at_process(pid, LOOK_PLACE, &child);
+	assert_true(child.forked == 0);
+	stop(pid, in[1]);
+}
+
 int
 main(void)
 {
@@ -253,6 +323,8 @@ main(void)
 	    T(the_ssh_of_this_machine_binds),
 	    T(an_ssh_on_the_same_terminal_is_seen_if_asked_for),
 	    T(names_cannot_write_to_a_terminal),
+	    T(a_session_is_the_one_that_logind_made),
+	    T(a_fork_is_as_old_as_what_it_was_forked_from),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);

@@ -340,6 +340,11 @@ what_the_agent_cannot_use_counts_as_the_strictest(void **state)
 	assert_non_null(table.config.problem);
 	assert_int_equal(table.config.problem->line, 2);
 	assert_non_null(table.config.problem->next);
+	read_home("[awsenv]\nawsenv_lock = Soft\n");
+	assert_string_equal(setting("awsenv_lock"), "hard");
+	read_home("[awsenv]\nawsenv_lock = off\n");
+	assert_string_equal(setting("awsenv_lock"), "off");
+	assert_null(table.config.problem);
 	read_home("[profile a]\nawsenv_ssh_agent = /sock\n");
 	assert_string_equal(setting("awsenv_ssh_agent"), "");
 	assert_non_null(table.config.problem);

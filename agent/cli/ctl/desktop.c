@@ -44,9 +44,11 @@ struct desktop {
 	sd_bus *bus;
 	struct presence presence;
 	struct asking asking;
+	struct telling telling;
 	struct line watch;
 	struct wait wait;
 	uint64_t seen;
+	bool fresh; /* the agent was told what it has to know */
 	bool brief; /* it ends with the login: see blind() */
 	LIST_HEAD(, item) items;
 };
@@ -331,6 +333,7 @@ static void
 later(struct desktop *d)
 {
 	d->seen = 0;
+	d->fresh = false;
 	wait_begin(&d->wait, d->path);
 	if (!wait_again(&d->wait) && blind(d))
 		sd_event_exit(d->event, EXIT_GOOD);
@@ -371,6 +374,9 @@ reach(void *arg)
 	if (blind(d) && !under_way(d))
 		req.seconds = FIRST_LOGIN;
 	if (line_ask(&d->watch, d->event, d->path, &req) == AW_OK) {
+		if (!d->fresh)
+			telling_anew(&d->telling);
+		d->fresh = true;
 		asking_reach(&d->asking, presence_here(&d->presence));
 		return;
 	}
@@ -388,11 +394,22 @@ on_presence(void *arg)
 		serve(it);
 	}
 	asking_reach(&d->asking, presence_here(&d->presence));
+	if (d->presence.path && d->presence.id)
+		telling_set(&d->telling, d->presence.id,
+		    d->presence.locked || d->presence.asleep);
 	if (blind(d) && !d->brief) {
 		d->brief = true;
 		line_close(&d->watch);
 		reach(d);
 	}
+}
+
+static void
+on_told(void *arg)
+{
+	struct desktop *d = arg;
+
+	presence_ready(&d->presence);
 }
 
 /* ---- the verb */
@@ -436,7 +453,7 @@ desktop_run(const struct options *o)
 	    .watch = {"watch@awsenv", MSG_WATCH_REQ, MSG_WATCH_REP, -1, NULL,
 		{0}, on_watch, &d},
 	    .wait = {.fn = reach, .arg = &d},
-	    .presence = {.fn = on_presence, .arg = &d},
+	    .presence = {.delay = -1, .fn = on_presence, .arg = &d},
 	};
 	struct item *it, *next;
 	enum aw_err r;
@@ -459,6 +476,7 @@ desktop_run(const struct options *o)
 		warn("no session bus, so no notifications");
 	d.presence.session = d.bus;
 	asking_open(&d.asking, d.event, d.bus, d.path);
+	telling_open(&d.telling, d.event, d.path, on_told, &d);
 	presence_open(&d.presence);
 	reach(&d);
 	/* Its status is of no use: buses that end say it by one. */
@@ -469,6 +487,7 @@ desktop_run(const struct options *o)
 		item_free(it);
 	}
 	asking_close(&d.asking);
+	telling_close(&d.telling);
 	wait_end(&d.wait);
 	line_close(&d.watch);
 	buf_free(&d.watch.frame);

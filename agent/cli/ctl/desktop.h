@@ -56,10 +56,14 @@ struct presence {
 	sd_bus *system;	 /* NULL: none, so no logind */
 	sd_bus *session; /* NULL: none; not ours */
 	sd_event_source *leader;
-	char *path;	    /* of the session at logind; NULL: not known */
+	char *path; /* of the session at logind; NULL: not known */
+	char *id;   /* ... and what it is called there */
+	int delay;  /* holds up a suspend until the agent knows; or -1 */
 	unsigned int asked; /* screensavers that did not answer yet */
 	bool known;	    /* what logind tells, or nobody is there to tell */
 	bool locked;	    /* LockedHint */
+	bool asleep;	    /* suspended, or about to be ... */
+	bool waking;	    /* ... until it is known whether that locked */
 	bool elsewhere;	    /* another session has the screen */
 	bool blank;	    /* the screensaver is on */
 	void (*fn)(void *arg);
@@ -70,6 +74,8 @@ struct presence {
 void presence_open(struct presence *);
 void presence_close(struct presence *);
 bool presence_here(const struct presence *);
+/* Whoever was to know of the suspend does. */
+void presence_ready(struct presence *);
 
 /* notify.c: org.freedesktop.Notifications. */
 
@@ -100,6 +106,31 @@ struct notify {
 };
 
 void notify_open(struct notify *);
+
+/* telling.c: the agent hears of the screen. */
+
+struct telling {
+	sd_event *event;
+	const char *path; /* of the agent's socket */
+	struct line line;
+	const char *session; /* at logind */
+	unsigned int tries;
+	bool known;  /* how it is with the screen: */
+	bool locked; /* ... so, */
+	bool said;   /* ... and so the agent heard it last, */
+	bool told;   /* ... and took it */
+	bool asked;  /* it has yet to answer */
+	void (*settled)(void *arg);
+	void *arg;
+};
+
+/* settled is called when the agent knows, or cannot be told just now. */
+void telling_open(struct telling *, sd_event *, const char *path,
+    void (*settled)(void *arg), void *arg);
+void telling_set(struct telling *, const char *session, bool locked);
+/* An agent may be there that was told nothing yet. */
+void telling_anew(struct telling *);
+void telling_close(struct telling *);
 
 /* asking.c: the agent's questions, as notifications with buttons. */
 

@@ -197,6 +197,13 @@ check_agent(struct doctor *d)
 		(d->asked ? tell_local : tell_remote)(d, &a);
 	}
 	agent_close(&a);
+	if (d->status.screen) {
+		f = find_new(d, GRADE_NOTE);
+		text_add(&f->text,
+		    "the desktop said that the screen is locked, so nothing "
+		    "new is handed out");
+		text_add(&f->cure, "awsenv unlock");
+	}
 }
 
 /* ---- its programs */

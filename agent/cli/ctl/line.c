@@ -17,6 +17,7 @@ union rep {
 	struct login_rep login;
 	struct watch_rep watch;
 	struct questions_rep questions;
+	struct done_rep done;
 };
 
 void

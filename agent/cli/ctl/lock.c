@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * lock and unlock. The passphrase is asked for on the terminal, without an
- * echo, or is the first line of standard input.
+ * echo, or is the first line of standard input. What a desktop locked with its
+ * screen is unlocked without one.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -77,23 +78,70 @@ ask_passphrase(const struct options *o, bool twice, struct buf *line)
 	return AW_OK;
 }
 
-static int
-say_it(const struct options *o, const char *name, bool twice)
+static enum aw_err
+tell(struct talk *t, const char *name, enum msg_kind kind, const void *req)
+{
+	struct done_rep rep;
+	enum aw_err r;
+
+	r = agent_ask(
+	    &t->agent, name, kind, req, MSG_DONE_REP, &rep, &t->frame, LOCK_MS);
+	if (r == AW_OK && rep.error != AW_OK)
+		r = complain(NULL, rep.error, rep.text);
+	return r;
+}
+
+static enum aw_err
+say_passphrase(
+    struct talk *t, const struct options *o, const char *name, bool twice)
 {
 	AUTOBUF struct buf line = {0};
 	struct lock_req req;
-	struct done_rep rep;
+	enum aw_err r;
+
+	if ((r = ask_passphrase(o, twice, &line)) != AW_OK)
+		return r;
+	req.passphrase = view_of(&line);
+	return tell(t, name, MSG_LOCK_REQ, &req);
+}
+
+static enum aw_err
+lock(struct talk *t, const struct options *o)
+{
+	return say_passphrase(t, o, "lock@awsenv", true);
+}
+
+static enum aw_err
+unlock(struct talk *t, const struct options *o)
+{
+	const struct status_req look = {.ask = t->question.ask};
+	const struct screen_req screen = {0};
+	struct status_rep rep;
+	enum aw_err r;
+
+	if ((r = agent_ask(&t->agent, "status@awsenv", MSG_STATUS_REQ, &look,
+		 MSG_STATUS_REP, &rep, &t->frame, LOCK_MS)) != AW_OK)
+		return r;
+	if (rep.error != AW_OK)
+		return complain(NULL, rep.error, rep.text);
+	/* From afar nothing is told, and this is what says why not. */
+	if ((rep.screen || !rep.locked) &&
+	    (r = tell(t, "screen@awsenv", MSG_SCREEN_REQ, &screen)) != AW_OK)
+		return r;
+	return rep.locked ? say_passphrase(t, o, "unlock@awsenv", false)
+			  : AW_OK;
+}
+
+static int
+with_agent(const struct options *o,
+    enum aw_err (*fn)(struct talk *, const struct options *))
+{
 	struct talk t;
 	enum aw_err r;
 
-	if ((r = ask_passphrase(o, twice, &line)) != AW_OK ||
-	    (r = talk_begin(&t, o, AGENT_AS_IS)) != AW_OK)
+	if ((r = talk_begin(&t, o, AGENT_AS_IS)) != AW_OK)
 		return exit_of(r);
-	req.passphrase = view_of(&line);
-	r = agent_ask(&t.agent, name, MSG_LOCK_REQ, &req, MSG_DONE_REP, &rep,
-	    &t.frame, LOCK_MS);
-	if (r == AW_OK && rep.error != AW_OK)
-		r = complain(NULL, rep.error, rep.text);
+	r = fn(&t, o);
 	talk_end(&t);
 	return exit_of(r);
 }
@@ -102,12 +150,12 @@ int
 lock_verb(const struct options *o, char **argv)
 {
 	(void)argv;
-	return say_it(o, "lock@awsenv", true);
+	return with_agent(o, lock);
 }
 
 int
 unlock_verb(const struct options *o, char **argv)
 {
 	(void)argv;
-	return say_it(o, "unlock@awsenv", false);
+	return with_agent(o, unlock);
 }

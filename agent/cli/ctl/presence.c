@@ -6,9 +6,11 @@
  * by signals. Where nobody can say, the person is taken to be there.
  *
  * LockedHint is believed and the signals Lock and Unlock are not: those are
- * wishes of others, and whoever unlocks by his password sends none.
+ * wishes of others, and whoever unlocks by his password sends none. A suspend
+ * is held up for the moment in which the agent hears of it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -87,7 +89,7 @@ leader_watch(struct presence *p, uint32_t pid)
 static int
 property_read(struct presence *p, sd_bus_message *m)
 {
-	const char *name;
+	const char *name, *id;
 	uint32_t pid;
 	int r, on;
 
@@ -96,6 +98,9 @@ property_read(struct presence *p, sd_bus_message *m)
 	if (!strcmp(name, "Leader")) {
 		if ((r = sd_bus_message_read(m, "v", "u", &pid)) >= 0)
 			leader_watch(p, pid);
+	} else if (!strcmp(name, "Id")) {
+		if ((r = sd_bus_message_read(m, "v", "s", &id)) >= 0 && !p->id)
+			p->id = strdup(id);
 	} else if (!strcmp(name, "LockedHint")) {
 		if ((r = sd_bus_message_read(m, "v", "b", &on)) >= 0)
 			p->locked = on;
@@ -121,6 +126,8 @@ on_properties(sd_bus_message *m, void *arg, sd_bus_error *e)
 		    sd_bus_message_exit_container(m) >= 0)
 			;
 	}
+	if (p->waking)
+		p->asleep = p->waking = false;
 	settle(p);
 	return 0;
 }
@@ -144,6 +151,58 @@ on_change(sd_bus_message *m, void *arg, sd_bus_error *e)
 }
 
 static int
+on_delay(sd_bus_message *m, void *arg, sd_bus_error *e)
+{
+	struct presence *p = arg;
+	int fd;
+
+	(void)e;
+	if (p->delay < 0 && !sd_bus_message_is_method_error(m, NULL) &&
+	    sd_bus_message_read(m, "h", &fd) >= 0)
+		p->delay = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	return 0;
+}
+
+/* Without it a request may be answered before we run again. */
+static void
+delay_ask(struct presence *p)
+{
+	sd_bus_call_method_async(p->system, NULL, LOGIND, LOGIND_PATH,
+	    LOGIND ".Manager", "Inhibit", on_delay, p, "ssss", "sleep",
+	    "awsenv", "Tell the agent of AWS logins", "delay");
+}
+
+void
+presence_ready(struct presence *p)
+{
+	if (p->asleep && p->delay >= 0) {
+		close(p->delay);
+		p->delay = -1;
+	}
+}
+
+static int
+on_sleep(sd_bus_message *m, void *arg, sd_bus_error *e)
+{
+	struct presence *p = arg;
+	int begins;
+
+	(void)e;
+	if (sd_bus_message_read(m, "b", &begins) < 0)
+		return 0;
+	if (begins) {
+		p->asleep = true;
+		p->waking = false;
+		changed(p);
+	} else {
+		p->waking = true;
+		delay_ask(p);
+		properties_ask(p);
+	}
+	return 0;
+}
+
+static int
 on_session(sd_bus_message *m, void *arg, sd_bus_error *e)
 {
 	struct presence *p = arg;
@@ -159,6 +218,9 @@ on_session(sd_bus_message *m, void *arg, sd_bus_error *e)
 	sd_bus_match_signal_async(p->system, NULL, LOGIND, p->path,
 	    "org.freedesktop.DBus.Properties", "PropertiesChanged", on_change,
 	    NULL, p);
+	sd_bus_match_signal_async(p->system, NULL, LOGIND, LOGIND_PATH,
+	    LOGIND ".Manager", "PrepareForSleep", on_sleep, NULL, p);
+	delay_ask(p);
 	properties_ask(p);
 	return 0;
 }
@@ -206,6 +268,7 @@ on_system_gone(sd_bus_message *m, void *arg, sd_bus_error *e)
 
 	(void)m;
 	(void)e;
+	free(STEAL(p->path));
 	p->locked = p->elsewhere = false;
 	settle(p);
 	return 0;
@@ -283,4 +346,7 @@ presence_close(struct presence *p)
 	sd_event_source_unref(p->leader);
 	p->system = sd_bus_flush_close_unref(p->system);
 	free(STEAL(p->path));
+	free(STEAL(p->id));
+	if (p->delay >= 0)
+		close(p->delay);
 }

@@ -33,6 +33,10 @@ agent(const struct status *s, struct buf *out)
 	    shown(r->version), r->agent_pid, since);
 	if (r->locked)
 		text_add(out, "locked      by a passphrase; awsenv unlock\n");
+	if (r->screen)
+		text_add(out,
+		    "locked      with the screen; unlock that, or awsenv "
+		    "unlock\n");
 	text_add(out, "socket      %s, %s\n", shown_str(s->agent->path),
 	    agent_since(s->agent));
 	if (s->agent->passed)

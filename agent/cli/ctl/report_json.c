@@ -19,6 +19,7 @@ static const struct json_member agent[] = {
 	M("protected", BOOL, status_rep, protected_),
 	M("sandbox", TEXT, status_rep, sandbox),
 	M("locked", BOOL, status_rep, locked),
+	M("screen_locked", BOOL, status_rep, screen),
 	M("clock_skew", NUMBER, status_rep, skew),
 	{.form = JSON_END},
 };
