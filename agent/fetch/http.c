@@ -31,6 +31,7 @@ struct http {
 	char *ca_path;
 	char *proxy;
 	char *no_proxy;
+	CURLcode refused; /* the first option that curl did not take */
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -106,6 +107,7 @@ http_open(struct http **out, const struct http_setup *setup, struct why *why)
 	struct http *h = calloc(1, sizeof(*h));
 	enum aw_err r = AW_OK;
 
+	*out = NULL;
 	if (!h || !(h->curl = curl_easy_init())) {
 		free(h);
 		return why_set(why, AW_NOMEM, "out of memory");
@@ -119,11 +121,10 @@ http_open(struct http **out, const struct http_setup *setup, struct why *why)
 		r = why_set(why, AW_PROTO, "malformed order");
 	else if (h->ca_path)
 		r = open_ca(h, setup, why);
-	*out = h;
-	if (r != AW_OK) {
+	if (r == AW_OK)
+		*out = h;
+	else
 		http_close(h);
-		*out = NULL;
-	}
 	return r;
 }
 
@@ -187,24 +188,34 @@ on_sending(void *arg, char *ip, char *local_ip, int port, int local_port)
 	return CURL_PREREQFUNC_OK;
 }
 
+/*
+ * curl copies texts, and without memory it goes on as if they had not been
+ * given: with the system's CAs for a bundle, past a proxy. So each is looked at.
+ */
+#define SET(h, option, value)                                              \
+	do {                                                               \
+		CURLcode set = curl_easy_setopt((h)->curl, option, value); \
+		if ((h)->refused == CURLE_OK)                              \
+			(h)->refused = set;                                \
+	} while (0)
+
 static void
 set_trust(struct http *h)
 {
 	struct curl_blob blob = {h->ca, h->ca_size, CURL_BLOB_NOCOPY};
 
-	curl_easy_setopt(
-	    h->curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	curl_easy_setopt(h->curl, CURLOPT_SSL_VERIFYPEER, 1L);
-	curl_easy_setopt(h->curl, CURLOPT_SSL_VERIFYHOST, 2L);
-	curl_easy_setopt(h->curl, CURLOPT_PROXY_SSL_VERIFYPEER, 1L);
-	curl_easy_setopt(h->curl, CURLOPT_PROXY_SSL_VERIFYHOST, 2L);
+	SET(h, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	SET(h, CURLOPT_SSL_VERIFYPEER, 1L);
+	SET(h, CURLOPT_SSL_VERIFYHOST, 2L);
+	SET(h, CURLOPT_PROXY_SSL_VERIFYPEER, 1L);
+	SET(h, CURLOPT_PROXY_SSL_VERIFYHOST, 2L);
 	if (!h->ca)
 		return;
 	/* A bundle stands in for the system's CAs, it does not add to them. */
-	curl_easy_setopt(h->curl, CURLOPT_CAINFO_BLOB, &blob);
-	curl_easy_setopt(h->curl, CURLOPT_CAPATH, NULL);
-	curl_easy_setopt(h->curl, CURLOPT_PROXY_CAINFO_BLOB, &blob);
-	curl_easy_setopt(h->curl, CURLOPT_PROXY_CAPATH, NULL);
+	SET(h, CURLOPT_CAINFO_BLOB, &blob);
+	SET(h, CURLOPT_CAPATH, NULL);
+	SET(h, CURLOPT_PROXY_CAINFO_BLOB, &blob);
+	SET(h, CURLOPT_PROXY_CAPATH, NULL);
 }
 
 /*
@@ -217,53 +228,49 @@ set_route(struct http *h, const char *url)
 	bool plain = strncasecmp(url, "http:", 5) == 0;
 
 #if LIBCURL_VERSION_NUM >= 0x075500
-	curl_easy_setopt(
-	    h->curl, CURLOPT_PROTOCOLS_STR, plain ? "http" : "https");
+	SET(h, CURLOPT_PROTOCOLS_STR, plain ? "http" : "https");
 #else
-	curl_easy_setopt(h->curl, CURLOPT_PROTOCOLS,
+	SET(h, CURLOPT_PROTOCOLS,
 	    (long)(plain ? CURLPROTO_HTTP : CURLPROTO_HTTPS));
 #endif
-	curl_easy_setopt(
-	    h->curl, CURLOPT_PROXY, h->proxy && !plain ? h->proxy : "");
-	curl_easy_setopt(
-	    h->curl, CURLOPT_NOPROXY, h->no_proxy ? h->no_proxy : "");
-	curl_easy_setopt(h->curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	SET(h, CURLOPT_PROXY, h->proxy && !plain ? h->proxy : "");
+	SET(h, CURLOPT_NOPROXY, h->no_proxy ? h->no_proxy : "");
+	SET(h, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 }
 
 static void
 set_request(struct http *h, const struct http_request *q,
     struct curl_slist *headers, struct transfer *t, int ms)
 {
-	CURL *c = h->curl;
-
 	/* Options are dropped, the connection is kept. */
-	curl_easy_reset(c);
+	curl_easy_reset(h->curl);
+	h->refused = CURLE_OK;
 	set_trust(h);
 	set_route(h, q->url);
-	curl_easy_setopt(c, CURLOPT_URL, q->url);
-	curl_easy_setopt(c, CURLOPT_USERAGENT, AGENT);
-	curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
-	curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, (long)q->fresh);
+	SET(h, CURLOPT_URL, q->url);
+	SET(h, CURLOPT_USERAGENT, AGENT);
+	SET(h, CURLOPT_HTTPHEADER, headers);
+	SET(h, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	SET(h, CURLOPT_FOLLOWLOCATION, 0L);
+	SET(h, CURLOPT_NOSIGNAL, 1L);
+	SET(h, CURLOPT_FRESH_CONNECT, (long)q->fresh);
 #if LIBCURL_VERSION_NUM >= 0x075700
 	/* A resolver that hangs must not hold us past the timeout. */
-	curl_easy_setopt(c, CURLOPT_QUICK_EXIT, 1L);
+	SET(h, CURLOPT_QUICK_EXIT, 1L);
 #endif
-	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)ms);
-	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
-	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, h->error);
-	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_head);
-	curl_easy_setopt(c, CURLOPT_HEADERDATA, t);
-	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
-	curl_easy_setopt(c, CURLOPT_WRITEDATA, t);
-	curl_easy_setopt(c, CURLOPT_PREREQFUNCTION, on_sending);
-	curl_easy_setopt(c, CURLOPT_PREREQDATA, t);
+	SET(h, CURLOPT_TIMEOUT_MS, (long)ms);
+	SET(h, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+	SET(h, CURLOPT_ERRORBUFFER, h->error);
+	SET(h, CURLOPT_HEADERFUNCTION, on_head);
+	SET(h, CURLOPT_HEADERDATA, t);
+	SET(h, CURLOPT_WRITEFUNCTION, on_body);
+	SET(h, CURLOPT_WRITEDATA, t);
+	SET(h, CURLOPT_PREREQFUNCTION, on_sending);
+	SET(h, CURLOPT_PREREQDATA, t);
 	if (strcmp(q->method, "POST") == 0) {
-		curl_easy_setopt(c, CURLOPT_POST, 1L);
-		curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)q->body.n);
-		curl_easy_setopt(c, CURLOPT_POSTFIELDS,
+		SET(h, CURLOPT_POST, 1L);
+		SET(h, CURLOPT_POSTFIELDSIZE, (long)q->body.n);
+		SET(h, CURLOPT_POSTFIELDS,
 		    q->body.n ? (const char *)q->body.p : "");
 	}
 }
@@ -351,6 +358,9 @@ tell(struct http *h, CURLcode code, const struct transfer *t, const char *url,
 	char host[HOST_SIZE];
 
 	url_host(url, host);
+	if (h->refused != CURLE_OK)
+		return why_set(why, AW_NETWORK,
+		    "curl cannot be told how to reach %s: %s", host, h->error);
 	if (t->too_large)
 		return why_set(why, AW_NETWORK,
 		    "the answer of %s is too large to be AWS's", host);
@@ -437,7 +447,7 @@ http_do(struct http *h, const struct http_request *q, int ms, struct reply *a,
 		return why_set(why, AW_NOMEM, "out of memory");
 	h->error[0] = '\0';
 	set_request(h, q, headers, &t, ms);
-	code = curl_easy_perform(h->curl);
+	code = h->refused == CURLE_OK ? curl_easy_perform(h->curl) : h->refused;
 	curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &a->status);
 	if (code != CURLE_OK) {
 		if (h->error[0] == '\0')
