@@ -115,6 +115,10 @@ WRAP(int, fsync, (int fd), (fd))
 WRAP(int, flock, (int fd, int how), (fd, how))
 WRAP(int, rename, (const char *from, const char *to), (from, to))
 WRAP(int, fstat, (int fd, struct stat *st), (fd, st))
+WRAP(int, pipe2, (int fds[2], int flags), (fds, flags))
+WRAP(int, socketpair, (int domain, int type, int protocol, int fds[2]),
+    (domain, type, protocol, fds))
+WRAP(pid_t, fork, (void), ())
 
 /* Whose mode need not be there. */
 #define MODE(last)                         \
@@ -144,6 +148,10 @@ __wrap_openat(int fd, const char *path, int flags, ...)
 	return fails("openat", false) ? -1
 				      : __real_openat(fd, path, flags, mode);
 }
+
+/* Whose caller passes as many as it takes; the others are not looked at. */
+WRAP(long, syscall, (long n, long a, long b, long c, long d, long e),
+    (n, a, b, c, d, e))
 
 /* ---- the keyring's; -1 would mean "my thread keyring" to the kernel */
 
@@ -250,6 +258,35 @@ __wrap___vasprintf_chk(char **out, int flag, const char *form, va_list ap)
 {
 	(void)flag;
 	return __wrap_vasprintf(out, form, ap);
+}
+
+int __wrap_asprintf(char **out, const char *form, ...)
+    __attribute__((format(printf, 2, 3)));
+int
+__wrap_asprintf(char **out, const char *form, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, form);
+	n = __wrap_vasprintf(out, form, ap);
+	va_end(ap);
+	return n;
+}
+
+int __wrap___asprintf_chk(char **out, int flag, const char *form, ...)
+    __attribute__((format(printf, 3, 4)));
+int
+__wrap___asprintf_chk(char **out, int flag, const char *form, ...)
+{
+	va_list ap;
+	int n;
+
+	(void)flag;
+	va_start(ap, form);
+	n = __wrap_vasprintf(out, form, ap);
+	va_end(ap);
+	return n;
 }
 
 /* ---- again and again */
