@@ -92,7 +92,7 @@ audit_note(const struct conn *c, const char *request, enum aw_err e,
     const struct audit_what *w)
 {
 	const struct binds *b = &c->binds;
-	struct audit_line l;
+	struct audit_line l = {0}; /* what is behind a text is read, too */
 
 	if (!lines)
 		return;

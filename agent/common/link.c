@@ -78,6 +78,7 @@ take_fds(struct msghdr *m, struct link *l)
 enum aw_err
 link_recv(int fd, struct link *l)
 {
+	/* cppcheck-suppress ctuuninitvar; it is written to, not read */
 	struct iovec iov = {l, sizeof(*l)};
 	union control control = {0};
 	struct msghdr m = {

@@ -358,10 +358,10 @@ static const char *
 choose(struct profile_list *list)
 {
 	struct picker p = {.list = list};
-	AUTOFREE size_t *matches = calloc(list->n, sizeof(*matches));
+	const char *name;
 	int r;
 
-	if (!(p.match = matches))
+	if (!(p.match = calloc(list->n, sizeof(*p.match))))
 		return NULL;
 	screen_open(&p.screen);
 	if (p.screen.plain)
@@ -370,7 +370,9 @@ choose(struct profile_list *list)
 		r = choose_fzf(&p);
 	else
 		r = choose_drawn(&p);
-	return r > 0 ? list->row[p.match[p.at]].name : NULL;
+	name = r > 0 ? list->row[p.match[p.at]].name : NULL;
+	free(p.match);
+	return name;
 }
 
 enum aw_err

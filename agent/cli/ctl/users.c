@@ -34,13 +34,12 @@ users_path(const struct user *u, char *out, size_t size)
 
 /* ---- finding them */
 
-static const char *
+static char *
 name_of(uid_t uid, const char *number)
 {
 	const struct passwd *pw = getpwuid(uid);
-	char *name = strdup(pw ? pw->pw_name : number);
 
-	return name ? name : "?";
+	return strdup(pw ? pw->pw_name : number);
 }
 
 static bool
@@ -63,8 +62,11 @@ add(struct users *all, const char *folder, const char *name, const char *below)
 	u = &grown[all->n];
 	*u = (struct user){
 	    .uid = (uid_t)strtoul(name, NULL, 10), .below = below, .fd = -1};
-	u->name = name_of(u->uid, name);
-	all->n += format(u->parent, sizeof(u->parent), "%s/%s", folder, name);
+	if (!format(u->parent, sizeof(u->parent), "%s/%s", folder, name))
+		return true;
+	if (!(u->name = name_of(u->uid, name)))
+		return false;
+	all->n++;
 	return true;
 }
 
@@ -227,7 +229,7 @@ everybody(const struct options *o, enum users_what what)
 		status = users_report(&all, what, (o->given & OPT_JSON) != 0);
 	}
 	for (i = 0; i < all.n; i++)
-		free((void *)(uintptr_t)all.user[i].name);
+		free(all.user[i].name);
 	free(all.user);
 	return status;
 }
