@@ -172,6 +172,7 @@ static void
 json_any(struct view *v, int depth)
 {
 	bool object = v->n && v->p[0] == '{';
+	const char *end = object ? "}" : "]";
 	uint32_t before = v->n;
 
 	MUST(depth < 5 && v->n);
@@ -183,15 +184,18 @@ json_any(struct view *v, int depth)
 	}
 	if (taken(v, "{") || taken(v, "[")) {
 		blanks(v);
-		while (!taken(v, object ? "}" : "]")) {
+		if (taken(v, end))
+			return;
+		do {
+			blanks(v);
 			if (object) {
 				json_text(v);
 				MUST(taken(v, ": "));
 			}
 			json_any(v, depth + 1);
-			taken(v, ",");
 			blanks(v);
-		}
+		} while (taken(v, ","));
+		MUST(taken(v, end));
 		return;
 	}
 	taken(v, "-");
