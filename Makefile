@@ -98,8 +98,8 @@ RELRO    := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all awsenv deps demo attack mutants check check-quick check-clients check-desktop \
-	check-system check-reproducible tests lint fuzzers fuzz fuzz-edges fuzz-mutants chaos valgrind \
-	cov bench install uninstall deb clean help FORCE
+	check-system check-reproducible tests lint fuzzers fuzz fuzz-edges \
+	fuzz-mutants chaos valgrind cov bench install uninstall deb clean help FORCE
 
 # Each room is an archive of everything in its folder but main.c ...
 objects = $(patsubst %.c,$2/%.o,$(filter-out %/main.c $(if $(CROSS),%/filter.c),\
@@ -492,4 +492,5 @@ help:
 
 -include $(shell find $B -path $B/deb -prune -o -path $B/system -prune -o \
 	-path $B/clients -prune -o -path $B/mutants -prune -o \
-	-path $B/fuzz-mutants -prune -o -path $B/edges -prune -o -name '*.d' -print 2>/dev/null)
+	-path $B/fuzz-mutants -prune -o -path $B/edges -prune -o \
+	-name '*.d' -print 2>/dev/null)
