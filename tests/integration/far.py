@@ -21,7 +21,8 @@ from openssh import USER, Sshd, make_key, missing  # noqa: F401
 
 
 class Workstation:
-    def __init__(self, sim, hosts=("a", "b"), args=(), **profiles):
+    def __init__(self, sim, hosts=("a", "b"), args=(), home=False,
+                 lines=("StreamLocalBindUnlink yes",), **profiles):
         self.sim = sim
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="awsenv-far."))
         self.agent = Agent(args=args)
@@ -35,7 +36,7 @@ class Workstation:
         make_key(self.dir / "id")
         for name in hosts:
             self.hosts[name] = Sshd(self.dir, name, self.dir / "id.pub",
-                                    ["StreamLocalBindUnlink yes"])
+                                    lines, self.far_home if home else None)
         self._configure()
 
     def write_config(self, profiles, **session):

@@ -137,10 +137,11 @@ class FakeSshAgent:
 
 
 class Sshd:
-    """One host: a key of its own, a port, and `lines` of sshd_config."""
+    """One host: a key of its own, a port, and `lines` of sshd_config. Root can
+    give it a folder that its user is at home in."""
 
-    def __init__(self, folder, name, authorized, lines=()):
-        self.name, self.port = name, free_port()
+    def __init__(self, folder, name, authorized, lines=(), home=None):
+        self.name, self.port, self.home = name, free_port(), home
         self.key = make_key(folder / f"host-{name}")
         self.log = folder / f"sshd-{name}.log"
         self.config = folder / f"sshd-{name}"
@@ -163,9 +164,10 @@ class Sshd:
         argv = [SSHD, "-D", "-f", str(self.config), "-E", str(self.log)]
         if os.geteuid() == 0:
             # Root's needs a folder that only a running system has.
+            home = f"mount --bind {self.home} ~root &&" if self.home else ""
             argv = ["unshare", "--mount", "sh", "-c",
                     "mount -t tmpfs none /run && mkdir -m 0755 /run/sshd && "
-                    'exec "$@"', "sh", *argv]
+                    f'{home} exec "$@"', "sh", *argv]
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
 
         def listens():
