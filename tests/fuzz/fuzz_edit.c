@@ -30,6 +30,19 @@ has(const struct text *t, const char *mark)
 	return t->n && memmem(t->p, t->n, mark, strlen(mark));
 }
 
+/* How many of its lines begin a block of that name. */
+static unsigned int
+beginnings(const struct text *t)
+{
+	static const char mark[] = "# >>> awsenv configure corp >>>\n";
+	const char *p = t->p, *end = t->p + t->n;
+	unsigned int n = 0;
+
+	for (; (p = memmem(p, (size_t)(end - p), mark, strlen(mark))); p++)
+		n += p == t->p || p[-1] == '\n';
+	return n;
+}
+
 static void
 check_block(const struct text *t)
 {
@@ -43,6 +56,7 @@ check_block(const struct text *t)
 		must(r == AW_CONFIG && has(t, "awsenv configure corp"));
 		return;
 	}
+	must(beginnings(t) <= 1);
 	must(block_find(&once, "corp", &seen, &line) == AW_OK);
 	must(same(&seen, &body));
 	must(block_put(&once, "corp", &body, &twice, &line) == AW_OK);
