@@ -6,7 +6,10 @@
  *	byte 0	who connects, and what is in the store
  *	byte 1	how the programs answer, and the user's own ssh-agent
  *	byte 2	where the bytes are cut in two
- *	the rest: what the client sends
+ *	byte 3	the agent's own settings, and what its spawner is like
+ *	byte 4	what the client is like
+ *	the rest: what the client sends; in its second part NUMBERS! stands
+ *	for the number of a list or change that the first one was told
  *
  * Whatever it is: nothing breaks, every answer is a frame that a client can
  * read, nobody but the owner gets credentials, and what a person may come to
@@ -20,6 +23,25 @@ static const char *const names[] = {"default", "marketing", NULL};
 static enum origin origin;
 static bool forward; /* through forward.sock: some is relayed */
 static int upstream = -1;
+static uint8_t around, peer; /* bytes 3 and 4 */
+#define HEAD 5
+static uint64_t told; /* the number that a client goes on from */
+
+/* Two bits of `around`, one of `peer`. */
+static const char *const settings[] = {NULL, "awsenv_ssh_relay=all",
+    "awsenv_ssh_proxy=true", "awsenv_ssh_agent=none",
+    "awsenv_ssh_agent=/run/ssh-agent", "awsenv_lock=hard", "awsenv_lock=none",
+    "awsenv_idle=15m"};
+#define SETTING ((around & 3) | (peer >> 2 & 4))
+#define UPSTREAM_ERROR(bits) ((bits) >> 2 & 7)
+#define IN_PIECES 32
+#define SLOW 64	  /* the spawner answers when nobody waits any more */
+#define SMALL 128 /* buffers are, and the client reads when all is done */
+/* Of `peer`. */
+#define UNKNOWN 1 /* it came to agent.sock, and sent no descriptor */
+#define PLAIN 2	  /* ... and is seen to be no ssh */
+#define DEAF 4	  /* it takes no answer */
+#define ONCE 8	  /* there is no table yet */
 
 static void
 answer_fetch(int fd, const struct fetch *f, uint8_t how)
@@ -67,6 +89,13 @@ answer_fetch(int fd, const struct fetch *f, uint8_t how)
 	link_send_msg(fd, MSG_ANSWER, &a);
 }
 
+static void
+upstream_says(const char *bytes, size_t n)
+{
+	if (send(upstream, bytes, n, MSG_NOSIGNAL) > 0 && (around & IN_PIECES))
+		serve();
+}
+
 /* What came gets as many answers as it may be worth. */
 static void
 run_upstream(uint8_t how)
@@ -77,12 +106,13 @@ run_upstream(uint8_t how)
 	while (
 	    upstream >= 0 && (n = read(upstream, bytes, sizeof(bytes))) > 0) {
 		for (i = 0; i < n; i += 200) {
-			if (send(upstream,
-				"\0\0\0\5\x0e"
-				"data",
-				9, MSG_NOSIGNAL) < 0)
-				break;
+			upstream_says("\0\0", 2);
+			upstream_says("\0\5\x0e", 3);
+			upstream_says("da", 2);
+			upstream_says("ta", 2);
 		}
+		if (how & 8)
+			upstream_says("\0\0\0\0", 4);
 		if (how & 128) {
 			close(upstream);
 			upstream = -1;
@@ -91,25 +121,39 @@ run_upstream(uint8_t how)
 	}
 }
 
+/* As small as the kernel has them. */
+static void
+make_small(int fd)
+{
+	int size = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+}
+
 /* True: it was about the ssh-agent. */
 static bool
 find_upstream(struct link *l, uint8_t how)
 {
+	static const enum aw_err errors[] = {AW_NOAGENT, AW_DENIED, AW_CONFIG,
+	    AW_TIMEOUT, AW_GONE, AW_BUSY, AW_SYSTEM, AW_NOAGENT};
 	int fd[2] = {-1, -1};
 
 	if (l->type == LINK_LOOK) {
 		l->type = LINK_SEEN;
-		l->seen.flags =
-		    how & 64 ? SEEN_THERE | SEEN_SSH | SEEN_BINDS : 0;
+		l->seen.flags = peer & PLAIN ? SEEN_THERE
+		    : how & 64 ? SEEN_THERE | SEEN_SSH | SEEN_BINDS | SEEN_WAITS
+			       : 0;
 	} else if (l->type == LINK_UPSTREAM) {
 		l->type = LINK_UPSTREAM_IS;
-		l->error = AW_NOAGENT;
+		l->error = errors[UPSTREAM_ERROR(around)];
 		if (!(how & 32) && upstream < 0 &&
 		    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd) ==
 			0) {
 			l->nfds = 1;
 			l->fds[0] = fd[0];
 			upstream = fd[1];
+			if (around & SMALL)
+				make_small(fd[0]);
 		}
 	} else {
 		return false;
@@ -131,12 +175,9 @@ run_programs(uint8_t how)
 	int fd[2], i;
 
 	for (i = 0; i < 8 && link_recv(fake_spawner, &l) == AW_OK; i++) {
-		if (l.type == LINK_LOOK) {
-			l.type = LINK_SEEN;
-			l.seen.flags = SEEN_THERE | (how & 64 ? SEEN_SSH : 0);
-			link_send(fake_spawner, &l);
+		if (around & SLOW) {
+			fake_ms += 30000;
 			serve();
-			continue;
 		}
 		if (find_upstream(&l, how)) {
 			run_upstream(how);
@@ -177,6 +218,8 @@ check_answer(struct view frame)
 {
 	struct view name, text, body;
 	struct creds_rep creds;
+	struct grants_rep grants;
+	struct watch_rep watch;
 	uint32_t error;
 	uint8_t type;
 
@@ -210,21 +253,44 @@ check_answer(struct view frame)
 		(origin != LOCAL && creds.sealed.n) ||
 		(creds.error == AW_OK) != (creds.sealed.n != 0)))
 		abort();
+	if (view_is(name, "grants@awsenv") &&
+	    msg_decode(MSG_GRANTS_REP, body, &grants))
+		told = grants.listing;
+	if (view_is(name, "watch@awsenv") &&
+	    msg_decode(MSG_WATCH_REP, body, &watch))
+		told = watch.change;
 }
 
+/* What is read makes room for more; half an answer is kept. */
 static void
-check_answers(int fd)
+check_answers(int fd, struct buf *in)
 {
-	AUTOBUF struct buf in = {0};
 	struct view v, frame;
 	ssize_t n;
 
-	while (buf_reserve(&in, 4096) &&
-	    (n = read(fd, in.data + in.len, 4096)) > 0)
-		in.len += (size_t)n;
-	v = view_of(&in);
+	while (buf_reserve(in, 4096) &&
+	    (n = read(fd, in->data + in->len, 4096)) > 0) {
+		in->len += (size_t)n;
+		if (around & SMALL)
+			serve();
+	}
+	v = view_of(in);
 	while (view_string(&v, &frame))
 		check_answer(frame);
+	buf_eat(in, in->len - v.n);
+}
+
+static void
+put_number(uint8_t *p, size_t n)
+{
+	static const char mark[] = "NUMBERS!";
+	const uint8_t *end = p + n;
+	int shift;
+
+	while ((p = memmem(p, (size_t)(end - p), mark, sizeof(told)))) {
+		for (shift = 56; shift >= 0; shift -= 8)
+			*p++ = (uint8_t)(told >> shift);
+	}
 }
 
 static void
@@ -235,6 +301,9 @@ begin(uint8_t state)
 
 	fake_begin();
 	fake_ms += 1;
+	fake_settings = settings[SETTING];
+	if (peer & ONCE)
+		table_forget_all();
 	job_abandon_all(~(1u << JOB_READ), (struct view){0});
 	for (i = 0; i < FAKE_KEYS; i++)
 		buf_free(&fake_keys[i].bytes);
@@ -251,34 +320,60 @@ begin(uint8_t state)
 		fake_role("Dev", 600, 3000, "SEALED");
 }
 
+static void
+connect_client(int fd)
+{
+	struct conn *c = conn_add(fd, origin, getpid());
+
+	if (forward)
+		c->listener = AT_FORWARD;
+	if (!(peer & UNKNOWN))
+		return;
+	c->here = false;
+	if (!(peer & PLAIN) || (around & SLOW))
+		origin = REMOTE; /* as it is to be taken for */
+}
+
+static void
+say(int fd, const uint8_t *p, size_t n, uint8_t how)
+{
+	if (n && send(fd, p, n, MSG_NOSIGNAL) < 0)
+		return;
+	serve();
+	run_programs(how);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
-	size_t cut;
+	AUTOBUF struct buf in = {0}, out = {0};
 	int fd, pair[2];
+	size_t cut;
 
-	if (n < 3 || n > 100000)
+	if (n < HEAD || n > 100000)
 		return 0;
+	around = p[3];
+	peer = p[4];
 	begin(p[0]);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) != 0)
 		abort();
 	fd = pair[1];
-	if (forward)
-		conn_add(pair[0], origin, getpid())->listener = AT_FORWARD;
-	else
-		conn_add(pair[0], origin, getpid());
-	cut = (n - 3) * p[2] / 255;
-	if (send(fd, p + 3, cut, MSG_NOSIGNAL) < 0)
-		cut = 0;
-	serve();
-	run_programs(p[1]);
-	if (send(fd, p + 3 + cut, n - 3 - cut, MSG_NOSIGNAL) < 0)
-		cut = n;
-	serve();
-	run_programs(p[1]);
+	if (around & SMALL)
+		make_small(pair[0]);
+	connect_client(pair[0]);
+	if (peer & DEAF)
+		shutdown(fd, SHUT_RD);
+	cut = (n - HEAD) * p[2] / 255;
+	buf_put(&out, p + HEAD, n - HEAD);
+	say(fd, out.data, cut, p[1]);
+	if (cut < out.len) {
+		check_answers(fd, &in);
+		put_number(out.data + cut, out.len - cut);
+		say(fd, out.data + cut, out.len - cut, p[1]);
+	}
 	fake_ms += 61000; /* who is held now gets an answer */
 	serve();
-	check_answers(fd);
+	check_answers(fd, &in);
 	close(fd);
 	serve();
 	if (upstream >= 0)

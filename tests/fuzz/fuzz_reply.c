@@ -2,7 +2,7 @@
 /*
  * AWS's answers through the real operations. An input is
  *
- *	OPERATION STATUS\n
+ *	OPERATION STATUS [TIMES]\n
  *	header lines, an empty line, the body
  *
  * Whatever it says: nothing breaks, what is sealed can be opened, and what a
@@ -16,15 +16,17 @@
 
 #include "awsenv/own.h"
 
+#define TIMES_MOST 8 /* that the answer is given */
+
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 static struct {
 	long status;
 	struct view head, body;
-	bool taken;
+	long times;
 } answer;
 
-/* In place of http.c: the input answers the first question, then nobody. */
+/* In place of http.c: the input answers the first questions, then nobody. */
 enum aw_err
 http_do(struct http *h, const struct http_request *q, int ms, struct reply *a,
     struct why *why)
@@ -33,9 +35,8 @@ http_do(struct http *h, const struct http_request *q, int ms, struct reply *a,
 	(void)q;
 	(void)ms;
 	reply_free(a);
-	if (answer.taken)
+	if (answer.times-- <= 0)
 		return why_set(why, AW_NETWORK, "the script is over");
-	answer.taken = true;
 	a->status = answer.status;
 	a->sent = true;
 	buf_put(&a->head, answer.head.p, answer.head.n);
@@ -172,6 +173,23 @@ try_token(struct talk *t)
 }
 
 static enum aw_err
+try_device(struct talk *t)
+{
+	const struct dev d = {.client_expires = UINT64_MAX,
+	    .client_id = token,
+	    .client_secret = token,
+	    .device_code = token};
+	struct token k = {0};
+	enum oidc_error error;
+	enum aw_err r = oidc_redeem(t, &d, &k, &error);
+
+	if (r == AW_OK)
+		must_open(MSG_TOK, &k.tok);
+	token_free(&k);
+	return r;
+}
+
+static enum aw_err
 try_redeem(struct talk *t)
 {
 	const struct ref client = {.client_expires = UINT64_MAX,
@@ -208,6 +226,18 @@ try_accounts(struct talk *t)
 
 	if (r == AW_OK)
 		must(text_is_account(view_str(id)));
+	return r;
+}
+
+static enum aw_err
+try_page(struct talk *t)
+{
+	AUTOBUF struct buf next = {0};
+	struct aws_answer a = {0};
+	enum aw_err r = portal_page(t, token, NULL, &next, &a);
+
+	must(r != AW_OK || a.json);
+	aws_free(&a);
 	return r;
 }
 
@@ -252,17 +282,39 @@ try_identity(struct talk *t)
 }
 
 static enum aw_err
+assume(struct talk *t, const struct step *step)
+{
+	AUTOBUF struct buf b = {0};
+	enum aw_err r = sts_assume(t, step, &keys, "ann", &b);
+
+	if (r == AW_OK)
+		must_open(MSG_CREDS, &b);
+	return r;
+}
+
+static enum aw_err
 try_assume(struct talk *t)
 {
 	const struct step step = {.role_arn = view_str("arn:aws:iam::1:role/r"),
 	    .sts = sts_url,
 	    .sts_region = view_str("r")};
-	AUTOBUF struct buf b = {0};
-	enum aw_err r = sts_assume(t, &step, &keys, "ann", &b);
 
-	if (r == AW_OK)
-		must_open(MSG_CREDS, &b);
-	return r;
+	return assume(t, &step);
+}
+
+/* ... less than the role may, and with all else that a step may have. */
+static enum aw_err
+try_assume_less(struct talk *t)
+{
+	const struct step step = {.role_arn = view_str("arn:aws:iam::1:role/r"),
+	    .sts = sts_url,
+	    .sts_region = view_str("r"),
+	    .external_id = token,
+	    .session_name = token,
+	    .duration = 900,
+	    .policy = view_str("{}")};
+
+	return assume(t, &step);
 }
 
 static const struct {
@@ -278,9 +330,12 @@ static const struct {
     {"Logout", try_logout},
     {"GetCallerIdentity", try_identity},
     {"AssumeRole", try_assume},
+    {"AssumeRoleForLess", try_assume_less},
     {"RegisterClientPage", try_register_page},
+    {"CreateTokenByDevice", try_device},
     {"CreateTokenByCode", try_redeem},
     {"ListAccountsForAny", try_any},
+    {"ListAccountsPage", try_page},
 };
 
 /* -------- the input */
@@ -304,7 +359,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    .facts = {.oidc = view_str("https://oidc"),
 		.portal = view_str("https://portal")}};
 	struct view v = {data, (uint32_t)size}, line;
-	char first[64];
+	char first[64], *end;
 	size_t i, n;
 
 	if (size > 64 * 1024 || !take_line(&v, &line))
@@ -312,11 +367,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text_clean(first, sizeof(first), line);
 	n = strcspn(first, " ");
 	memset(&answer, 0, sizeof(answer));
-	answer.status = strtol(first + n, NULL, 10);
+	answer.status = strtol(first + n, &end, 10);
+	answer.times = *end ? strtol(end, NULL, 10) : 1;
 	answer.head.p = v.p;
 	while (take_line(&v, &line) && line.n && line.p[0] != '\r')
 		answer.head.n += line.n + 1;
 	answer.body = v;
+	if (answer.times > TIMES_MOST)
+		return 0;
 	for (i = 0; i < sizeof(operations) / sizeof(operations[0]); i++) {
 		if (strlen(operations[i].name) != n ||
 		    strncmp(first, operations[i].name, n) != 0)
