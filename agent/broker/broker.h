@@ -705,7 +705,7 @@ struct question {
 	struct view hops; /* list of texts: further ones, as they claim */
 };
 
-void question_open(void);
+void question_open(const struct link *hello);
 /*
  * Which programs ask is taken from a look at the peer. AW_OK: yes. AW_DENIED:
  * no, or nobody answered. AW_BUSY: too many questions.

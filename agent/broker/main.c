@@ -55,7 +55,7 @@ on_hello(const struct link *l)
 	presence_open();
 	role_open();
 	grants_open();
-	question_open();
+	question_open(l);
 	conn_open();
 }
 

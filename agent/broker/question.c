@@ -25,8 +25,9 @@
 #define PEER_MS (12 * 3600000) /* one for a connection, at most */
 #define SAID_MAX 64
 #define ITEM_MAX 4096
-#define SEAT_MS 60000 /* for a person to read, before the next request */
-#define GRACE_MS 3000 /* for clients to find this broker */
+#define SEAT_MS 60000	    /* for a person to read, before the next request */
+#define GRACE_MS 3000	    /* for clients to find this broker ... */
+#define GRACE_NEXT_MS 10000 /* ... who may be at a question of the one before */
 #define HELD_MAX 3600
 
 #define NONE_TEXT "nobody answered in time"
@@ -70,9 +71,9 @@ static unsigned int asked_next[2];
 static int64_t grace;
 
 void
-question_open(void)
+question_open(const struct link *hello)
 {
-	grace = loop_now() + GRACE_MS;
+	grace = loop_now() + (hello->restarts ? GRACE_NEXT_MS : GRACE_MS);
 }
 
 static void

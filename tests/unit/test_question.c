@@ -36,7 +36,10 @@ seen_of(pid_t pid)
 				   : 3];
 }
 
-/* In place of look.c: it is seen at once. */
+/* In place of look.c: it is seen at once, but of the person maybe later. */
+static bool slow;
+static struct look *looking;
+
 void
 look_open(void)
 {
@@ -52,8 +55,9 @@ void
 look_at(struct look *look, pid_t pid, uint32_t flags)
 {
 	(void)flags;
-	look->state = LOOK_DONE;
+	looking = look;
 	look->seen = *seen_of(pid);
+	look->state = slow && pid == PERSON ? LOOK_ASKED : LOOK_DONE;
 }
 
 static enum aw_err
@@ -338,25 +342,55 @@ with_nobody_to_ask_it_is_a_no_at_once(void **state)
 static void
 a_new_broker_waits_a_moment_for_who_can_be_asked(void **state)
 {
+	const struct link hello = {0};
 	struct question_item item;
 	int fd;
 
 	(void)state;
 	close(person);
 	settle();
-	question_open();
+	question_open(&hello);
 	fd = asker(ASKER, 0);
 	assert_int_equal(got(fd), REQUEST_HELD);
 	pass(4);
 	assert_int_equal(got(fd), AW_DENIED);
 	close(fd);
-	question_open();
+	question_open(&hello);
 	fd = asker(ASKER, 0);
 	pass(1);
 	person = client(PERSON);
 	assert_int_equal(look(&item), 1);
 	pass(4);
 	assert_int_equal(got(fd), REQUEST_HELD);
+	assert_int_equal(say(&item, ANSWER_ONCE), AW_OK);
+	assert_int_equal(got(fd), AW_OK);
+	close(fd);
+}
+
+/* A machine with much to do may take seconds to say which program that is. */
+static void
+the_next_broker_waits_until_it_has_seen_who_asks(void **state)
+{
+	const struct link hello = {.restarts = 1};
+	struct question_item item;
+	int fd;
+
+	(void)state;
+	close(person);
+	settle();
+	question_open(&hello);
+	fd = asker(ASKER, 0);
+	person = client(PERSON);
+	slow = true;
+	put(person, 'q', 0);
+	pass(5);
+	assert_int_equal(got(person), REQUEST_HELD);
+	assert_int_equal(got(fd), REQUEST_HELD);
+	slow = false;
+	looking->state = LOOK_DONE;
+	hold_wake(&looking->holds, AW_OK, NULL);
+	assert_int_equal(got(person), AW_OK);
+	assert_int_equal(look(&item), 1);
 	assert_int_equal(say(&item, ANSWER_ONCE), AW_OK);
 	assert_int_equal(got(fd), AW_OK);
 	close(fd);
@@ -614,6 +648,7 @@ main(void)
 	    T(nobody_answers_and_it_is_a_no),
 	    T(with_nobody_to_ask_it_is_a_no_at_once),
 	    T(a_new_broker_waits_a_moment_for_who_can_be_asked),
+	    T(the_next_broker_waits_until_it_has_seen_who_asks),
 	    T(an_hour_is_for_that_role_and_that_host),
 	    T(a_connection_is_that_of_one_process),
 	    T(a_yes_to_an_unknown_host_is_not_remembered),
