@@ -58,7 +58,7 @@ ITEMS = {0: "MSG_LOGIN_ITEM", 1: "MSG_ROLE_ITEM", 2: "MSG_KEY_ITEM",
          3: "MSG_PROBLEM_ITEM"}
 
 
-def until(true, seconds=15, why="it did not happen"):
+def until(true, seconds=60, why="it did not happen"):
     """Wait for true() to be that; its value."""
     end = time.monotonic() + seconds
     while not (value := true()):

@@ -19,6 +19,8 @@ import time
 class Terminal:
     def __init__(self, argv, env, rows=24, cols=80, stdout=None):
         self.ours, theirs = pty.openpty()
+        # What it begins has that, too, until the last of it has ended.
+        self.alive, left = os.pipe()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ,
                     struct.pack("HHHH", rows, cols, 0, 0))
 
@@ -29,8 +31,9 @@ class Terminal:
         self.child = subprocess.Popen(
             argv, env={"TERM": "xterm", **env}, stdin=theirs,
             stdout=theirs if stdout is None else stdout, stderr=theirs,
-            preexec_fn=lead, close_fds=True)
+            preexec_fn=lead, close_fds=True, pass_fds=(left,))
         os.close(theirs)
+        os.close(left)
         self.text = ""
 
     def __enter__(self):
@@ -41,6 +44,7 @@ class Terminal:
             self.child.kill()
         self.child.wait()
         os.close(self.ours)
+        os.close(self.alive)
 
     def read(self, seconds):
         """What comes within that time is added to text; False at the end."""
@@ -53,7 +57,7 @@ class Terminal:
         self.text += data.decode(errors="replace").replace("\r\n", "\n")
         return bool(data)
 
-    def until(self, part, seconds=20):
+    def until(self, part, seconds=60):
         end = time.monotonic() + seconds
         while part not in self.text:
             assert time.monotonic() < end, f"no {part!r} in {self.text!r}"
@@ -63,7 +67,13 @@ class Terminal:
     def press(self, keys):
         os.write(self.ours, keys)
 
-    def wait(self, seconds=20):
+    def wait_for_all(self, seconds=60):
+        """Also for what it left behind, such as a browser."""
+        status = self.wait(seconds)
+        assert select.select([self.alive], [], [], seconds)[0], self.text
+        return status
+
+    def wait(self, seconds=60):
         """The exit status, with all the text read."""
         end = time.monotonic() + seconds
         while self.read(0.2):

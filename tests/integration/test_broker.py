@@ -2,11 +2,13 @@
 """The broker among its real neighbours: logins, credentials, what is told."""
 
 import concurrent.futures
+import fcntl
 import os
 import resource
 import signal
 import socket
 import struct
+import termios
 import time
 
 import pytest
@@ -48,6 +50,11 @@ def test_a_hundred_askers_see_one_login(sim, agent):
     assert counts["StartDeviceAuthorization"] == 1
 
 
+def unread(sock):
+    """Bytes sent that the other side has not taken."""
+    return struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))[0]
+
+
 def test_a_thousand_clients_cost_one_call(sim, agent):
     agent.log_in("marketing")
     agent.logout(what=wire.LOGOUT_CREDS)
@@ -61,7 +68,7 @@ def test_a_thousand_clients_cost_one_call(sim, agent):
     for s in socks:
         s.sendall(request)
     sim.wait_in_flight("GetRoleCredentials")
-    time.sleep(0.3)
+    until(lambda: not any(map(unread, socks)), why="not all of them are read")
     sim.release()
     answers = {wire.read_frame(s) for s in socks}
     for s in socks:
@@ -252,22 +259,25 @@ def test_what_was_seen_decides_not_how_often_it_is_asked(sim, agent):
 
 
 def test_credentials_survive_a_network_that_is_gone(sim, agent):
-    sim.settings(role_life=80)
+    sim.settings(role_life=100)
     agent.log_in("marketing")
     first = agent.creds("marketing")
     sim.fault("GetRoleCredentials", "reset")
-    time.sleep(9)
-    reply = agent.creds("marketing", seconds=75)
-    assert reply.sealed == first.sealed
-    assert b"AWS is out of reach" in reply.notice
+
+    def notice():
+        reply = agent.creds("marketing", seconds=100)
+        assert reply.sealed == first.sealed
+        return reply.notice
+    # A tenth of their life is no reason to ask for others.
+    assert b"AWS is out of reach" in until(notice)
 
 
 def test_a_token_is_refreshed_before_it_ends(sim, agent):
     sim.settings(token_life=8)
     agent.log_in("marketing")
     until(lambda: len([r for r in sim.requests("CreateToken")
-                       if r["status"] == 200]) >= 3, 25)
-    assert agent.status("marketing").login_state == wire.LOGIN_DONE
+                       if r["status"] == 200]) >= 3)
+    until(lambda: agent.status("marketing").login_state == wire.LOGIN_DONE)
 
 
 def test_a_person_is_told_when_a_code_ran_out(sim, agent):
@@ -319,7 +329,7 @@ def test_sigusr1_leaves_none_on_the_way(sim, agent):
         os.kill(agent.pid, signal.SIGUSR1)
         assert waits.result(timeout=20).error == wire.AW_LOGIN
         sim.release()
-    time.sleep(0.5)
+    until(lambda: not agent.helpers())
     assert agent.list(wire.LIST_KEYS) == []
     assert sim.counts()["GetRoleCredentials"] == 2  # with the login's
 
@@ -331,12 +341,12 @@ def test_a_lifetime_ends_what_was_kept(sim, make_agent):
     assert max(k.timeout for k in agent.list(wire.LIST_KEYS)) < begun + 70
     # The role's own lifetime begins when it is fetched, at most 3 s later.
     until(lambda: agent.creds("marketing", check=False).error == wire.AW_LOGIN,
-          40)
+          60)
 
 
 def test_stop_ends_the_agent(agent):
     agent.ask("stop@awsenv")
-    assert agent.process.wait(10) == 0
+    assert agent.process.wait(60) == 0
 
 
 def test_a_bound_connection_gets_nothing(sim, agent):

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 
 import pytest
 
@@ -94,9 +93,7 @@ def test_without_an_agent_it_is_silent_and_starts_none(tmp_path):
 
 def test_it_waits_as_long_as_it_was_told(agent):
     agent.on("nudge@awsenv", SILENCE)
-    begun = time.monotonic()
     assert run(agent.env(), "--wait", "1").returncode == 0
-    assert 1 < time.monotonic() - begun < 60
     assert agent.seen("nudge@awsenv")[0].ms == 1000
 
 
@@ -106,7 +103,7 @@ def test_ctrl_c_is_a_success(agent):
                              stderr=subprocess.PIPE)
     until(lambda: agent.seen("nudge@awsenv"))
     child.send_signal(signal.SIGINT)
-    assert child.wait(5) == 0
+    assert child.wait(60) == 0
     assert child.stderr.read() == b"\n"
     child.stderr.close()
 
@@ -133,7 +130,8 @@ def shell(request, agent, tmp_path):
     with Terminal(argv, env, rows=60) as t:
         t.line = (line.format(SNIPPETS) + "; echo re''ady\n").encode()
         t.agent, t.fish = agent, argv[0] == "fish"
-        time.sleep(0.5)
+        t.prompt = ("# " if os.geteuid() == 0 else "> ") if t.fish else "$ "
+        t.until(t.prompt)       # what is typed before is lost, or shown twice
         yield t
 
 
@@ -160,13 +158,14 @@ def test_in_a_shell_ctrl_c_skips_it_and_the_profile_goes_on(shell):
     shell.agent.on("nudge@awsenv", SILENCE)
     shell.press(shell.line)
     until(lambda: shell.read(0.05) and shell.agent.seen("nudge@awsenv"))
+    before = shell.text.count(shell.prompt)
     shell.press(b"\x03")
     if shell.fish:
         # It forgets the rest of a line, as it always does.
-        shell.until("\n", 5)
-        time.sleep(0.5)
+        until(lambda: shell.read(0.05) and
+              shell.text.count(shell.prompt) > before)
         shell.press(b"echo re''ady\n")
-    shell.until("\nready", 10)
+    shell.until("\nready")
 
 
 @pytest.mark.parametrize("name", sorted(set(SHELLS) - {"fish"}))

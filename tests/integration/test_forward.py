@@ -5,7 +5,6 @@ import base64
 import os
 import re
 import shlex
-import signal
 import socket
 import subprocess
 
@@ -237,7 +236,7 @@ def test_a_broker_that_dies_costs_a_retry(ws):
     child = ws.popen(ws.words("a", *ws.recipe()) + [ws.far(["sh", "-c", script])])
     first = child.stdout.readline()
     for _ in range(3):
-        os.kill(ws.agent.broker_pid(), signal.SIGKILL)
+        ws.agent.kill_broker()
         assert child.stdout.readline() == first
     out, err = child.communicate(timeout=60)
     assert (child.returncode, err) == (0, "")

@@ -21,7 +21,7 @@ PORTAL_PAGE = (b"<!DOCTYPE html><html><head><title>Sign in to Guest WLAN"
 KINDS = {
     "error": {"code": None, "message": None},
     "status": {"status": 503, "retry_after": None, "body": "json"},
-    "quota": {"rate": 20},
+    "quota": {"rate": 20, "seconds": 1},
     "reset": {}, "lost": {}, "close": {}, "truncated": {},
     "hang": {"seconds": 600, "headers": False},
     "trickle": {"seconds": 0.1},
@@ -77,10 +77,10 @@ class Fault:
         return True
 
     def _over(self):
-        """More than `rate` calls within this second; those refused do not
-        count, so a client that waits gets through."""
+        """More than `rate` calls within this second, or these seconds; those
+        refused do not count, so a client that waits gets through."""
         now = time.monotonic()
-        self.calls = [t for t in self.calls if t > now - 1]
+        self.calls = [t for t in self.calls if t > now - self.seconds]
         if len(self.calls) >= self.rate:
             return True
         self.calls.append(now)
