@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,6 +39,31 @@ harden(void)
 		       "init (docker run --init)");
 }
 
+/*
+ * What several hosts may have mounted: an agent on another one would hold the
+ * lock, or have its socket taken away, and nobody here could ask it.
+ */
+static bool
+is_shared(const char *folder)
+{
+	static const uint32_t kinds[] = {
+	    0x6969,			    /* NFS */
+	    0x517b, 0xff534d42, 0xfe534d42, /* SMB, old and new */
+	    0x5346414f,			    /* AFS */
+	    0x00c36400,			    /* Ceph */
+	};
+	struct statfs fs;
+	size_t i;
+
+	if (statfs(folder, &fs) != 0)
+		return false;
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if ((uint32_t)fs.f_type == kinds[i])
+			return true;
+	}
+	return false;
+}
+
 static void
 find_path(const struct options *o, char path[static CLIENT_PATH])
 {
@@ -54,6 +80,11 @@ find_path(const struct options *o, char path[static CLIENT_PATH])
 		       "must be a directory of this user with mode 0700; or "
 		       "name a socket by -a",
 		    (unsigned long)geteuid());
+	if (!o->stop && is_shared(path))
+		fatalx("%s is on a network file system, which other hosts may "
+		       "have, too: set XDG_RUNTIME_DIR to a directory of this "
+		       "host alone, or name a socket by -a",
+		    path);
 	snprintf(
 	    path + strlen(path), CLIENT_PATH - strlen(path), "/agent.sock");
 }

@@ -178,6 +178,11 @@ socket_own(struct agent *a, const char *path, pid_t *pid)
 		return r;
 	*pid = 0;
 	while (!lock_take(lock)) {
+		if (errno != EWOULDBLOCK && errno != EINTR) {
+			log_err("%s.lock cannot be locked: %s", path,
+			    strerror(errno));
+			return AW_SYSTEM;
+		}
 		if (answers(path)) {
 			*pid = lock_owner(lock);
 			return AW_BUSY;

@@ -273,6 +273,38 @@ def test_without_a_private_runtime_directory_it_says_what_to_do(agent):
     assert done.returncode == 1 and "XDG_RUNTIME_DIR" in done.stderr
 
 
+@pytest.fixture
+def network_fs(agent):
+    """An environment in which every folder is on one."""
+    library = os.path.join(agent.top, "network_fs.so")
+    source = os.path.join(os.path.dirname(__file__), "network_fs.c")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source],
+                   check=True)
+    return {"LD_PRELOAD": library,
+            "ASAN_OPTIONS": "verify_asan_link_order=0:detect_leaks=0"}
+
+
+def test_on_a_network_file_system_it_says_what_to_do(agent, network_fs):
+    done = agent.call(env=network_fs)
+    assert done.returncode == 1 and done.stdout == ""
+    assert "network file system" in done.stderr, done.stderr
+    assert "XDG_RUNTIME_DIR" in done.stderr and done.stderr.count("\n") == 1
+    assert not os.path.exists(agent.sock)
+    # Which counts where it looks by itself.
+    path = os.path.join(agent.run, "of-this-host.sock")
+    done = agent.call("-a", path, env=network_fs)
+    assert done.returncode == 0 and path in done.stdout, done.stderr
+    assert agent.call("-k", "-a", path, env=network_fs).returncode == 0
+
+
+def test_a_file_system_without_locks_is_told(agent, network_fs):
+    path = os.path.join(agent.run, "of-this-host.sock")
+    done = agent.call("-a", path, env={**network_fs, "NO_LOCKS": "1"})
+    assert done.returncode == 1 and done.stdout == ""
+    assert f"{path}.lock cannot be locked" in done.stderr, done.stderr
+    assert done.stderr.count("\n") == 1 and not os.path.exists(path)
+
+
 def test_somebody_elses_socket_at_our_path_is_not_unlinked(agent):
     agent.start()
     os.unlink(agent.sock)
