@@ -214,6 +214,49 @@ def test_a_runtime_directory_that_is_not_private_is_not_used(sim, harm):
         assert found == []
 
 
+# ---- whose they are
+
+@needs_root
+@pytest.mark.parametrize("name", ["agent", "forward", "remote"])
+def test_another_user_whom_the_modes_let_in_gets_no_word(make_agent, sim, name):
+    """A chmod 777, or a descriptor that was left to somebody: what counts is
+    the uid of who connects."""
+    agent = make_agent(sim, uid=UID)
+    path = agent.sock.with_name(f"{name}.sock")
+    path.chmod(0o777)
+    for folder in path.parents:
+        if not folder.stat().st_mode & 0o001:
+            folder.chmod(0o755)
+    assert heard_by(OTHER, path) == b""
+    # Whose it is gets an answer, by the same question.
+    assert heard_by(UID, path)[4:5] == b"\x1d"
+
+
+def heard_by(uid, path):
+    """What a process of that user hears to "query"; nothing: it was sent away."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(60)
+                s.connect(str(path))
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    s.sendall(b"\0\0\0\x0a\x1b\0\0\0\5query")
+                    os.write(write, s.recv(4096))
+            os._exit(0)
+        finally:
+            os._exit(1)
+    os.close(write)
+    with os.fdopen(read, "rb") as f:
+        heard = f.read()
+    assert os.waitpid(pid, 0)[1] == 0
+    return heard
+
+
 class Impostor:
     """Listens as another user where everybody may connect, and keeps what it
     is told."""
