@@ -26,14 +26,18 @@ set_attributes(posix_spawnattr_t *attr)
 		POSIX_SPAWN_SETSIGDEF);
 }
 
-static void
+static int
 set_files(posix_spawn_file_actions_t *files, int link, bool quiet)
 {
-	posix_spawn_file_actions_addopen(files, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_addopen(files, 1, "/dev/null", O_WRONLY, 0);
-	if (quiet)
-		posix_spawn_file_actions_adddup2(files, 1, 2);
-	posix_spawn_file_actions_adddup2(files, link, LINK_FD);
+	int e = posix_spawn_file_actions_addopen(
+	    files, 0, "/dev/null", O_RDONLY, 0);
+
+	if (!e)
+		e = posix_spawn_file_actions_addopen(
+		    files, 1, "/dev/null", O_WRONLY, 0);
+	if (!e && quiet)
+		e = posix_spawn_file_actions_adddup2(files, 1, 2);
+	return e ? e : posix_spawn_file_actions_adddup2(files, link, LINK_FD);
 }
 
 int
@@ -51,8 +55,8 @@ exec_start(char *path, char *const env[], int link, bool quiet, pid_t *pid)
 	posix_spawnattr_init(&attr);
 	posix_spawn_file_actions_init(&files);
 	set_attributes(&attr);
-	set_files(&files, high, quiet);
-	error = posix_spawn(pid, path, &files, &attr, argv, env);
+	if (!(error = set_files(&files, high, quiet)))
+		error = posix_spawn(pid, path, &files, &attr, argv, env);
 	posix_spawn_file_actions_destroy(&files);
 	posix_spawnattr_destroy(&attr);
 	return error;

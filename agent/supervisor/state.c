@@ -75,6 +75,14 @@ put_fd(struct buf *b, enum tag tag, int fd)
 		put_number(b, tag, (uint64_t)fd);
 }
 
+/* Half of one would be one that is lost. */
+static void
+put_item(struct buf *b, enum tag tag, const struct buf *item)
+{
+	put_view(b, tag, view_of(item));
+	b->bad |= item->bad;
+}
+
 static void
 put_listener(struct buf *b, const struct listener *l)
 {
@@ -85,7 +93,7 @@ put_listener(struct buf *b, const struct listener *l)
 	put_view(&item, TAG_PATH, view_str(l->path));
 	put_number(&item, TAG_DEV, l->dev);
 	put_number(&item, TAG_INO, l->ino);
-	put_view(b, TAG_LISTENER, view_of(&item));
+	put_item(b, TAG_LISTENER, &item);
 }
 
 static void
@@ -96,7 +104,7 @@ put_job(struct buf *b, const struct job *j)
 	put_fd(&item, TAG_FD, j->fd);
 	put_number(&item, TAG_PID, (uint64_t)j->pid);
 	put_view(&item, TAG_TAG, (struct view){j->tag, sizeof(j->tag)});
-	put_view(b, TAG_JOB, view_of(&item));
+	put_item(b, TAG_JOB, &item);
 }
 
 int

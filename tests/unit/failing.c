@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <keyutils.h>
 #include <poll.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -119,6 +120,29 @@ WRAP(int, pipe2, (int fds[2], int flags), (fds, flags))
 WRAP(int, socketpair, (int domain, int type, int protocol, int fds[2]),
     (domain, type, protocol, fds))
 WRAP(pid_t, fork, (void), ())
+WRAP(int, bind, (int fd, const struct sockaddr *a, socklen_t n), (fd, a, n))
+WRAP(int, listen, (int fd, int n), (fd, n))
+WRAP(int, memfd_create, (const char *name, unsigned int flags), (name, flags))
+
+/* What gives back its error. */
+#define WRAP_ERROR(name, params, args)                                   \
+	int __real_##name params;                                        \
+	int __wrap_##name params;                                        \
+	int __wrap_##name params                                         \
+	{                                                                \
+		return fails(#name, false) ? error : __real_##name args; \
+	}
+
+WRAP_ERROR(posix_spawn,
+    (pid_t * pid, const char *path, const posix_spawn_file_actions_t *files,
+	const posix_spawnattr_t *attr, char *const argv[], char *const env[]),
+    (pid, path, files, attr, argv, env))
+WRAP_ERROR(posix_spawn_file_actions_addopen,
+    (posix_spawn_file_actions_t * files, int fd, const char *path, int flags,
+	mode_t mode),
+    (files, fd, path, flags, mode))
+WRAP_ERROR(posix_spawn_file_actions_adddup2,
+    (posix_spawn_file_actions_t * files, int from, int to), (files, from, to))
 
 /* Whose mode need not be there. */
 #define MODE(last)                         \

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the supervisor has for others, with each allocation and each system
+ * call failing once in turn: what a re-execution hands over is all of it or
+ * none, an agent has its socket and lock or neither, a program is started with
+ * what it was to be given or not at all.
+ */
+#include "agent/supervisor/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "awsenv/own.h"
+#include "tests/unit/failing.h"
+
+static struct agent agent, after;
+
+static void
+fresh(struct agent *a)
+{
+	memset(a, 0, sizeof(*a));
+	a->lock = a->command = a->audit = a->ring.vault = -1;
+}
+
+/* ---- a state */
+
+static enum aw_err
+hand_over(void)
+{
+	static char tag[sizeof(agent.jobs[0].tag)] = "tag";
+	unsigned int i;
+	int fd;
+
+	fresh(&agent);
+	fresh(&after);
+	agent.ring = (struct ring){11, 12, 0};
+	/* All are this one: what counts here is what is said of them. */
+	for (i = 0; i < 3; i++) {
+		struct listener *l = &agent.listeners[agent.nlisteners++];
+
+		snprintf(l->path, sizeof(l->path), "/run/%u", i);
+	}
+	for (i = 0; i < JOBS_MAX; i++)
+		memcpy(agent.jobs[agent.njobs++].tag, tag, sizeof(tag));
+	if ((fd = state_save(&agent)) < 0)
+		return AW_NOMEM;
+	failing_heal();
+	must(state_load(&after, fd));
+	must(after.nlisteners == 3 && after.njobs == JOBS_MAX);
+	for (i = 0; i < 3; i++)
+		must(strcmp(after.listeners[i].path, agent.listeners[i].path) ==
+		    0);
+	for (i = 0; i < JOBS_MAX; i++)
+		must(memcmp(after.jobs[i].tag, tag, sizeof(tag)) == 0);
+	return AW_OK;
+}
+
+static void
+a_state_is_handed_over_whole_or_not_at_all(void **state)
+{
+	(void)state;
+	assert_true(each_fails(hand_over, ENOMEM, false) > JOBS_MAX);
+	assert_true(each_fails(hand_over, EIO, false) >= 2);
+}
+
+/* ---- a socket */
+
+static char folder[] = "/tmp/awsenv-failing.XXXXXX";
+static char path[CLIENT_PATH];
+
+/* As an agent that was killed leaves it. */
+static void
+leave_a_stale_one(void)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
+	unlink(path);
+	must(bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0);
+	close(fd);
+}
+
+static enum aw_err
+own(void)
+{
+	pid_t other;
+	enum aw_err r;
+
+	fresh(&agent);
+	r = socket_own(&agent, path, &other);
+	if (r != AW_OK) {
+		must(agent.nlisteners == 0 && agent.lock < 0);
+		return r;
+	}
+	must(agent.nlisteners >= 1 && agent.lock >= 0);
+	must(strcmp(agent.listeners[0].path, path) == 0);
+	return AW_OK;
+}
+
+static void
+disown(void)
+{
+	socket_end(&agent);
+	own_close(&agent.lock);
+}
+
+static enum aw_err
+own_a_socket(void)
+{
+	enum aw_err r;
+
+	failing_rest();
+	leave_a_stale_one();
+	failing_go();
+	if ((r = own()) == AW_OK)
+		disown();
+	/* Whatever came of it, the next start is a good one. */
+	failing_rest();
+	must(own() == AW_OK && agent.nlisteners == 3);
+	disown();
+	failing_go();
+	return r;
+}
+
+static void
+an_agent_has_its_socket_or_the_next_has(void **state)
+{
+	static const int errors[] = {EIO, ENOLCK, EMFILE, ENOSPC};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(errors) / sizeof(*errors); i++)
+		/* It does without the sockets beside its own. */
+		assert_true(each_fails(own_a_socket, errors[i], true) > 9);
+}
+
+/* ---- a program */
+
+static enum aw_err
+start_a_program(void)
+{
+	static char program[] = "/bin/true";
+	char *const env[] = {NULL};
+	pid_t pid = -1;
+	int status;
+
+	if (exec_start(program, env, STDERR_FILENO, true, &pid) != 0) {
+		must(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
+		return AW_SYSTEM;
+	}
+	must(waitpid(pid, &status, 0) == pid && status == 0);
+	return AW_OK;
+}
+
+static void
+a_program_has_what_it_was_to_be_given_or_is_not_started(void **state)
+{
+	(void)state;
+	assert_int_equal(each_fails(start_a_program, ENOMEM, false), 5);
+}
+
+static int
+begin(void **state)
+{
+	(void)state;
+	if (!mkdtemp(folder))
+		return -1;
+	snprintf(path, sizeof(path), "%s/agent.sock", folder);
+	umask(0177);
+	return 0;
+}
+
+static int
+end(void **state)
+{
+	char name[CLIENT_PATH + sizeof(".lock")];
+
+	(void)state;
+	snprintf(name, sizeof(name), "%s.lock", path);
+	unlink(name);
+	return rmdir(folder);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_state_is_handed_over_whole_or_not_at_all),
+	    cmocka_unit_test(an_agent_has_its_socket_or_the_next_has),
+	    cmocka_unit_test(
+		a_program_has_what_it_was_to_be_given_or_is_not_started),
+	};
+
+	return cmocka_run_group_tests(tests, begin, end);
+}
