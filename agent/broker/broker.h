@@ -290,6 +290,9 @@ struct view table_off(const struct table *);
 struct view table_setting(const struct table *, const char *name);
 bool table_profile(const struct table *, struct view name, struct profile *);
 bool table_profile_at(const struct table *, uint32_t index, struct profile *);
+/* The first that can be used and leads to this role, and no further. */
+bool table_role(const struct table *, struct view account, struct view role,
+    struct profile *);
 /* Does any profile that leads through this role have awsenv_confirm = true? */
 bool table_confirm(const struct table *, struct view account, struct view role);
 bool table_session(const struct table *, uint32_t index, struct session *);

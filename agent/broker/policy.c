@@ -127,19 +127,13 @@ rule_of(const struct round *r, struct view *name)
 {
 	const struct target *t = &r->target;
 	struct profile p;
-	uint32_t i;
 
 	*name = t->profile;
 	if (t->profile.n && table_profile(r->table, t->profile, &p))
 		return (struct rule){p.forward, p.forward_hosts, p.forward_at};
-	for (i = 0; table_profile_at(r->table, i, &p); i++) {
-		if (p.error == AW_OK && !p.chain.n &&
-		    view_eq(p.account, t->account) &&
-		    view_eq_nocase(p.role, t->role)) {
-			*name = p.name;
-			return (struct rule){
-			    p.forward, p.forward_hosts, p.forward_at};
-		}
+	if (table_role(r->table, t->account, t->role, &p)) {
+		*name = p.name;
+		return (struct rule){p.forward, p.forward_hosts, p.forward_at};
 	}
 	return (struct rule){t->session.forward, t->session.forward_hosts,
 	    t->session.forward_at};

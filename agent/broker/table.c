@@ -42,7 +42,9 @@ struct content {
 	struct rows problems;
 	struct view off;      /* why nothing is given on this machine */
 	struct view settings; /* of the agent itself */
-	uint32_t *slots; /* hash table of profile numbers plus one; 0: free */
+	/* hash tables of profile numbers plus one, 0: free; by name, and by the
+	 * account and role of those that go no further */
+	uint32_t *slots, *roles;
 	uint32_t mask;
 	uint32_t *confirm; /* numbers of the profiles that ask for a yes */
 	uint32_t nconfirm;
@@ -67,6 +69,7 @@ content_free(struct content *c)
 	free(c->profiles.row);
 	free(c->problems.row);
 	free(c->slots);
+	free(c->roles);
 	free(c->confirm);
 	free(c);
 }
@@ -139,40 +142,85 @@ name_hash(struct view name)
 	return h;
 }
 
+/* A role's name is the same in any case. */
+static uint32_t
+role_hash(struct view account, struct view role)
+{
+	uint32_t i, h = name_hash(account);
+
+	for (i = 0; i < role.n; i++)
+		h = (h ^ (role.p[i] | ('a' ^ 'A'))) * 0x01000193;
+	return h;
+}
+
+/* Where the first profile of that role is, which *p is then, or is to be. */
+static uint32_t *
+role_slot(const struct content *c, struct view account, struct view role,
+    struct profile *p)
+{
+	uint32_t i, slot = role_hash(account, role) & c->mask;
+
+	for (; (i = c->roles[slot]); slot = (slot + 1) & c->mask) {
+		if (msg_decode(MSG_PROFILE, c->profiles.row[i - 1], p) &&
+		    view_eq(p->account, account) &&
+		    view_eq_nocase(p->role, role))
+			break;
+	}
+	return &c->roles[slot];
+}
+
+static void
+role_add(struct content *c, const struct profile *p, uint32_t i)
+{
+	struct profile first;
+	uint32_t *slot = role_slot(c, p->account, p->role, &first);
+
+	if (!*slot)
+		*slot = i + 1;
+}
+
+static void
+name_add(struct content *c, uint32_t i)
+{
+	uint32_t slot = name_hash(row_name(c->profiles.row[i])) & c->mask;
+
+	while (c->slots[slot])
+		slot = (slot + 1) & c->mask;
+	c->slots[slot] = i + 1;
+}
+
+static void
+confirm_add(struct content *c, uint32_t i)
+{
+	c->confirm =
+	    reallocarray(c->confirm, c->nconfirm + 1, sizeof(*c->confirm));
+	if (!c->confirm)
+		fatal("table");
+	c->confirm[c->nconfirm++] = i;
+}
+
+/* So that a request does not go through all of them. */
 static void
 content_index(struct content *c)
 {
-	uint32_t i, slot, size = 16;
+	uint32_t i, size = 16;
+	struct profile p;
 
 	while (size < c->profiles.n * 2)
 		size *= 2;
-	if (!(c->slots = calloc(size, sizeof(*c->slots))))
+	c->slots = calloc(size, sizeof(*c->slots));
+	c->roles = calloc(size, sizeof(*c->roles));
+	if (!c->slots || !c->roles)
 		fatal("table");
 	c->mask = size - 1;
 	for (i = 0; i < c->profiles.n; i++) {
-		slot = name_hash(row_name(c->profiles.row[i])) & c->mask;
-		while (c->slots[slot])
-			slot = (slot + 1) & c->mask;
-		c->slots[slot] = i + 1;
-	}
-}
-
-/* Few or none: so that a request does not go through all of them. */
-static void
-content_confirms(struct content *c)
-{
-	struct profile p;
-	uint32_t i;
-
-	for (i = 0; i < c->profiles.n; i++) {
-		if (!msg_decode(MSG_PROFILE, c->profiles.row[i], &p) ||
-		    !p.confirm)
+		name_add(c, i);
+		if (!msg_decode(MSG_PROFILE, c->profiles.row[i], &p))
 			continue;
-		c->confirm = reallocarray(
-		    c->confirm, c->nconfirm + 1, sizeof(*c->confirm));
-		if (!c->confirm)
-			fatal("table");
-		c->confirm[c->nconfirm++] = i;
+		if (p.error == AW_OK && !p.chain.n)
+			role_add(c, &p, i);
+		if (p.confirm)
+			confirm_add(c, i);
 	}
 }
 
@@ -203,7 +251,6 @@ end_packet(struct job *job, struct content *c, struct view body)
 	if (c->off.n)
 		log_warn("%.*s", VIEW_ARG(c->off));
 	content_index(c);
-	content_confirms(c);
 	job_outcome(job, AW_OK, (struct view){0});
 	return true;
 }
@@ -484,6 +531,13 @@ table_profile(const struct table *t, struct view name, struct profile *p)
 		slot = (slot + 1) & c->mask;
 	}
 	return false;
+}
+
+bool
+table_role(const struct table *t, struct view account, struct view role,
+    struct profile *p)
+{
+	return t->now && *role_slot(t->now, account, role, p);
 }
 
 /* An account has one IAM Identity Center, so that these two say it all. */

@@ -58,6 +58,43 @@ a_profile_is_found_by_its_whole_name(void **state)
 	assert_false(table_profile(t, view_str(""), &p));
 }
 
+/* Of those that can be used, and go no further than that role. */
+static void
+a_role_is_found_by_the_first_profile_that_leads_to_it(void **state)
+{
+	struct view account = view_str("123456789012");
+	struct ask ask = asking("/roles", 1);
+	struct table *t = table_for(&ask);
+	struct profile rows[] = {
+	    {.name = view_str("broken"), .error = AW_CONFIG},
+	    {.name = view_str("chain"), .chain = view_str("steps")},
+	    {.name = view_str("dev")},
+	    {.name = view_str("again")},
+	};
+	struct table_end end = {.stamp = fake_stamp(1), .profiles = 4};
+	struct profile p;
+	int fd, i;
+
+	(void)state;
+	table_read(t, &ask);
+	fd = fake_spawn(PROGRAM_PROFILE);
+	for (i = 0; i < 4; i++) {
+		rows[i].account = account;
+		rows[i].role = view_str("Dev");
+		link_send_msg(fd, MSG_PROFILE, &rows[i]);
+	}
+	link_send_msg(fd, MSG_TABLE_END, &end);
+	settle();
+	close(fd);
+	settle();
+	assert_true(table_role(t, account, view_str("dEV"), &p));
+	assert_true(view_is(p.name, "dev"));
+	assert_false(table_role(t, account, view_str("Dev "), &p));
+	assert_false(table_role(t, account, view_str(""), &p));
+	assert_false(
+	    table_role(t, view_str("123456789013"), view_str("Dev"), &p));
+}
+
 static void
 ten_thousand_profiles_are_found(void **state)
 {
@@ -450,6 +487,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup(name, setup)
 	    T(a_profile_is_found_by_its_whole_name),
+	    T(a_role_is_found_by_the_first_profile_that_leads_to_it),
 	    T(ten_thousand_profiles_are_found),
 	    T(near_names_are_the_nearest_three),
 	    T(a_stamp_tells_whether_to_read_again),
