@@ -161,8 +161,9 @@ text_next(struct view *v, struct text_char *c)
 	if (!v->n)
 		return false;
 	c->p = v->p;
-	c->code = 0;
-	c->n = utf8_char(v->p, v->n, &c->code);
+	/* What is none may have begun like one: nor is it that. */
+	if (!(c->n = utf8_char(v->p, v->n, &c->code)))
+		c->code = 0;
 	c->printable = c->n && is_printable(c->code);
 	step = c->n ? c->n : 1;
 	v->p += step;

@@ -344,6 +344,17 @@ foreign_text_is_made_printable(void **state)
 	    shown((struct view){(const uint8_t *)"a\0b", 3}), "a?b");
 }
 
+/* What its bits so far would be is a quote. */
+static void
+half_a_character_is_no_quote(void **state)
+{
+	AUTOBUF struct buf b = {0};
+
+	(void)state;
+	json_string(&b, view_str("\xe0\xa2x"));
+	assert_true(view_is(view_of(&b), "\"??x\""));
+}
+
 static void
 json_strings_are_json(void **state)
 {
@@ -372,6 +383,7 @@ main(void)
 	    cmocka_unit_test(a_code_that_is_no_code_is_not_shown),
 	    cmocka_unit_test(a_page_for_a_browser_here_has_neither_code_nor_qr),
 	    cmocka_unit_test(foreign_text_is_made_printable),
+	    cmocka_unit_test(half_a_character_is_no_quote),
 	    cmocka_unit_test(json_strings_are_json),
 	};
 
