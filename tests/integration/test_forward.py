@@ -293,10 +293,16 @@ def test_another_version_on_the_far_side_works_and_is_told(ws, alone):
 
 
 def test_doctor_on_the_far_side_looks_at_what_ssh_forwards(ws):
-    done = ws.ssh("a", "awsenv", "doctor")
-    line, = [line for line in done.stdout.splitlines()
-             if line.split()[1:2] == ["agent"]]
-    assert line.split()[0] == "ok" and "on another host" in line, done.stdout
+    """And not at how this machine is set up, which is of no use to it."""
+    done = ws.ssh("a", "awsenv", "doctor", "-p", "open")
+    agent, *rest = [line.split(None, 2) for line in done.stdout.splitlines()]
+    assert agent[:2] == ["ok", "agent"] and "on another host" in agent[2]
+    assert [line[1] for line in rest[:-1]] == ["variables", "plaintext"]
+    assert done.returncode == 0
+    done = ws.ssh("a", "awsenv", "doctor", "-p", "payroll")
+    assert done.returncode == 1
+    assert re.search(r'^problem +agent +profile "payroll" is not for use from '
+                     'here', done.stdout, re.M)
 
 
 # Which host it is.

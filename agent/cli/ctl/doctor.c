@@ -12,15 +12,16 @@
 
 #include "agent/cli/ctl/doctor.h"
 
-/* Each is for a person's own session, for the administrator's files, or both. */
-enum { SESSION = 1, ADMIN = 2 };
+/* Each is for a person's own session, for the administrator's files, or both;
+ * of the first a few are for where the agent is on another host. */
+enum { SESSION = 1, ADMIN = 2, AFAR = 4 };
 
 static const struct {
 	char name[12];
 	uint8_t when;
 	void (*look)(struct doctor *);
 } checks[] = {
-    {"agent", SESSION, check_agent},
+    {"agent", SESSION | AFAR, check_agent},
     {"protection", SESSION, check_protection},
     {"sandbox", SESSION, check_sandbox},
     {"keyring", SESSION, check_keyring},
@@ -28,9 +29,9 @@ static const struct {
     {"clock", SESSION, check_clock},
     {"admin", SESSION | ADMIN, check_admin},
     {"config", SESSION, check_config},
-    {"variables", SESSION, check_variables},
+    {"variables", SESSION | AFAR, check_variables},
     {"portal", SESSION, check_portal},
-    {"plaintext", SESSION, check_plaintext},
+    {"plaintext", SESSION | AFAR, check_plaintext},
     {"pam", SESSION | ADMIN, check_pam},
     {"sshd", SESSION | ADMIN, check_sshd},
     {"systemd", SESSION | ADMIN, check_systemd},
@@ -202,6 +203,9 @@ doctor_verb(const struct options *o, char **argv)
 			continue;
 		d.check = checks[i].name;
 		checks[i].look(&d);
+		/* What is set up here is not what counts here. */
+		if (d.far)
+			when = AFAR;
 	}
 	for (f = d.first; f; f = f->next)
 		d.problems += f->grade == GRADE_PROBLEM;

@@ -27,6 +27,7 @@ struct doctor {
 	struct finding *first, *last;
 	unsigned int problems;
 	/* what checks know from those before them */
+	bool far;   /* the agent is on another host */
 	bool asked; /* the agent; then its answer is here */
 	struct status_rep status;
 	struct buf frame;

@@ -138,6 +138,16 @@ tell_passed(struct doctor *d, const struct agent *a)
 		    a->passed);
 }
 
+/* Whether that profile is to be had here is all that can be said of it. */
+static void
+tell_profile(struct doctor *d)
+{
+	if ((d->options->given & (OPT_PROFILE | OPT_ACCOUNT)) &&
+	    d->status.profile_error != AW_OK)
+		find_line(
+		    d, GRADE_PROBLEM, "%s", shown(d->status.profile_text));
+}
+
 /* One on another host tells nothing else, and is upgraded there. */
 static void
 tell_remote(struct doctor *d, const struct agent *a)
@@ -194,7 +204,10 @@ check_agent(struct doctor *d)
 		tell_unreached(d, &a, r);
 	} else if (ask(d, a.fd)) {
 		d->asked = d->status.agent_pid != 0;
+		d->far = !d->asked;
 		(d->asked ? tell_local : tell_remote)(d, &a);
+		if (d->far)
+			tell_profile(d);
 	}
 	agent_close(&a);
 	if (d->status.screen) {
