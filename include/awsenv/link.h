@@ -92,7 +92,7 @@ struct seen {
 	char folder[128];  /* where it works; of a longer path the end */
 	/* asked for by LOOK_PLACE: its session at logind, "3"; "": in none, as
 	 * what the user's service manager starts */
-	char session[32];
+	char session[16];
 	uint64_t forked; /* ... when the one began that it is a fork of; or 0 */
 };
 
