@@ -89,7 +89,8 @@ id_parse(const char *word, uint32_t *id)
 
 	if (!strncmp(s, "forward-", 8))
 		s += 8;
-	if (strspn(s, DIGITS "abcdef") != 8 || (s[8] && strcmp(s + 8, ".sock")))
+	if (strspn(s, DIGITS "abcdef") != 8 ||
+	    (s[8] && strcmp(s + 8, ".sock") != 0))
 		return false;
 	n = strtoul(s, &end, 16);
 	*id = (uint32_t)n;
