@@ -14,6 +14,7 @@
 #   make check-clients   AWS's tools and SDKs, from their own registries
 #   make check-reproducible   two builds give the same bytes
 #   make lint            format, static analysis, pages, hygiene of the tree
+#   make fuzz-cover      do the corpora reach 95 % of each parser's lines?
 #   make fuzz            libFuzzer on each target (FUZZ_SECONDS=60)
 #   make valgrind        memcheck over unit tests, corpora, the agent's programs
 #   make fuzz-mutants    do the targets find planted faults? (MUTANT_SECONDS=600,
@@ -98,8 +99,8 @@ RELRO    := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all awsenv deps demo attack mutants check check-quick check-clients check-desktop \
-	check-system check-reproducible tests lint fuzzers fuzz fuzz-edges \
-	fuzz-mutants chaos valgrind cov bench install uninstall deb clean help FORCE
+	check-system check-reproducible tests replays lint fuzzers fuzz \
+	fuzz-cover fuzz-edges fuzz-mutants chaos valgrind cov bench install uninstall deb clean help FORCE
 
 # Each room is an archive of everything in its folder but main.c ...
 objects = $(patsubst %.c,$2/%.o,$(filter-out %/main.c $(if $(CROSS),%/filter.c),\
@@ -285,7 +286,8 @@ $(FUZZERS): $B/fuzz/fuzz_%: $B/fuzz/tests/fuzz/fuzz_%.o $(FUZZROOMS) \
 		$(patsubst %.ld,@%.ld,$(filter %.o %.ld,$^)) \
 		$(call group,$(call included,$(<:.o=),$B/fuzz))
 
-tests: all $(UNIT) $(REPLAY)
+replays: $(REPLAY)
+tests: all $(UNIT) replays
 
 check: tests
 	@B=$(abspath $B) $(PYTHON) tests/run $(T)
@@ -327,6 +329,12 @@ fuzz-edges:
 fuzz-mutants:
 	@$(PYTHON) tests/fuzz/mutants $(abspath $B)/fuzz-mutants $(MUTANT_SECONDS) \
 		$(if $(SAMPLE),--sample) $(T)
+
+# By gcc's own means, without a sandbox or a sanitizer.
+fuzz-cover: deps
+	@+$(MAKE) --no-print-directory B=build-fuzz-cover CC=gcc WRAPPER=dynamic \
+		HARDEN=--coverage LINKSAN=--coverage CFLAGS='-O0 -g' replays
+	@$(PYTHON) tests/fuzz/cover build-fuzz-cover $(T)
 
 lint: tests
 	@B=$(abspath $B) tests/lint $(T)

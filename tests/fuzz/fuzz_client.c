@@ -113,13 +113,28 @@ text_of(int fd, uint8_t **map)
 	return (struct view){*map, (uint32_t)n};
 }
 
+static bool
+taken(struct view *v, const char *word)
+{
+	size_t n = strlen(word);
+
+	if (v->n < n || memcmp(v->p, word, n) != 0)
+		return false;
+	v->p += n;
+	v->n -= (uint32_t)n;
+	return true;
+}
+
 static void
 must_be_printable(struct view v)
 {
 	struct text_char c;
 
-	while (text_next(&v, &c))
-		MUST(c.printable || c.code == '\n');
+	/* A line that is written again, as long as a person waits. */
+	while (v.n) {
+		if (!taken(&v, "\r\033[K") && text_next(&v, &c))
+			MUST(c.printable || c.code == '\n');
+	}
 }
 
 /* A profile's name is the person's own, whatever its encoding. */
@@ -141,18 +156,6 @@ blanks(struct view *v)
 		v->p++;
 		v->n--;
 	}
-}
-
-static bool
-taken(struct view *v, const char *word)
-{
-	size_t n = strlen(word);
-
-	if (v->n < n || memcmp(v->p, word, n) != 0)
-		return false;
-	v->p += n;
-	v->n -= (uint32_t)n;
-	return true;
 }
 
 static void
@@ -273,29 +276,73 @@ static const struct {
 	int (*run)(const struct options *, char **);
 	struct options options;
 	void (*check)(struct view);
+	bool person; /* looks at standard error, and has a region of its own */
 } verbs[] = {
-	{export_verb, {.wait = -1}, must_be_shell},
-	{export_verb, {.wait = -1, .format = "json"}, must_be_json},
-	{export_verb, {.wait = -1, .format = "fish"}, must_be_lines},
-	{process_verb, {.wait = -1}, must_be_json},
-	{status_verb, {.wait = -1, .given = OPT_JSON | OPT_KEYRING}, must_be_json},
-	{status_verb, {.wait = -1, .given = OPT_KEYRING}, must_be_printable},
+	{export_verb, {.wait = -1}, must_be_shell, false},
+	{export_verb, {.wait = -1, .format = "json"}, must_be_json, false},
+	{export_verb, {.wait = -1, .format = "fish"}, must_be_lines, false},
+	{process_verb, {.wait = -1}, must_be_json, false},
+	{status_verb, {.wait = -1, .given = OPT_JSON | OPT_KEYRING},
+	    must_be_json, false},
+	{status_verb, {.wait = -1, .given = OPT_KEYRING},
+	    must_be_printable, false},
 	{status_verb, {.wait = -1, .given = OPT_CHECK, .check = 60},
-	    must_be_printable},
-	{say_who, {.wait = -1, .given = OPT_JSON}, must_be_json},
-	{say_who, {.wait = -1}, must_be_printable},
-	{logout_verb, {.wait = -1}, must_be_printable},
-	{login_verb, {.wait = -1}, must_be_printable},
-	{login_verb, {.wait = -1, .given = OPT_NO_WAIT}, must_be_printable},
-	{login_verb, {.wait = 60, .given = OPT_WAIT}, must_be_printable},
-	{draw, {.wait = -1}, must_be_printable},
-	{ls_verb, {.wait = -1}, must_be_printable},
-	{ls_verb, {.wait = -1, .given = OPT_JSON}, must_be_json},
-	{ls_verb, {.wait = -1, .given = OPT_CSV}, must_be_printable},
-	{ls_verb, {.wait = -1, .given = OPT_ROLES}, must_be_printable},
-	{ls_verb, {.wait = -1, .given = OPT_ROLES | OPT_JSON}, must_be_json},
+	    must_be_printable, false},
+	{say_who, {.wait = -1, .given = OPT_JSON}, must_be_json, false},
+	{say_who, {.wait = -1}, must_be_printable, false},
+	{logout_verb, {.wait = -1}, must_be_printable, false},
+	{login_verb, {.wait = -1}, must_be_printable, false},
+	{login_verb, {.wait = -1, .given = OPT_NO_WAIT},
+	    must_be_printable, false},
+	{login_verb, {.wait = 60, .given = OPT_WAIT}, must_be_printable, false},
+	{draw, {.wait = -1}, must_be_printable, false},
+	{ls_verb, {.wait = -1}, must_be_printable, false},
+	{ls_verb, {.wait = -1, .given = OPT_JSON}, must_be_json, false},
+	{ls_verb, {.wait = -1, .given = OPT_CSV}, must_be_printable, false},
+	{ls_verb, {.wait = -1, .given = OPT_ROLES}, must_be_printable, false},
+	{ls_verb, {.wait = -1, .given = OPT_ROLES | OPT_JSON},
+	    must_be_json, false},
+	{export_verb, {.wait = -1}, must_be_shell, true},
+	{say_who, {.wait = -1}, must_be_printable, true},
+	{ls_verb, {.wait = -1, .given = OPT_ROLES}, must_be_printable, true},
 };
 /* clang-format on */
+
+static size_t chosen; /* of verbs */
+
+int
+isatty(int fd)
+{
+	return fd == STDERR_FILENO && verbs[chosen].person;
+}
+
+/* In place of login.c: the person approves each that is asked for. */
+bool
+login_wanted(const struct options *o)
+{
+	return isatty(STDERR_FILENO) && !(o->given & OPT_NO_WAIT);
+}
+
+enum aw_err
+login_wait(const struct talk *t, const struct options *o)
+{
+	(void)t;
+	MUST(login_wanted(o));
+	return AW_OK;
+}
+
+/* Of two places the first has none that could be one. */
+static void
+set_region(void)
+{
+	if (verbs[chosen].person) {
+		setenv("AWS_REGION", "no region", 1);
+		setenv("AWS_DEFAULT_REGION", "eu-west-1", 1);
+	} else {
+		unsetenv("AWS_REGION");
+		unsetenv("AWS_DEFAULT_REGION");
+	}
+}
 
 static void catch (void)
 {
@@ -336,16 +383,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *none[] = {NULL};
 	int status;
-	size_t v;
 
 	if (size < 1 || size > INPUT_MAX)
 		return 0;
-	v = data[0] % (sizeof(verbs) / sizeof(verbs[0]));
+	chosen = data[0] % (sizeof(verbs) / sizeof(verbs[0]));
 	script = (struct view){data + 1, (uint32_t)size - 1};
+	set_region();
 	catch ();
-	status = verbs[v].run(&verbs[v].options, none);
+	status = verbs[chosen].run(&verbs[chosen].options, none);
 	MUST(status >= EXIT_GOOD && status <= EXIT_NOAGENT);
-	check(0, verbs[v].check);
+	check(0, verbs[chosen].check);
 	check(1, must_be_printable);
 	return 0;
 }

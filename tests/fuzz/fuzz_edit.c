@@ -2,7 +2,7 @@
 /*
  * Changes to somebody's config file: a block of ours, put there twice and taken
  * away, and lines put out of use and back. Whatever stood there stands there
- * after it, byte for byte.
+ * after it, byte for byte; where memory is short nothing is there at all.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +16,21 @@ must(bool good)
 {
 	if (!good)
 		abort();
+}
+
+static unsigned int scarce; /* the allocation that fails, and all after it */
+
+void *__real_reallocarray(void *, size_t, size_t);
+void *__wrap_reallocarray(void *, size_t, size_t);
+
+void *
+__wrap_reallocarray(void *p, size_t n, size_t size)
+{
+	if (scarce == 1)
+		return NULL;
+	if (scarce)
+		scarce--;
+	return __real_reallocarray(p, n, size);
 }
 
 static bool
@@ -101,11 +116,36 @@ check_swap(const struct text *t)
 	text_free(&back);
 }
 
+/* What fails must not be taken for a file that is empty, nor for half of it.
+ * True: something did. */
+static bool
+check_scarce(const struct text *t, unsigned int which)
+{
+	static char lines[] = "[profile a]\nregion = b\n";
+	const struct text body = {lines, sizeof(lines) - 1, false};
+	struct text put = {0}, swapped = {0};
+	const struct swap s = {&swapped, wanted, replaced, NULL};
+	enum aw_err first, second;
+	unsigned int line;
+	size_t n;
+
+	scarce = which;
+	first = block_put(t, "corp", &body, &put, &line);
+	must(first == AW_OK || !put.p);
+	scarce = which;
+	second = swap_lines(t, &s, &n);
+	must(second == AW_OK || (second == AW_NOMEM && !swapped.p));
+	scarce = 0;
+	text_free(&put);
+	text_free(&swapped);
+	return first == AW_NOMEM || second == AW_NOMEM;
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct text t = {.p = malloc(size + 1), .n = size}, out = {0};
-	unsigned int line;
+	unsigned int line, which = 1;
 
 	if (!t.p)
 		return 0;
@@ -114,6 +154,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	t.p[size] = '\0';
 	check_block(&t);
 	check_swap(&t);
+	while (check_scarce(&t, which))
+		which++;
 	if (edit_undo(&t, NULL, &out, &line) == AW_OK)
 		text_free(&out);
 	text_free(&t);

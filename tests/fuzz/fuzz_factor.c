@@ -11,6 +11,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -59,6 +60,16 @@ flaky_recv(int fd, void *p, size_t n, int flags)
 		return recv(fd, p, n, flags);
 	errno = errors[n % 4];
 	return -1;
+}
+
+int __real_poll(struct pollfd *, nfds_t, int ms);
+int __wrap_poll(struct pollfd *, nfds_t, int ms);
+
+/* A time that went by without an answer; nobody waits for it here. */
+int
+__wrap_poll(struct pollfd *p, nfds_t n, int ms)
+{
+	return flaky(&link_fails) ? 0 : __real_poll(p, n, ms);
 }
 
 #define malloc flaky_malloc

@@ -49,9 +49,12 @@ walk_texts(struct view v)
 	struct view list = v, entry, value;
 
 	while (view_entry(&list, &entry)) {
-		if (entry.n && memchr(entry.p, '\0', entry.n))
+		if (!view_has(v, entry) ||
+		    (entry.n && memchr(entry.p, '\0', entry.n)))
 			abort();
 	}
+	if (view_has(v, (struct view){v.p, v.n + 1}))
+		abort();
 	if (view_find(v, "AWS_REGION", &value) &&
 	    (value.p < v.p || value.p + value.n > v.p + v.n))
 		abort();
