@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * intruder PID SECONDS: what a program of the same user can do to the agent
- * with that supervisor. It kills each broker and waits for the next one to be
- * born, to get in by ptrace, by its memory, or by its descriptors before it
- * has hardened itself; now and then it has the supervisor re-execute itself
- * and tries the same there. Prints kills, tries, and how often each was open.
+ * intruder PID KILLS: what a program of the same user can do to the agent
+ * with that supervisor. It kills so many brokers and waits each time for the
+ * next one to be born, to get in by ptrace, by its memory, or by its descriptors
+ * before it has hardened itself; now and then it has the supervisor re-execute
+ * itself and tries the same there. Once ptrace let it in, that is enough.
+ * Prints kills, tries, and how often each was open.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -15,19 +16,9 @@
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 static unsigned long kills, tries, traced, memory, files;
-
-static double
-now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
 
 /* The children of the supervisor, youngest last. */
 static int
@@ -93,13 +84,13 @@ int
 main(int argc, char **argv)
 {
 	int supervisor, pids[8], n, i, round, last = 0;
-	double end;
+	unsigned long most;
 
 	if (argc != 3)
 		return 2;
 	supervisor = atoi(argv[1]);
-	end = now() + atof(argv[2]);
-	while (now() < end) {
+	most = strtoul(argv[2], NULL, 10);
+	while (kills < most && !traced) {
 		n = children(supervisor, pids, 8);
 		for (i = 0; i < n; i++)
 			attach(pids[i]);

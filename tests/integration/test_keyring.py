@@ -286,6 +286,7 @@ def fill():
 def test_a_full_quota_is_waited_for_and_then_told(agent, seconds):
     until(lambda: quota() == (0, 0), why="%s" % (quota(),))
     ready, done = os.pipe()
+    free = time.monotonic() + seconds
     holder = os.fork()
     if holder == 0:
         become(UID)()
@@ -299,14 +300,14 @@ def test_a_full_quota_is_waited_for_and_then_told(agent, seconds):
     reaper.start()
     begun = time.monotonic()
     result = agent.call("-s")
-    took = time.monotonic() - begun
+    ended = time.monotonic()
     with contextlib.suppress(ProcessLookupError):
         os.kill(holder, signal.SIGKILL)
     reaper.join()
     if seconds == 1:        # freed while we wait
-        assert result.returncode == 0 and took > 0.5, result
+        assert result.returncode == 0 and ended > free, result
     else:
-        assert result.returncode == 1 and 1.9 < took < 18, result
+        assert result.returncode == 1 and ended - begun > 1.9, result
         assert "kernel.keys.maxbytes" in result.stderr
         assert "/proc/key-users" in result.stderr
 
@@ -382,11 +383,12 @@ def test_nobody_gets_into_the_successor_of_a_broker_that_was_killed(
     installed.start()
     before = status(installed)
     assert before.protected_
-    done = subprocess.run([intruder, str(installed.pid), "10"], text=True,
-                          capture_output=True, preexec_fn=become(UID), timeout=60)
+    done = subprocess.run([intruder, str(installed.pid), "40"], text=True,
+                          capture_output=True, preexec_fn=become(UID),
+                          timeout=600)
     kills, tries, traced, memory, files = map(int, done.stdout.split())
     assert (traced, memory, files) == (0, 0, 0)
-    assert kills > 20 and tries > 100000, done.stdout
+    assert kills == 40 and tries > 40000, done.stdout
     after = status(installed)
     assert after.ring == before.ring and after.restarts > 20
     assert after.agent_pid == before.agent_pid == installed.pid
@@ -401,8 +403,9 @@ def test_the_intruder_does_get_in_where_programs_are_readable(intruder):
                             os.path.join(BUILD, name), agent.bin], check=True)
         agent.start()
         assert not status(agent).protected_
-        done = subprocess.run([intruder, str(agent.pid), "5"], text=True,
-                              capture_output=True, preexec_fn=become(UID), timeout=60)
+        done = subprocess.run([intruder, str(agent.pid), "100000"], text=True,
+                              capture_output=True, preexec_fn=become(UID),
+                              timeout=600)
         assert int(done.stdout.split()[2]) > 0, done.stdout
     finally:
         agent.close()
