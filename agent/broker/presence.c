@@ -11,8 +11,7 @@
  * at logind. And an endpoint of --serve goes on: it is known by being older
  * than the lock, and asks by a fork of itself.
  *
- * Where that is wished for, logins are forgotten with the lock, or when nobody
- * has asked for anything for a while.
+ * Where that is wished for, logins are forgotten with the lock.
  */
 #include "broker.h"
 
@@ -152,14 +151,15 @@ is_elsewhere(const struct seen *seen)
 	return name.n && !view_has(view_of(&sessions), name);
 }
 
-/* It was there before. Not so if everything was to be dropped. */
+/* It was there before, as far as ticks tell: one that was there for less than
+ * one may not be refused. Not so if everything was to be dropped. */
 static bool
 is_older(const struct conn *c, const struct seen *seen)
 {
 	uint64_t ticks = (uint64_t)sysconf(_SC_CLK_TCK);
 
 	return c->origin == LOCAL && mode() != HARD && seen->forked &&
-	    seen->forked < since * ticks / 1000;
+	    seen->forked <= since * ticks / 1000;
 }
 
 /* Looked up once for a connection. That it takes its time, mostly since the

@@ -15,6 +15,7 @@ import contextlib
 import ctypes
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -53,6 +54,7 @@ REQUESTS["relay@awsenv"] = ("MSG_EMPTY", "MSG_RELAY_REP")
 REQUESTS["questions@awsenv"] = ("MSG_QUESTIONS_REQ", "MSG_QUESTIONS_REP")
 REQUESTS["answer@awsenv"] = ("MSG_ANSWER_REQ", "MSG_DONE_REP")
 REQUESTS["forward@awsenv"] = ("MSG_FORWARD_REQ", "MSG_FORWARD_REP")
+REQUESTS["screen@awsenv"] = ("MSG_SCREEN_REQ", "MSG_DONE_REP")
 REQUESTS["log@awsenv"] = ("MSG_LOG_REQ", "MSG_LOG_REP")
 ITEMS = {0: "MSG_LOGIN_ITEM", 1: "MSG_ROLE_ITEM", 2: "MSG_KEY_ITEM",
          3: "MSG_PROBLEM_ITEM"}
@@ -102,6 +104,13 @@ def children(parent, name=None):
             if s[2] == parent and s[1] != "Z" and name in (None, s[0]):
                 found.append(int(entry))
     return sorted(found)
+
+
+def our_session():
+    """Whoever runs this may be in one of logind's; else any name will do."""
+    found = re.search(rf"/user-{os.geteuid()}\.slice/session-(\w+)\.scope",
+                      pathlib.Path("/proc/self/cgroup").read_text())
+    return found[1] if found else "1"
 
 
 def stamp_of(path):

@@ -5,7 +5,6 @@ private, and a stand-in for logind is on them; tests/system does it with logind
 itself."""
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -13,7 +12,7 @@ import subprocess
 import pytest
 
 import wire
-from agent import until
+from agent import our_session, until
 from desktop import PYTHON, Desktop
 from journey import Person
 from served import Served
@@ -25,14 +24,6 @@ pytestmark = pytest.mark.skipif(
     reason="dbus, python3-dbus or python3-gi is not installed")
 
 LOCKED = "the screen where the agent runs is locked; unlock it"
-
-
-def our_session():
-    """Whoever runs this may have one at logind: it is that desktop's."""
-    with open("/proc/self/cgroup") as f:
-        found = re.search(rf"/user-{os.geteuid()}\.slice/session-(\w+)\.scope",
-                          f.read())
-    return found[1] if found else "1"
 
 
 @pytest.fixture
