@@ -281,6 +281,8 @@ bool table_current(const struct table *, const struct stamp *);
 bool table_old(const struct table *, bool far);
 /* Read it, or join the reading under way. NULL with t->error and t->text. */
 struct job *table_read(struct table *, const struct ask *);
+/* How long a request may wait for that: soon the last good one has to do. */
+int64_t table_patience(const struct table *);
 /* Forget what was read: some of it proved wrong. */
 void table_forget_all(void);
 /* The administrator has switched awsenv off: why, for a person; else empty. */

@@ -22,9 +22,7 @@
 #define RELAYS_MAX 256	     /* the ssh-agent has others to serve, too */
 #define HELD_MAX (32 * 1024) /* of binds; of 240 bytes mostly, at most 16 */
 #define FRESH_MS 2000	     /* a person who changed the file looks now */
-#define READ_FIRST_MS 10000
-#define READ_AGAIN_MS 1000
-#define CONNECT_MS 20000 /* longer than the spawner's process lives */
+#define CONNECT_MS 20000     /* longer than the spawner's process lives */
 #define RETRY_MS 20
 #define REQUEST_MS (86400 * 1000) /* a person may have to touch a key */
 
@@ -429,19 +427,20 @@ static bool
 read_config(struct relay *r)
 {
 	struct table *t = table_for(&ask_nobody);
+	int64_t left = 0;
 	struct job *job;
 
 	r->state = RELAY_READING;
 	if (!t || (t->now && loop_now() - t->read < FRESH_MS) ||
-	    !(job = table_read(t, &ask_nobody))) {
+	    !(job = table_read(t, &ask_nobody)) ||
+	    (left = table_patience(t)) <= 0) {
 		settle(r);
 		return false;
 	}
 	r->read.fn = read_done;
 	r->read.arg = r;
 	hold_on(&job->holds, &r->read);
-	loop_after(
-	    &r->timer, t->now ? READ_AGAIN_MS : READ_FIRST_MS, read_late, r);
+	loop_after(&r->timer, left, read_late, r);
 	return true;
 }
 

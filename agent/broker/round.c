@@ -12,8 +12,6 @@
 
 #include "awsenv/own.h"
 
-#define READ_FIRST_MS 10000 /* a config file that was never read */
-#define READ_AGAIN_MS 1000  /* one that changed: the old one may serve */
 #define REFRESHES_MAX 2
 #define REFUSED_MAX 3
 #define LEAST_LEFT 60 /* better than nothing, when AWS is out of reach */
@@ -50,15 +48,13 @@ round_hold(struct round *r, enum stage stage, struct job *job, int64_t ms)
 static enum aw_err
 read_table(struct round *r, struct table *t, const struct ask *ask)
 {
-	int64_t left = t->now ? READ_AGAIN_MS : READ_FIRST_MS;
 	struct job *job = table_read(t, ask);
+	int64_t left = table_patience(t);
 
 	if (!job) {
 		round_say(r, t->text);
 		return t->error;
 	}
-	/* Others may have waited for it in vain already. */
-	left -= loop_now() - job->begun;
 	if (left <= 0)
 		return AW_TIMEOUT;
 	return conn_hold(r->conn, STAGE_TABLE, &job->holds, left);

@@ -15,6 +15,8 @@
 
 #define TABLES_MAX 4
 #define CONTENT_MAX (64u << 20)
+#define READ_FIRST_MS 10000 /* a config file that was never read */
+#define READ_AGAIN_MS 1000  /* one that changed: the old one may serve */
 #define OLD_MS (5 * 60 * 1000)
 #define OLD_FAR_MS 1000
 #define NAME_MAX_NEAR 64
@@ -480,6 +482,15 @@ table_read(struct table *t, const struct ask *ask)
 	t->asking = ask->stamp;
 	t->job->arg = t;
 	return t->job;
+}
+
+/* Others may have waited for it in vain already. */
+int64_t
+table_patience(const struct table *t)
+{
+	int64_t ms = t->now ? READ_AGAIN_MS : READ_FIRST_MS;
+
+	return t->job ? t->job->begun + ms - loop_now() : 0;
 }
 
 void

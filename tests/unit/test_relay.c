@@ -495,6 +495,27 @@ a_config_that_cannot_be_read_is_no_permission(void **state)
 }
 
 static void
+whoever_comes_while_it_hangs_waits_no_longer_than_the_first(void **state)
+{
+	int second;
+
+	(void)state;
+	put(client, LIST, 1);
+	pass(8);
+	second = client_new();
+	put(second, LIST, 1);
+	assert_true(silent(client) && silent(second));
+	pass(3);
+	assert_true(gets(client, NO_KEYS, 9));
+	assert_true(gets(second, NO_KEYS, 9));
+	close(second);
+	second = client_new();
+	put(second, LIST, 1);
+	assert_true(gets(second, NO_KEYS, 9));
+	close(second);
+}
+
+static void
 too_large_binds_and_too_many_clients_get_nothing(void **state)
 {
 	enum { MOST = 256 };
@@ -544,6 +565,7 @@ main(void)
 	    T(without_one_there_are_no_keys),
 	    T(a_spawner_that_never_answers_is_not_waited_for),
 	    T(a_config_that_cannot_be_read_is_no_permission),
+	    T(whoever_comes_while_it_hangs_waits_no_longer_than_the_first),
 	    T(too_large_binds_and_too_many_clients_get_nothing),
 	};
 
