@@ -18,6 +18,8 @@
 #define LIST_MS 10000
 #define FORWARD_MS 15000
 #define FORWARD_REPEAT_MS 500
+#define PAUSE_MS 20
+#define PAUSE_MOST_MS 320
 #define STATUS_MS 10000
 #define PROFILES_MS 40000
 
@@ -168,20 +170,25 @@ ask(struct agent *a, const char *name, enum msg_kind req_kind, const void *req,
     enum msg_kind rep_kind, void *rep, struct buf *frame, int ms, int repeat_ms)
 {
 	int64_t repeat = 0;
+	int pause = PAUSE_MS;
 	enum aw_err r;
 
 	while ((r = client_ask(a->fd, name, req_kind, req, rep_kind, rep, frame,
 		    io_deadline(ms))) == AW_GONE) {
 		/* The next broker may not be there yet, or be as short-lived. */
-		if (repeat)
-			poll(NULL, 0, 20);
-		else
+		if (repeat) {
+			poll(NULL, 0, pause);
+			if (pause < PAUSE_MOST_MS)
+				pause *= 2;
+		} else {
 			repeat = io_deadline(repeat_ms);
+		}
 		/* Nobody there: not a broker ended, but the agent. */
 		if (io_deadline(0) >= repeat ||
 		    (r = reconnect(a, repeat)) != AW_OK)
 			break;
 	}
+	a->answered |= r == AW_OK;
 	return r;
 }
 
@@ -320,7 +327,12 @@ no_answer(struct agent *a, const char *name, enum aw_err r)
 		break;
 	case AW_GONE:
 	case AW_NOAGENT:
-		warn("the agent on %s went away", path);
+		if (a->answered || r == AW_NOAGENT)
+			warn("the agent on %s went away", path);
+		else
+			warn("the agent on %s hangs up, as a relay does that "
+			     "has none at its other end",
+			    path);
 		return AW_NOAGENT;
 	default:
 		return told(a, r);
@@ -333,8 +345,13 @@ agent_ask(struct agent *a, const char *name, enum msg_kind req_kind,
     const void *req, enum msg_kind rep_kind, void *rep, struct buf *frame,
     int ms)
 {
+	/* ssh listens also where nobody does behind it, and says so to the
+	 * person's terminal each time. */
+	int repeat = !a->answered && setting("SSH_CONNECTION")
+	    ? FORWARD_REPEAT_MS
+	    : REPEAT_MS;
 	enum aw_err r =
-	    ask(a, name, req_kind, req, rep_kind, rep, frame, ms, REPEAT_MS);
+	    ask(a, name, req_kind, req, rep_kind, rep, frame, ms, repeat);
 
 	return r == AW_OK ? r : no_answer(a, name, r);
 }

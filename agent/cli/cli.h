@@ -306,6 +306,7 @@ void stamp_end(int look, pid_t looker, struct stamp *);
 struct agent {
 	char path[CLIENT_PATH];
 	int fd;
+	bool answered; /* it did, on some connection */
 	uint8_t found;
 	const char *passed; /* why not the one that ssh forwards, or NULL */
 };

@@ -214,6 +214,19 @@ def test_a_socket_that_was_left_behind_stops_the_next_one(ws):
     good(ws, ws.ssh("a", *use(), options=options, AWSENV_SOCK=there))
 
 
+def test_a_relay_with_nobody_at_its_other_end_is_told_soon(ws):
+    """sshd listens all the same, and ssh tells of each that comes."""
+    there = ws.dir / "nobody.sock"
+    for words, status in (("-p", "open", "--", "true"), 125), (("status",), 7):
+        there.unlink(missing_ok=True)
+        done = ws.ssh("a", "awsenv", *words, AWSENV_SOCK=there, options=[
+            "-o", f"RemoteForward={there} {ws.dir}/missing"])
+        assert (done.returncode, done.stdout) == (status, "")
+        assert f"awsenv: the agent on {there} hangs up, as a relay does that " \
+            "has none at its other end\n" in done.stderr
+        assert done.stderr.count("connect to") < 20
+
+
 # sudo there.
 
 @pytest.mark.skipif(not ROOT, reason="root is whom sudo asks for no password")

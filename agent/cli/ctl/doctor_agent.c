@@ -124,7 +124,9 @@ ask(struct doctor *d, int fd)
 	if (r == AW_OK && d->status.error == AW_OK)
 		return true;
 	find_line(d, GRADE_PROBLEM, "it does not answer as it should: %s",
-	    r == AW_OK ? shown(d->status.text) : aw_strerror(r));
+	    r == AW_OK	       ? shown(d->status.text)
+		: r == AW_GONE ? "it hangs up"
+			       : aw_strerror(r));
 	return false;
 }
 
