@@ -16,7 +16,6 @@
 #include <grp.h>
 #include <linux/keyctl.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,12 +33,12 @@
 
 #include "pam_module/pam_awsenv.h" /* and so linked with it */
 
-#include <security/pam_ext.h>
 #include <security/pam_modutil.h>
+
+#include "tests/fuzz/libpam.h"
 
 #define WORDS_MOST 16
 #define FDS_MOST 64
-#define DATA_MOST 4
 #define PIECE 7	      /* bytes that a read gives at most */
 #define FD_FIRST 5000 /* the kernel has given none so high */
 #define KEY 7
@@ -68,16 +67,9 @@ static struct {
 	struct file files[FDS_MOST];
 	char key[128]; /* its name, and what was done with it */
 	bool taken, revoked, unlinked;
-	bool sized; /* the terminal said how large it is */
-	struct {
-		const char *name;
-		void *data;
-		void (*end)(pam_handle_t *, void *, int);
-	} kept[DATA_MOST];
+	bool sized;    /* the terminal said how large it is */
 	uint32_t wait; /* the most that the words allow */
 } out;
-
-static pam_handle_t *const handle = (pam_handle_t *)&out;
 
 /* One byte of luck; when it is used up all goes well. */
 static uint8_t
@@ -536,40 +528,6 @@ pam_get_item(const pam_handle_t *h, int which, const void **item)
 	return luck() ? PAM_SUCCESS : PAM_BUF_ERR;
 }
 
-int
-pam_get_data(const pam_handle_t *h, const char *name, const void **data)
-{
-	int i;
-
-	(void)h;
-	for (i = 0; i < DATA_MOST; i++) {
-		if (out.kept[i].name && strcmp(out.kept[i].name, name) == 0) {
-			*data = out.kept[i].data;
-			return PAM_SUCCESS;
-		}
-	}
-	return PAM_NO_MODULE_DATA;
-}
-
-int
-pam_set_data(pam_handle_t *h, const char *name, void *data,
-    void (*end)(pam_handle_t *, void *, int))
-{
-	int i = 0;
-
-	if (luck() == 0)
-		return PAM_BUF_ERR;
-	while (out.kept[i].name && strcmp(out.kept[i].name, name) != 0)
-		i++;
-	assert(i < DATA_MOST);
-	if (out.kept[i].name && out.kept[i].end)
-		out.kept[i].end(h, out.kept[i].data, PAM_DATA_REPLACE);
-	out.kept[i].name = name;
-	out.kept[i].data = data;
-	out.kept[i].end = end;
-	return PAM_SUCCESS;
-}
-
 const char *
 pam_getenv(pam_handle_t *h, const char *name)
 {
@@ -591,17 +549,9 @@ pam_putenv(pam_handle_t *h, const char *setting)
 }
 
 /* %.64s of a word of root's may be anything; no more than that. */
-void
-pam_syslog(const pam_handle_t *h, int priority, const char *fmt, ...)
+static void
+on_log(const char *line)
 {
-	char line[1024];
-	va_list ap;
-
-	(void)h;
-	(void)priority;
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
 	assert(strlen(line) < 400 && !strstr(line, "\nforged"));
 }
 
@@ -620,27 +570,24 @@ piece_of_code(const char *p)
 	return 0;
 }
 
-int
-pam_prompt(pam_handle_t *h, int style, char **response, const char *fmt, ...)
+static int
+on_prompt(int style, const char *text, char **answer)
 {
-	static char text[65536];
-	const char *p;
-	va_list ap;
-	int n;
+	assert(style == PAM_TEXT_INFO && !answer);
+	while (*text) {
+		size_t piece = piece_of_code(text);
 
-	(void)h;
-	assert(style == PAM_TEXT_INFO && !response);
-	va_start(ap, fmt);
-	n = vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	assert(n > 0 && n < (int)sizeof(text));
-	for (p = text; *p;) {
-		size_t piece = piece_of_code(p);
-
-		assert(piece || *p == '\n' || (*p >= ' ' && *p <= '~'));
-		p += piece ? piece : 1;
+		assert(
+		    piece || *text == '\n' || (*text >= ' ' && *text <= '~'));
+		text += piece ? piece : 1;
 	}
 	return luck() ? PAM_SUCCESS : PAM_CONV_ERR;
+}
+
+static bool
+on_keep(void)
+{
+	return luck() != 0;
 }
 
 struct passwd *
@@ -720,12 +667,7 @@ call(unsigned int which, int argc, const char **argv)
 static void
 end(void)
 {
-	int i;
-
-	for (i = 0; i < DATA_MOST; i++) {
-		if (out.kept[i].name && out.kept[i].end)
-			out.kept[i].end(handle, out.kept[i].data, 0);
-	}
+	libpam_end();
 	memset(&out, 0, sizeof(out));
 }
 

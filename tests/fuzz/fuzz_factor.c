@@ -12,7 +12,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -23,11 +22,11 @@
 #include <sys/uio.h>
 #include <time.h>
 
-#include <security/pam_ext.h>
-#include <security/pam_modules.h>
 #include <security/pam_modutil.h>
 
 #include "awsenv/own.h"
+
+#include "tests/fuzz/libpam.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -104,63 +103,19 @@ static const char *remote;
 static struct view packets[PACKETS_MOST];
 static size_t n_packets;
 static int map_file = -1;
-static pam_handle_t *const handle = (pam_handle_t *)&prompts;
 
 /* -------- libpam */
 
 static void
-must_be_plain(const char *text)
+on_log(const char *line)
 {
-	for (; *text; text++)
-		assert(*text == '\n' || (*text >= ' ' && *text <= '~'));
+	assert(is_plain(line) && !strchr(line, '\n'));
 }
 
-int
-pam_get_data(const pam_handle_t *h, const char *name, const void **data)
+static int
+on_prompt(int style, const char *text, char **answer)
 {
-	(void)h;
-	(void)name;
-	(void)data;
-	return PAM_SUCCESS;
-}
-
-int
-pam_set_data(pam_handle_t *h, const char *name, void *data,
-    void (*end)(pam_handle_t *, void *, int))
-{
-	(void)h;
-	(void)name;
-	(void)data;
-	(void)end;
-	return PAM_SUCCESS;
-}
-
-void
-pam_syslog(const pam_handle_t *h, int priority, const char *fmt, ...)
-{
-	char line[4096];
-	va_list ap;
-
-	(void)h;
-	(void)priority;
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	must_be_plain(line);
-	assert(!strchr(line, '\n'));
-}
-
-int
-pam_prompt(pam_handle_t *h, int style, char **answer, const char *fmt, ...)
-{
-	char text[8192];
-	va_list ap;
-
-	(void)h;
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	must_be_plain(text);
+	assert(is_plain(text));
 	if (style != PAM_PROMPT_ECHO_ON)
 		return PAM_SUCCESS;
 	assert(answer && ++prompts < 1000);
@@ -168,6 +123,12 @@ pam_prompt(pam_handle_t *h, int style, char **answer, const char *fmt, ...)
 		return PAM_CONV_ERR;
 	*answer = bits & NO_ANSWER ? NULL : strdup("secret");
 	return PAM_SUCCESS;
+}
+
+static bool
+on_keep(void)
+{
+	return true;
 }
 
 int
@@ -406,6 +367,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert((rc == PAM_IGNORE) == !!(bits & NOT_FORCED));
 	assert(factor_setcred(handle, &o) ==
 	    (bits & NOT_FORCED ? PAM_IGNORE : PAM_SUCCESS));
+	libpam_end();
 	free(from);
 	close(map_file);
 	return 0;

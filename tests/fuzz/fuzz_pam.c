@@ -5,16 +5,13 @@
  * words, a line each, an empty line, then the body of a reply.
  */
 #include <assert.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <security/pam_ext.h>
-#include <security/pam_modules.h>
-
 #include "awsenv/msg.h"
 #include "awsenv/sound.h"
+
+#include "tests/fuzz/libpam.h"
 
 #include "pam_module/options.c" /* NOLINT: its statics are looked at */
 #include "pam_module/text.c"	/* NOLINT */
@@ -24,28 +21,6 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static unsigned int said;
-/* Nobody looks into it. */
-static pam_handle_t *const handle = (pam_handle_t *)&said;
-
-int
-pam_get_data(const pam_handle_t *h, const char *name, const void **data)
-{
-	(void)h;
-	(void)name;
-	(void)data;
-	return PAM_NO_MODULE_DATA;
-}
-
-int
-pam_set_data(pam_handle_t *h, const char *name, void *data,
-    void (*end)(pam_handle_t *, void *, int))
-{
-	(void)h;
-	(void)name;
-	(void)data;
-	(void)end;
-	return PAM_SUCCESS;
-}
 
 const char *
 item_text(pam_handle_t *h, int which)
@@ -55,37 +30,24 @@ item_text(pam_handle_t *h, int which)
 	return "10.0.0.1";
 }
 
-void
-pam_syslog(const pam_handle_t *h, int priority, const char *fmt, ...)
+static void
+on_log(const char *line)
 {
-	char line[512];
-	va_list ap;
-
-	(void)h;
-	(void)priority;
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
 	assert(strlen(line) < 200);
 }
 
-int
-pam_prompt(pam_handle_t *h, int style, char **response, const char *fmt, ...)
+static int
+on_prompt(int style, const char *text, char **answer)
 {
-	char text[8192];
-	va_list ap;
-	int n, i;
-
-	(void)h;
-	assert(style == PAM_TEXT_INFO && !response);
-	va_start(ap, fmt);
-	n = vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	assert(n > 0 && n < (int)sizeof(text));
-	for (i = 0; i < n; i++)
-		assert(text[i] == '\n' || (text[i] >= ' ' && text[i] <= '~'));
+	assert(style == PAM_TEXT_INFO && !answer && is_plain(text));
 	said++;
 	return PAM_SUCCESS;
+}
+
+static bool
+on_keep(void)
+{
+	return true;
 }
 
 static void
@@ -158,6 +120,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		at++;
 	check_reply((struct view){
 	    data + (at - copy), (uint32_t)(size - (size_t)(at - copy))});
+	libpam_end();
 	free(copy);
 	return 0;
 }
