@@ -779,6 +779,12 @@ bool presence_locked(void);
 enum aw_err presence_may(struct round *);
 enum aw_err screen_run(struct round *);
 
+/* idle.c: what nobody uses is forgotten. */
+
+void idle_open(void);
+/* Somebody has just been given something, or waits for it. */
+void idle_touch(void);
+
 /* logout.c */
 
 enum aw_err logout_run(struct round *);

@@ -213,6 +213,8 @@ change(struct login *l, enum login_state state)
 	l->state = state;
 	if (!login_under_way(l))
 		loop_cancel(&l->watch);
+	if (state == LOGIN_DONE)
+		idle_touch();
 	hold_wake(&l->holds, AW_OK, NULL);
 	login_touch(l);
 }

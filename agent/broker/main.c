@@ -53,6 +53,7 @@ on_hello(const struct link *l)
 	login_open();
 	lock_open();
 	presence_open();
+	idle_open();
 	role_open();
 	grants_open();
 	question_open(l);

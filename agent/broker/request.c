@@ -628,6 +628,9 @@ serve(struct conn *c, const struct request *q, struct view body)
 		e = q->fn(&r);
 		if (q->ask && policy_is_far(c))
 			e = policy_told(&r, e);
+		if ((q->who & UNLOCKED) &&
+		    (e == AW_OK || (e == REQUEST_HELD && c->origin == LOCAL)))
+			idle_touch();
 	}
 	if (e != REQUEST_HELD)
 		answer(&r, q, e);

@@ -31,6 +31,18 @@ lock_word(struct config *c, struct view value, struct view *out)
 	    view_is(value, "hard");
 }
 
+/* In seconds. */
+static bool
+idle_time(struct config *c, struct view value, struct view *out)
+{
+	uint32_t seconds = 0;
+	bool good = view_is(value, "off") ||
+	    narrow_is_time(value, 1, 7 * 24 * 3600, &seconds);
+
+	*out = arena_printf(&c->arena, "%u", seconds);
+	return good;
+}
+
 static bool
 yes_or_no(struct config *c, struct view value, struct view *out)
 {
@@ -47,6 +59,7 @@ static const struct key {
 	const char *instead;
 	const char *wanted;
 } keys[] = {
+    {"awsenv_idle", idle_time, "900", "off, or a time such as 90m or 8h"},
     {"awsenv_lock", lock_word, "hard", "off, soft or hard"},
     {"awsenv_ssh_agent", socket_path, "none",
 	"an absolute path of at most 107 bytes, or none"},

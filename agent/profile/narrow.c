@@ -20,7 +20,7 @@
 
 /* "900", "900s", "15m" or "1h" */
 bool
-narrow_is_duration(struct view v, uint32_t *seconds)
+narrow_is_time(struct view v, uint32_t least, uint32_t most, uint32_t *seconds)
 {
 	static const char units[] = "smh";
 	static const uint32_t each[] = {1, 60, 3600};
@@ -28,7 +28,7 @@ narrow_is_duration(struct view v, uint32_t *seconds)
 	uint32_t i, n = 0;
 
 	for (i = 0; i < v.n && v.p[i] >= '0' && v.p[i] <= '9'; i++) {
-		if ((n = n * 10 + v.p[i] - '0') > SECONDS_MOST)
+		if ((n = n * 10 + v.p[i] - '0') > most)
 			return false;
 	}
 	if (i + 1 == v.n && v.p[i])
@@ -36,7 +36,13 @@ narrow_is_duration(struct view v, uint32_t *seconds)
 	if (i == 0 || (i < v.n && !unit))
 		return false;
 	*seconds = unit ? n * each[unit - units] : n;
-	return *seconds >= SECONDS_LEAST && *seconds <= SECONDS_MOST;
+	return *seconds >= least && *seconds <= most;
+}
+
+bool
+narrow_is_duration(struct view v, uint32_t *seconds)
+{
+	return narrow_is_time(v, SECONDS_LEAST, SECONDS_MOST, seconds);
 }
 
 /* Of what AWS takes in a policy, that which is the same in any encoding. */

@@ -326,7 +326,10 @@ void forward_session(struct config *, const struct section *, struct session *);
 
 /* narrow.c: and how little of it. */
 
-/* 15 minutes to 12 hours, in seconds or as "15m", "1h". */
+/* In seconds or as "90s", "15m", "1h"; most at 7 days. */
+bool narrow_is_time(
+    struct view, uint32_t least, uint32_t most, uint32_t *seconds);
+/* The same, of 15 minutes to 12 hours. */
 bool narrow_is_duration(struct view, uint32_t *seconds);
 /* A policy as AWS takes it; else why it does not. */
 const char *narrow_policy(struct arena *, struct view, struct view *compact);
