@@ -3,14 +3,17 @@
  * Credentials from the agent, opened and checked: what follows puts them into
  * environments and into text that a shell will evaluate.
  */
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "awsenv/io.h"
 #include "awsenv/own.h"
 
 #include "agent/cli/cli.h"
 
 #define CREDS_MS 70000
+#define AFAR_MS 2000
 
 bool
 made_of(struct view v, const char *alphabet, uint32_t least, uint32_t most)
@@ -79,6 +82,28 @@ ask(struct talk *t, const struct options *o, unsigned int how, struct given *g)
 }
 
 /*
+ * Where the agent is forwarded from a person logs in there, of which one hears
+ * here by asking again.
+ */
+static enum aw_err
+ask_afar(
+    struct talk *t, const struct options *o, unsigned int how, struct given *g)
+{
+	bool wait = how & CREDS_LOGIN && o->given & OPT_WAIT, told = false;
+	int64_t end = io_deadline(wait ? o->wait * 1000 : 0);
+	enum aw_err r;
+
+	while ((r = ask(t, o, how, g)) == AW_OK && g->rep.error == AW_LOGIN &&
+	    io_deadline(AFAR_MS) < end) {
+		if (!told)
+			warn("waiting %d s: %s", o->wait, shown(g->rep.text));
+		told = true;
+		poll(NULL, 0, AFAR_MS);
+	}
+	return r;
+}
+
+/*
  * A login may end between its approval and our second request (somebody logs
  * out); asking three times is enough to be right and not to go round.
  */
@@ -86,23 +111,23 @@ static enum aw_err
 fetch(
     struct talk *t, const struct options *o, unsigned int how, struct given *g)
 {
+	bool afar = t->agent.found == FOUND_FORWARDED;
 	enum aw_err r;
 	int tries;
 
 	for (tries = 0; tries < 3; tries++) {
-		if ((r = ask(t, o, how, g)) != AW_OK)
+		r = afar ? ask_afar(t, o, how, g) : ask(t, o, how, g);
+		if (r != AW_OK)
 			return r;
-		/* Where the agent is forwarded from a person logs in there. */
-		if (g->rep.error != AW_LOGIN || !(how & CREDS_LOGIN) ||
-		    t->agent.found == FOUND_FORWARDED || !login_wanted(o))
+		if (g->rep.error != AW_LOGIN || !(how & CREDS_LOGIN) || afar ||
+		    !login_wanted(o))
 			break;
 		if ((r = login_wait(t, o)) != AW_OK)
 			return r;
 	}
 	if (g->rep.error != AW_OK)
 		return complain(
-		    t->agent.found == FOUND_FORWARDED ? NULL : &t->question,
-		    g->rep.error, g->rep.text);
+		    afar ? NULL : &t->question, g->rep.error, g->rep.text);
 	return AW_OK;
 }
 

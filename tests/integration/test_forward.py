@@ -114,6 +114,20 @@ def test_a_login_is_for_the_workstation(ws):
     ws.log_in("open")
 
 
+def test_who_waits_there_goes_on_when_somebody_logs_in_here(ws):
+    ws.agent.ask("logout@awsenv", {**ws.agent.asking("open"),
+                                   "what": wire.LOGOUT_ALL})
+    words = ws.words("a", *ws.recipe()) + [ws.far(use("--wait", "300"))]
+    with ws.popen(words) as far_side:
+        said = far_side.stderr.readline()
+        assert said == ("awsenv: waiting 300 s: where the agent runs: login needed "
+                        "for sim: awsenv login --profile open\n")
+        assert ws.sim.pending() == []
+        ws.log_in("open")
+        assert far_side.stdout.read().strip() == key_of(ws)
+        assert far_side.wait(60) == 0
+
+
 # How it is forwarded.
 
 def test_by_a_variable(ws):
