@@ -10,6 +10,7 @@
 #include "awsenv/log.h"
 
 #define LOOK_MS 10000 /* from a use until that, and again if it cannot be */
+#define OFF_MS 600000 /* that nobody wishes it is believed, of many uses */
 
 static int64_t used; /* loop_now() then */
 static bool resting; /* until the next use there is nothing to do */
@@ -59,6 +60,14 @@ was_read(void *arg, enum aw_err error, const char *text)
 }
 
 /* Nothing is forgotten by what the file no longer says. */
+static bool
+is_known(const struct table *t)
+{
+	if (!t->now)
+		return false;
+	return limit_ms() ? !table_old(t, true) : loop_now() - t->read < OFF_MS;
+}
+
 static void
 look(void *arg)
 {
@@ -70,7 +79,7 @@ look(void *arg)
 		loop_after(&timer, LOOK_MS, look, NULL);
 		return;
 	}
-	if (!t->now || table_old(t, true))
+	if (!is_known(t))
 		job = table_read(t, &ask_nobody);
 	if (!job) {
 		decide();

@@ -150,13 +150,25 @@ a_use_begins_anew(void **state)
 	reads(NULL);
 	pass(7200);
 	creds(LOCAL, AW_OK);
-	fake_profiles(1, names); /* it was read long ago */
+	reads("awsenv_idle=20"); /* it was read long ago */
 	pass(LOOK);
 	reads("awsenv_idle=20");
 	assert_true(is_kept(KEY_TOK));
 	pass(20 - LOOK);
 	reads("awsenv_idle=20");
 	assert_false(is_kept(KEY_TOK));
+}
+
+static void
+off_is_not_read_after_each_use(void **state)
+{
+	(void)state;
+	pass(LOOK);
+	reads(NULL);
+	pass(LOOK);
+	creds(LOCAL, AW_OK);
+	pass(LOOK);
+	assert_int_equal(fake_spawn(PROGRAM_PROFILE), -1);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -170,6 +182,7 @@ main(void)
 	    TEST(what_was_refused_is_none),
 	    TEST(what_the_file_says_when_it_is_over_counts),
 	    TEST(a_use_begins_anew),
+	    TEST(off_is_not_read_after_each_use),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
