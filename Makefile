@@ -405,7 +405,7 @@ DEPS_DESKTOP := lightdm lightdm-gtk-greeter xvfb xauth xdotool openbox python3-x
 	fonts-dejavu-core
 DEPS_SYSTEM := debootstrap systemd-container openssh-client
 DEPS_CLIENTS := protobuf-compiler libprotobuf-dev
-DEPS_LINT  := valgrind clang clang-tidy clang-format libclang-rt-dev|libclang-rt-*-dev \
+DEPS_LINT  := patch valgrind clang clang-tidy clang-format libclang-rt-dev|libclang-rt-*-dev \
 	cppcheck shellcheck mandoc git
 deps: NEED = $(DEPS_BUILD) \
 	$(if $(filter deps deb check-system check-reproducible,$(MAKECMDGOALS)),$(DEPS_DEB)) \
