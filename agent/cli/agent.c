@@ -380,6 +380,16 @@ talk_end(struct talk *t)
 }
 
 enum aw_err
+talk_refused(const struct talk *t, uint32_t error, struct view text)
+{
+	bool afar = t->agent.found == FOUND_FORWARDED;
+
+	return error == AW_OK
+	    ? AW_OK
+	    : complain(afar ? NULL : &t->question, error, text);
+}
+
+enum aw_err
 talk_status(struct talk *t, struct status_rep *rep)
 {
 	struct status_req req = {.ask = t->question.ask};

@@ -359,6 +359,9 @@ struct talk {
 enum aw_err talk_begin(struct talk *, const struct options *, enum agent_start);
 void talk_end(struct talk *);
 
+/* The error of an answer, told; not with words for a login that would have to
+ * be begun where the agent is. */
+enum aw_err talk_refused(const struct talk *, uint32_t error, struct view text);
 enum aw_err talk_status(struct talk *, struct status_rep *);
 /* For each profile that may be used, or that the config file has. */
 enum aw_err talk_profiles(
@@ -458,10 +461,20 @@ unsigned int http_judge(struct view text, const char *host, const char *token);
 
 /* login.c */
 
-/* Does a person look, or did one ask to wait? */
-bool login_wanted(const struct options *);
-/* Have it shown by awsenv-ctl, and wait until there is a token. */
-enum aw_err login_wait(const struct talk *, const struct options *);
+/* How long one request waits for a login. */
+struct patience {
+	int times;
+	int64_t end; /* where it may only ask again; 0: not begun */
+};
+
+/*
+ * A request was refused for want of a login, with that text. If a person looks,
+ * or one asked to wait: have it shown by awsenv-ctl, and wait until there is a
+ * token. true: ask once more. Else *error says what was told of it meanwhile;
+ * AW_OK: nothing, the refusal stands.
+ */
+bool login_wait(struct patience *, const struct talk *, const struct options *,
+    struct view text, enum aw_err *error);
 
 /* brief.c: the status of an agent that tells little of itself, and all that
  * there is where awsenv-ctl is not. */

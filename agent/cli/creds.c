@@ -3,17 +3,14 @@
  * Credentials from the agent, opened and checked: what follows puts them into
  * environments and into text that a shell will evaluate.
  */
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "awsenv/io.h"
 #include "awsenv/own.h"
 
 #include "agent/cli/cli.h"
 
 #define CREDS_MS 70000
-#define AFAR_MS 2000
 
 bool
 made_of(struct view v, const char *alphabet, uint32_t least, uint32_t most)
@@ -81,54 +78,19 @@ ask(struct talk *t, const struct options *o, unsigned int how, struct given *g)
 	    MSG_CREDS_REP, &g->rep, &g->frame, CREDS_MS);
 }
 
-/*
- * Where the agent is forwarded from a person logs in there, of which one hears
- * here by asking again.
- */
-static enum aw_err
-ask_afar(
-    struct talk *t, const struct options *o, unsigned int how, struct given *g)
-{
-	bool wait = how & CREDS_LOGIN && o->given & OPT_WAIT, told = false;
-	int64_t end = io_deadline(wait ? o->wait * 1000 : 0);
-	enum aw_err r;
-
-	while ((r = ask(t, o, how, g)) == AW_OK && g->rep.error == AW_LOGIN &&
-	    io_deadline(AFAR_MS) < end) {
-		if (!told)
-			warn("waiting %d s: %s", o->wait, shown(g->rep.text));
-		told = true;
-		poll(NULL, 0, AFAR_MS);
-	}
-	return r;
-}
-
-/*
- * A login may end between its approval and our second request (somebody logs
- * out); asking three times is enough to be right and not to go round.
- */
 static enum aw_err
 fetch(
     struct talk *t, const struct options *o, unsigned int how, struct given *g)
 {
-	bool afar = t->agent.found == FOUND_FORWARDED;
+	struct patience w = {0};
 	enum aw_err r;
-	int tries;
 
-	for (tries = 0; tries < 3; tries++) {
-		r = afar ? ask_afar(t, o, how, g) : ask(t, o, how, g);
-		if (r != AW_OK)
+	do {
+		if ((r = ask(t, o, how, g)) != AW_OK)
 			return r;
-		if (g->rep.error != AW_LOGIN || !(how & CREDS_LOGIN) || afar ||
-		    !login_wanted(o))
-			break;
-		if ((r = login_wait(t, o)) != AW_OK)
-			return r;
-	}
-	if (g->rep.error != AW_OK)
-		return complain(
-		    afar ? NULL : &t->question, g->rep.error, g->rep.text);
-	return AW_OK;
+	} while (g->rep.error == AW_LOGIN && how & CREDS_LOGIN &&
+	    login_wait(&w, t, o, g->rep.text, &r));
+	return r == AW_OK ? talk_refused(t, g->rep.error, g->rep.text) : r;
 }
 
 static enum aw_err

@@ -4,12 +4,14 @@
  * awsenv-ctl's, as a child; where that is not, the agent's refusal stands.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "awsenv/io.h"
 #include "awsenv/own.h"
 
 #include "agent/cli/cli.h"
@@ -17,9 +19,12 @@
 extern char **environ;
 
 #define WORDS 18
+#define TIMES 3 /* to ask: a login may end between its approval and the next */
+#define AFAR_MS 2000
 
-bool
-login_wanted(const struct options *o)
+/* Does a person look, or did one ask to wait? */
+static bool
+is_wanted(const struct options *o)
 {
 	if (o->given & OPT_NO_WAIT)
 		return false;
@@ -88,8 +93,8 @@ error_of(int status)
 	}
 }
 
-enum aw_err
-login_wait(const struct talk *t, const struct options *o)
+static enum aw_err
+wait_here(const struct talk *t, const struct options *o)
 {
 	struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
 	int status = 0;
@@ -116,4 +121,37 @@ login_wait(const struct talk *t, const struct options *o)
 	if (WEXITSTATUS(status) == EXIT_NOTFOUND)
 		return complain(&t->question, AW_LOGIN, (struct view){0});
 	return error_of(WEXITSTATUS(status));
+}
+
+/* A person logs in where the agent is, of which one hears by asking again. */
+static bool
+wait_afar(struct patience *w, const struct options *o, struct view text)
+{
+	bool begun = w->end != 0;
+
+	if (!(o->given & OPT_WAIT))
+		return false;
+	if (!begun)
+		w->end = io_deadline(o->wait * 1000);
+	if (io_deadline(AFAR_MS) >= w->end)
+		return false;
+	if (!begun)
+		warn("waiting %d s: %s", o->wait, shown(text));
+	poll(NULL, 0, AFAR_MS);
+	return true;
+}
+
+bool
+login_wait(struct patience *w, const struct talk *t, const struct options *o,
+    struct view text, enum aw_err *error)
+{
+	*error = AW_OK;
+	if (!is_wanted(o))
+		return false;
+	if (t->agent.found == FOUND_FORWARDED)
+		return wait_afar(w, o, text);
+	if (++w->times == TIMES)
+		return false;
+	*error = wait_here(t, o);
+	return *error == AW_OK;
 }

@@ -68,21 +68,16 @@ static enum aw_err
 ask(struct talk *t, const struct options *o, struct whoami_rep *w)
 {
 	struct whoami_req req = {.ask = t->question.ask};
+	struct patience wait = {0};
 	enum aw_err r;
-	int tries;
 
-	for (tries = 0; tries < 3; tries++) {
+	do {
 		r = agent_ask(&t->agent, "whoami@awsenv", MSG_WHOAMI_REQ, &req,
 		    MSG_WHOAMI_REP, w, &t->frame, WHOAMI_MS);
 		if (r != AW_OK)
 			return r;
-		if (w->error != AW_LOGIN || !login_wanted(o))
-			break;
-		if ((r = login_wait(t, o)) != AW_OK)
-			return r;
-	}
-	return w->error == AW_OK ? AW_OK
-				 : complain(&t->question, w->error, w->text);
+	} while (w->error == AW_LOGIN && login_wait(&wait, t, o, w->text, &r));
+	return r == AW_OK ? talk_refused(t, w->error, w->text) : r;
 }
 
 int

@@ -146,22 +146,16 @@ static enum aw_err
 grants_ask(struct talk *t, const struct options *o, struct grants_req *req,
     struct grants_rep *rep)
 {
+	struct patience w = {0};
 	enum aw_err r;
-	int tries;
 
-	for (tries = 0; tries < 3; tries++) {
+	do {
 		r = agent_ask(&t->agent, "grants@awsenv", MSG_GRANTS_REQ, req,
 		    MSG_GRANTS_REP, rep, &t->frame, LIST_MS);
 		if (r != AW_OK)
 			return r;
-		if (rep->error != AW_LOGIN || !login_wanted(o))
-			break;
-		if ((r = login_wait(t, o)) != AW_OK)
-			return r;
-	}
-	return rep->error == AW_OK
-	    ? AW_OK
-	    : complain(&t->question, rep->error, rep->text);
+	} while (rep->error == AW_LOGIN && login_wait(&w, t, o, rep->text, &r));
+	return r == AW_OK ? talk_refused(t, rep->error, rep->text) : r;
 }
 
 enum aw_err

@@ -114,16 +114,12 @@ lock(struct talk *t, const struct options *o)
 static enum aw_err
 unlock(struct talk *t, const struct options *o)
 {
-	const struct status_req look = {.ask = t->question.ask};
 	const struct screen_req screen = {0};
 	struct status_rep rep;
 	enum aw_err r;
 
-	if ((r = agent_ask(&t->agent, "status@awsenv", MSG_STATUS_REQ, &look,
-		 MSG_STATUS_REP, &rep, &t->frame, LOCK_MS)) != AW_OK)
+	if ((r = talk_status(t, &rep)) != AW_OK)
 		return r;
-	if (rep.error != AW_OK)
-		return complain(NULL, rep.error, rep.text);
 	/* From afar nothing is told, and this is what says why not. */
 	if ((rep.screen || !rep.locked) &&
 	    (r = tell(t, "screen@awsenv", MSG_SCREEN_REQ, &screen)) != AW_OK)
