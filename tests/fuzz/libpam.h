@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * libpam, as far as targets have the same of it: what the module keeps in a
- * handle, and what it tells a log and a person. A target says what it makes of
+ * libpam, as far as targets and tests have the same of it: what the module keeps
+ * in a handle, and what it tells a log and a person. They say what they make of
  * that. Included once by each.
  */
 #ifndef FUZZ_LIBPAM_H
@@ -18,7 +18,7 @@
 
 #define LIBPAM_DATA_MOST 4
 
-/* The target's own: a line for the log, a text for the person, and whether
+/* Their own: a line for the log, a text for the person, and whether
  * there is no memory for what is to be kept. */
 static void on_log(const char *line);
 static int on_prompt(int style, const char *text, char **answer);

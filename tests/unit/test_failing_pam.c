@@ -30,12 +30,12 @@
 
 #include <cmocka.h>
 
-#include <security/pam_ext.h>
 #include <security/pam_modutil.h>
 
 #include "awsenv/io.h"
 #include "awsenv/link.h"
 #include "awsenv/own.h"
+#include "tests/fuzz/libpam.h"
 #include "tests/unit/failing.h"
 
 #define CODE "ABCD-EFGH"
@@ -48,9 +48,6 @@
 static struct passwd tester, fetcher;
 static char sock[128], forward_sock[128], shown[4096];
 static unsigned int logged;
-static void *came;
-static void (*came_end)(pam_handle_t *, void *, int);
-static pam_handle_t *const handle = (pam_handle_t *)&logged;
 
 static void
 pam_begin(void)
@@ -59,37 +56,28 @@ pam_begin(void)
 	logged = 0;
 }
 
-/* As pam_end() does. */
 static void
-pam_finish(void)
+on_log(const char *line)
 {
-	if (came_end)
-		came_end(handle, came, PAM_SUCCESS);
-	came = NULL;
-	came_end = NULL;
+	(void)line;
+	logged++;
 }
 
-int
-pam_get_data(const pam_handle_t *h, const char *name, const void **data)
+static int
+on_prompt(int style, const char *text, char **answer)
 {
-	(void)h;
-	if (strcmp(name, "awsenv_came") != 0 || !came)
-		return PAM_NO_MODULE_DATA;
-	*data = came;
+	must(strlen(text) < sizeof(shown));
+	memcpy(shown, text, strlen(text) + 1);
+	/* The application's own, which it may have no memory for. */
+	if (style == PAM_PROMPT_ECHO_ON && !(*answer = strdup("")))
+		return PAM_BUF_ERR;
 	return PAM_SUCCESS;
 }
 
-int
-pam_set_data(pam_handle_t *h, const char *name, void *data,
-    void (*end_)(pam_handle_t *, void *, int))
+static bool
+on_keep(void)
 {
-	if (strcmp(name, "awsenv_came") != 0)
-		return PAM_SUCCESS;
-	if (came_end)
-		came_end(h, came, PAM_SUCCESS);
-	came = data;
-	came_end = end_;
-	return PAM_SUCCESS;
+	return true;
 }
 
 const char *
@@ -122,30 +110,6 @@ pam_get_item(const pam_handle_t *h, int which, const void **value)
 	    : which == PAM_USER	      ? "tester"
 	    : which == PAM_RHOST      ? "192.0.2.1"
 				      : NULL;
-	return PAM_SUCCESS;
-}
-
-void
-pam_syslog(const pam_handle_t *h, int priority, const char *fmt, ...)
-{
-	(void)h;
-	(void)priority;
-	(void)fmt;
-	logged++;
-}
-
-int
-pam_prompt(pam_handle_t *h, int style, char **answer, const char *fmt, ...)
-{
-	va_list ap;
-
-	(void)h;
-	va_start(ap, fmt);
-	vsnprintf(shown, sizeof(shown), fmt, ap);
-	va_end(ap);
-	/* The application's own, which it may have no memory for. */
-	if (style == PAM_PROMPT_ECHO_ON && !(*answer = strdup("")))
-		return PAM_BUF_ERR;
 	return PAM_SUCCESS;
 }
 
@@ -259,7 +223,7 @@ open_a_session(void)
 	pam_begin();
 	must(session_open(handle, &options, 0) == PAM_SUCCESS);
 	r = what_the_person_has();
-	pam_finish();
+	libpam_end();
 	return r;
 }
 
@@ -268,7 +232,7 @@ close_a_session(void)
 {
 	pam_begin();
 	must(session_close(handle, &options) == PAM_SUCCESS);
-	pam_finish();
+	libpam_end();
 	return AW_OK;
 }
 
@@ -277,7 +241,7 @@ unlock_a_session(void)
 {
 	pam_begin();
 	session_unlock(handle, &options);
-	pam_finish();
+	libpam_end();
 	return AW_OK;
 }
 
@@ -287,7 +251,7 @@ open_without_an_agent(void)
 {
 	pam_begin();
 	must(session_open(handle, &options, 0) == PAM_SUCCESS);
-	pam_finish();
+	libpam_end();
 	return !*shown && *sock ? AW_OK : AW_SYSTEM;
 }
 
@@ -386,7 +350,7 @@ prove(const char *person)
 	forget_attempts();
 	pam_begin();
 	rc = factor_authenticate(handle, &options, true, 0);
-	pam_finish();
+	libpam_end();
 	must(rc != PAM_IGNORE);
 	must(logged == 1 || rc != PAM_SUCCESS);
 	return rc == PAM_SUCCESS ? AW_OK : AW_DENIED;
