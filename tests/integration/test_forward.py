@@ -103,21 +103,26 @@ def test_a_changed_word_counts_at_once(ws):
     until(lambda: ws.ssh("a", *use()).returncode == 0, 10)
 
 
-def test_a_login_is_for_the_workstation(ws):
+@pytest.fixture
+def logged_out(ws):
     ws.agent.ask("logout@awsenv", {**ws.agent.asking("open"),
                                    "what": wire.LOGOUT_ALL})
+    yield
+    ws.log_in("open")
+
+
+@pytest.mark.usefixtures("logged_out")
+def test_a_login_is_for_the_workstation(ws):
     done = ws.ssh("a", *use())
     assert done.returncode == 125
     assert done.stderr == ("awsenv: where the agent runs: login needed for "
                            "sim: awsenv login --profile open\n")
     assert ws.sim.pending() == []
-    ws.log_in("open")
 
 
+@pytest.mark.usefixtures("logged_out")
 @pytest.mark.parametrize("verb", ["", "whoami"])
 def test_who_waits_there_goes_on_when_somebody_logs_in_here(ws, verb):
-    ws.agent.ask("logout@awsenv", {**ws.agent.asking("open"),
-                                   "what": wire.LOGOUT_ALL})
     wait = ("--wait", "300")
     argv = ("awsenv", verb, "-p", "open", *wait) if verb else use(*wait)
     words = ws.words("a", *ws.recipe()) + [ws.far(argv)]
