@@ -115,7 +115,6 @@ enum aw_err
 adopt_run(struct round *r)
 {
 	const struct adopt_req *req = &r->msg->adopt;
-	struct table *t = table_for(&ask_nobody);
 	struct job *job;
 
 	if (req->version != MSG_VERSION || !req->tok.n || !req->ref.n) {
@@ -126,8 +125,6 @@ adopt_run(struct round *r)
 		round_say(r, "that login is somebody else's");
 		return AW_DENIED;
 	}
-	if (!t)
-		return AW_BUSY;
 	buf_reset(&waiting);
 	msg_encode(MSG_ADOPT_REQ, req, &waiting);
 	until = loop_now() + WAITS_MS;
@@ -135,15 +132,14 @@ adopt_run(struct round *r)
 		buf_free(&waiting);
 		return AW_NOMEM;
 	}
-	if (t->now && loop_now() - t->read < FRESH_MS) {
-		adopt_place(t);
-	} else if ((job = table_read(t, &ask_nobody))) {
+	if ((job = table_renew(FRESH_MS))) {
 		reading.fn = was_read;
 		hold_on(&job->holds, &reading);
-	} else {
-		buf_reset(&waiting);
-		round_say(r, t->text);
-		return t->error;
+		return AW_OK;
 	}
-	return AW_OK;
+	adopt_place(table_peek(&ask_nobody));
+	if (!waiting.len)
+		return AW_OK;
+	buf_reset(&waiting);
+	return AW_BUSY;
 }

@@ -281,8 +281,12 @@ bool table_current(const struct table *, const struct stamp *);
 bool table_old(const struct table *, bool far);
 /* Read it, or join the reading under way. NULL with t->error and t->text. */
 struct job *table_read(struct table *, const struct ask *);
-/* How long a request may wait for that: soon the last good one has to do. */
-int64_t table_patience(const struct table *);
+/* Read that of ask_nobody, unless it was read less than so long ago. NULL: so it
+ * was, or it cannot be just now. */
+struct job *table_renew(int64_t ms);
+/* How long to wait for such a job: soon the last good one has to do. 0 or less:
+ * no longer. */
+int64_t table_patience(const struct job *reading);
 /* Forget what was read: some of it proved wrong. */
 void table_forget_all(void);
 /* The administrator has switched awsenv off: why, for a person; else empty. */

@@ -10,7 +10,8 @@
 #include "awsenv/log.h"
 
 #define LOOK_MS 10000 /* from a use until that, and again if it cannot be */
-#define OFF_MS 600000 /* that nobody wishes it is believed, of many uses */
+#define FRESH_MS 1000 /* a config file read since then is not read again, */
+#define OFF_MS 600000 /* nor one of many uses, if nobody wishes it */
 
 static int64_t used; /* loop_now() then */
 static bool resting; /* until the next use there is nothing to do */
@@ -56,37 +57,39 @@ was_read(void *arg, enum aw_err error, const char *text)
 	(void)arg;
 	(void)error;
 	(void)text;
+	loop_cancel(&timer);
 	decide();
 }
 
-/* Nothing is forgotten by what the file no longer says. */
-static bool
-is_known(const struct table *t)
+static void
+read_late(void *arg)
 {
-	if (!t->now)
-		return false;
-	return limit_ms() ? !table_old(t, true) : loop_now() - t->read < OFF_MS;
+	(void)arg;
+	hold_off(&reading);
+	decide();
 }
 
+/* Nothing is forgotten by what the file no longer says; but by what it said
+ * last, should it hang by now. */
 static void
 look(void *arg)
 {
-	struct table *t = table_for(&ask_nobody);
-	struct job *job = NULL;
+	int64_t limit = limit_ms();
+	struct job *job = table_renew(limit ? FRESH_MS : OFF_MS);
 
 	(void)arg;
-	if (!t) {
+	if (!job && !table_peek(&ask_nobody)) {
 		loop_after(&timer, LOOK_MS, look, NULL);
 		return;
 	}
-	if (!is_known(t))
-		job = table_read(t, &ask_nobody);
 	if (!job) {
 		decide();
 		return;
 	}
 	reading.fn = was_read;
 	hold_on(&job->holds, &reading);
+	if (limit)
+		loop_after(&timer, table_patience(job), read_late, NULL);
 }
 
 void

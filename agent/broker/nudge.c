@@ -206,19 +206,14 @@ was_read(void *arg, enum aw_err error, const char *text)
 static void
 nudge(void)
 {
-	struct table *t = table_for(&ask_nobody);
-	struct job *job;
+	struct job *job = table_renew(FRESH_MS);
 
-	if (!t)
-		return;
-	if (t->now && loop_now() - t->read < FRESH_MS) {
+	if (!job) {
 		decide();
 		return;
 	}
-	if ((job = table_read(t, &ask_nobody))) {
-		under_way.fn = was_read;
-		hold_on(&job->holds, &under_way);
-	}
+	under_way.fn = was_read;
+	hold_on(&job->holds, &under_way);
 }
 
 /* ---- the request */

@@ -22,7 +22,7 @@
 #include "awsenv/log.h"
 #include "awsenv/own.h"
 
-#define READ_MS 10000
+#define FRESH_MS 1000 /* a config file read since then is not read again */
 #define LOOK_MS 5000
 #define AGAIN_MS 500
 #define NAMES 256 /* of locked sessions, as a list of texts */
@@ -57,14 +57,13 @@ mode(void)
 static enum aw_err
 read_settings(struct round *r)
 {
-	struct table *t = table_for(&ask_nobody);
 	struct job *job;
 
-	if (r->progress->waited == STAGE_TABLE || !t ||
-	    (t->now && !table_old(t, true)) ||
-	    !(job = table_read(t, &ask_nobody)))
+	if (r->progress->waited == STAGE_TABLE ||
+	    !(job = table_renew(FRESH_MS)))
 		return AW_OK;
-	return conn_hold(r->conn, STAGE_TABLE, &job->holds, READ_MS);
+	return conn_hold(
+	    r->conn, STAGE_TABLE, &job->holds, table_patience(job));
 }
 
 /* ---- what is kept */

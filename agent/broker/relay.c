@@ -426,14 +426,11 @@ read_done(void *arg, enum aw_err error, const char *text)
 static bool
 read_config(struct relay *r)
 {
-	struct table *t = table_for(&ask_nobody);
-	int64_t left = 0;
-	struct job *job;
+	struct job *job = table_renew(FRESH_MS);
+	int64_t left = job ? table_patience(job) : 0;
 
 	r->state = RELAY_READING;
-	if (!t || (t->now && loop_now() - t->read < FRESH_MS) ||
-	    !(job = table_read(t, &ask_nobody)) ||
-	    (left = table_patience(t)) <= 0) {
+	if (left <= 0) {
 		settle(r);
 		return false;
 	}

@@ -49,13 +49,13 @@ static enum aw_err
 read_table(struct round *r, struct table *t, const struct ask *ask)
 {
 	struct job *job = table_read(t, ask);
-	int64_t left = table_patience(t);
+	int64_t left;
 
 	if (!job) {
 		round_say(r, t->text);
 		return t->error;
 	}
-	if (left <= 0)
+	if ((left = table_patience(job)) <= 0)
 		return AW_TIMEOUT;
 	return conn_hold(r->conn, STAGE_TABLE, &job->holds, left);
 }

@@ -484,13 +484,24 @@ table_read(struct table *t, const struct ask *ask)
 	return t->job;
 }
 
+struct job *
+table_renew(int64_t ms)
+{
+	struct table *t = table_for(&ask_nobody);
+
+	if (!t || (t->now && loop_now() - t->read < ms))
+		return NULL;
+	return table_read(t, &ask_nobody);
+}
+
 /* Others may have waited for it in vain already. */
 int64_t
-table_patience(const struct table *t)
+table_patience(const struct job *reading)
 {
-	int64_t ms = t->now ? READ_AGAIN_MS : READ_FIRST_MS;
+	const struct table *t = reading->arg;
 
-	return t->job ? t->job->begun + ms - loop_now() : 0;
+	return reading->begun + (t->now ? READ_AGAIN_MS : READ_FIRST_MS) -
+	    loop_now();
 }
 
 void

@@ -160,6 +160,29 @@ a_use_begins_anew(void **state)
 }
 
 static void
+a_file_that_hangs_counts_as_it_was(void **state)
+{
+	int reader;
+
+	(void)state;
+	pass(LOOK);
+	reads("awsenv_idle=3600");
+	pass(3600);
+	assert_true((reader = fake_spawn(PROGRAM_PROFILE)) >= 0);
+	assert_true(is_kept(KEY_TOK));
+	pass(1);
+	assert_false(is_kept(KEY_TOK));
+	/* What it brings at last is for the next time. */
+	fake_token(30000, true);
+	fake_table(reader, 1, names);
+	settle();
+	close(reader);
+	pass(604800);
+	assert_true(is_kept(KEY_TOK) || is_kept(KEY_REF));
+	assert_int_equal(fake_spawn(PROGRAM_PROFILE), -1);
+}
+
+static void
 off_is_not_read_after_each_use(void **state)
 {
 	(void)state;
@@ -182,6 +205,7 @@ main(void)
 	    TEST(what_was_refused_is_none),
 	    TEST(what_the_file_says_when_it_is_over_counts),
 	    TEST(a_use_begins_anew),
+	    TEST(a_file_that_hangs_counts_as_it_was),
 	    TEST(off_is_not_read_after_each_use),
 	};
 

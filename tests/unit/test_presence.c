@@ -320,6 +320,34 @@ hard_forgets(void **state)
 	    "login needed for corp: awsenv login --profile marketing");
 }
 
+static void
+a_file_that_hangs_counts_as_it_was(void **state)
+{
+	struct screen_req req = {true, view_str("2")};
+	struct record rec;
+	struct done_rep rep;
+	int fd, reader;
+
+	(void)state;
+	screen(false, "2", "awsenv_lock=hard");
+	fd = fake_client(LOCAL);
+	pass(60);
+	fake_send(fd, "screen@awsenv", MSG_SCREEN_REQ, &req);
+	assert_true((reader = fake_spawn(PROGRAM_PROFILE)) >= 0);
+	assert_int_equal(
+	    store_get(KEY_TOK, fake_login_id(), &keep, &rec), AW_OK);
+	pass(1);
+	assert_true(fake_reply(fd, "screen@awsenv", MSG_DONE_REP, &rep, &keep));
+	assert_int_equal(rep.error, AW_OK);
+	assert_int_equal(
+	    store_get(KEY_TOK, fake_login_id(), &keep, &rec), AW_GONE);
+	close(fd);
+	fake_table(reader, 1, names);
+	settle();
+	close(reader);
+	screen(false, "2", "awsenv_lock=hard");
+}
+
 /* By the words of lock@awsenv it stays locked. */
 static void
 a_passphrase_is_another_lock(void **state)
@@ -358,6 +386,7 @@ main(void)
 	    TEST(what_cannot_be_kept_locks_all_the_same),
 	    TEST(off_is_off),
 	    TEST(hard_forgets),
+	    TEST(a_file_that_hangs_counts_as_it_was),
 	    TEST(a_passphrase_is_another_lock),
 	};
 
