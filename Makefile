@@ -15,6 +15,7 @@
 #   make check-reproducible   two builds give the same bytes
 #   make lint            format, static analysis, pages, hygiene of the tree
 #   make fuzz-cover      do the corpora reach 95 % of each parser's lines?
+#   make fail-cover      which calls that can fail did a test see fail?
 #   make fuzz            libFuzzer on each target (FUZZ_SECONDS=60)
 #   make valgrind        memcheck over unit tests, corpora, the agent's programs
 #   make fuzz-mutants    do the targets find planted faults? (MUTANT_SECONDS=600,
@@ -100,7 +101,8 @@ RELRO    := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 .SECONDARY:
 .PHONY: all awsenv deps demo attack mutants check check-quick check-clients check-desktop \
 	check-system check-reproducible tests replays lint fuzzers fuzz \
-	fuzz-cover fuzz-edges fuzz-mutants chaos valgrind cov bench install uninstall deb clean help FORCE
+	fail-cover fuzz-cover fuzz-edges fuzz-mutants chaos valgrind cov bench \
+	install uninstall deb clean help FORCE
 
 # Each room is an archive of everything in its folder but main.c ...
 objects = $(patsubst %.c,$2/%.o,$(filter-out %/main.c $(if $(CROSS),%/filter.c),\
@@ -329,6 +331,12 @@ fuzz-edges:
 fuzz-mutants:
 	@$(PYTHON) tests/fuzz/mutants $(abspath $B)/fuzz-mutants $(MUTANT_SECONDS) \
 		$(if $(SAMPLE),--sample) $(T)
+
+# A call of the source is one call of the program.
+fail-cover: deps
+	@+$(MAKE) --no-print-directory B=build-fail-cover CC=gcc WRAPPER=dynamic \
+		HARDEN= CFLAGS='-O0 -g' tests
+	@$(PYTHON) tests/unit/cover build-fail-cover $(T)
 
 # By gcc's own means, without a sandbox or a sanitizer.
 fuzz-cover: deps

@@ -34,8 +34,25 @@ static const char *failed = "none"; /* the call that did */
 static void *blocks[1 << 16]; /* allocated while it counted */
 static size_t nblocks;
 
+int __real_open(const char *path, int flags, ...);
+
+/* For tests/unit/cover: the place of a call that failed, in a file of its own. */
+static void
+record(const void *caller)
+{
+	extern const char __executable_start[];
+	const char *path = getenv("FAILED_CALLS");
+	int fd;
+
+	if (!path || (fd = __real_open(path, O_WRONLY | O_APPEND)) < 0)
+		return;
+	dprintf(fd, "%s %#tx\n", program_invocation_name,
+	    (const char *)caller - __executable_start);
+	close(fd);
+}
+
 static bool
-fails(const char *name, bool heap)
+fails_at(const void *caller, const char *name, bool heap)
 {
 	/* Memory is short, or it is something else. */
 	if (heap && error != ENOMEM)
@@ -44,9 +61,11 @@ fails(const char *name, bool heap)
 		return false;
 	did = true;
 	failed = name;
+	record(caller);
 	errno = error;
 	return true;
 }
+#define fails(...) fails_at(__builtin_return_address(0), __VA_ARGS__)
 
 void
 failing_rest(void)
@@ -154,7 +173,6 @@ WRAP_ERROR(posix_spawn_file_actions_adddup2,
 		va_end(ap);                \
 	}
 
-int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
 int
 __wrap_open(const char *path, int flags, ...)
@@ -263,17 +281,25 @@ __wrap_free(void *p)
 }
 
 int __real_vasprintf(char **out, const char *form, va_list ap);
-int __wrap_vasprintf(char **out, const char *form, va_list ap);
-int
-__wrap_vasprintf(char **out, const char *form, va_list ap)
+
+static int
+print(const void *caller, char **out, const char *form, va_list ap)
 {
 	int n;
 
-	if (fails("vasprintf", true) ||
+	if (fails_at(caller, "asprintf", true) ||
 	    (n = __real_vasprintf(out, form, ap)) < 0)
 		return -1;
 	block_add(*out);
 	return n;
+}
+#define PRINT(...) print(__builtin_return_address(0), __VA_ARGS__)
+
+int __wrap_vasprintf(char **out, const char *form, va_list ap);
+int
+__wrap_vasprintf(char **out, const char *form, va_list ap)
+{
+	return PRINT(out, form, ap);
 }
 
 int __wrap___vasprintf_chk(char **out, int flag, const char *form, va_list ap);
@@ -281,7 +307,7 @@ int
 __wrap___vasprintf_chk(char **out, int flag, const char *form, va_list ap)
 {
 	(void)flag;
-	return __wrap_vasprintf(out, form, ap);
+	return PRINT(out, form, ap);
 }
 
 int __wrap_asprintf(char **out, const char *form, ...)
@@ -293,7 +319,7 @@ __wrap_asprintf(char **out, const char *form, ...)
 	int n;
 
 	va_start(ap, form);
-	n = __wrap_vasprintf(out, form, ap);
+	n = PRINT(out, form, ap);
 	va_end(ap);
 	return n;
 }
@@ -308,7 +334,7 @@ __wrap___asprintf_chk(char **out, int flag, const char *form, ...)
 
 	(void)flag;
 	va_start(ap, form);
-	n = __wrap_vasprintf(out, form, ap);
+	n = PRINT(out, form, ap);
 	va_end(ap);
 	return n;
 }
