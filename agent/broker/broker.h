@@ -105,11 +105,22 @@ void store_drop(enum store_kind, struct view id);
  * with `prefix` (empty: all). Revoked first, so that nothing lingers. Returns
  * how many. */
 unsigned int store_drop_all(unsigned int kinds, struct view prefix);
-/* Calls fn for every live entry; fn must not change the store. */
-void store_each(unsigned int kinds,
+/* Calls fn for every live entry; fn must not change the store. False: one could
+ * not be read just now. */
+bool store_each(unsigned int kinds,
     void (*fn)(const struct store_entry *, void *), void *arg);
 void store_usage(struct store_usage *);
 void store_close(void);
+
+/* record.c: the same, of what must not be guessed: the broker ends before it
+ * goes on with what it cannot read or keep just now. */
+
+/* False: it is not there, or expired. */
+bool record_get(
+    enum store_kind, struct view id, struct buf *out, struct record *);
+void record_put(enum store_kind, const struct record *);
+void record_each(unsigned int kinds,
+    void (*fn)(const struct store_entry *, void *), void *arg);
 
 /* hold.c: lists of those who wait for something to end. */
 

@@ -39,7 +39,7 @@ read_lock(struct buf *b, struct record *rec, uint32_t *wrong)
 {
 	struct view count;
 
-	if (store_get(KEY_LOCK, lock_id(), b, rec) != AW_OK)
+	if (!record_get(KEY_LOCK, lock_id(), b, rec))
 		return false;
 	count = rec->facts;
 	return view_u32(&count, wrong);
@@ -59,11 +59,14 @@ keep(struct view hash, uint32_t wrong)
 
 	buf_u32(&count, wrong);
 	rec.facts = view_of(&count);
+	if (count.bad)
+		return AW_NOMEM;
 	if ((e = store_put(KEY_LOCK, &rec)) == AW_DENIED)
 		exit(EXIT_RING);
 	return e;
 }
 
+/* Not counted it would be free: the next broker has it to count then. */
 static void
 count_wrong(void)
 {
@@ -71,8 +74,8 @@ count_wrong(void)
 	struct record rec;
 	uint32_t wrong;
 
-	if (read_lock(&b, &rec, &wrong))
-		keep(rec.sealed, wrong + 1);
+	if (read_lock(&b, &rec, &wrong) && keep(rec.sealed, wrong + 1) != AW_OK)
+		fatalx("a wrong passphrase cannot be counted");
 }
 
 /* Seconds until the next try. A clock that was set back since begins anew. */
@@ -154,7 +157,7 @@ lock_open(void)
 	struct record rec;
 
 	job_register(FETCH_LOCK, &hash_class);
-	locked = store_get(KEY_LOCK, lock_id(), &b, &rec) == AW_OK;
+	locked = record_get(KEY_LOCK, lock_id(), &b, &rec);
 }
 
 /* ---- the requests */

@@ -37,13 +37,6 @@ static void on_person(
     struct login *, const struct answer *, const struct fetch_tag *);
 static void refresh_due(void *arg);
 
-static void
-put(enum store_kind kind, const struct record *rec)
-{
-	if (store_put(kind, rec) == AW_DENIED)
-		exit(EXIT_RING);
-}
-
 struct view
 login_id(const struct login *l)
 {
@@ -236,11 +229,8 @@ enum aw_err
 login_token(struct view id, struct buf *b, struct record *rec)
 {
 	uint64_t now = loop_time(), life, least = TOKEN_LEAST;
-	enum aw_err r;
 
-	if ((r = store_get(KEY_TOK, id, b, rec)) == AW_DENIED)
-		exit(EXIT_RING);
-	if (r != AW_OK || rec->expires <= now)
+	if (!record_get(KEY_TOK, id, b, rec) || rec->expires <= now)
 		return AW_GONE;
 	life = rec->expires - rec->obtained;
 	if (life < 10 * TOKEN_LEAST) /* awsenv-agent -t may ask for that */
@@ -282,7 +272,7 @@ login_refresh(struct view id)
 
 	if (job)
 		return job;
-	if (store_get(KEY_REF, id, &b, &rec) != AW_OK || !rec.refreshable)
+	if (!record_get(KEY_REF, id, &b, &rec) || !rec.refreshable)
 		return NULL;
 	f.ref = rec.sealed;
 	tag.facts = rec.facts;
@@ -304,17 +294,16 @@ refresh_failed(struct login *l, enum aw_err error)
 	AUTOBUF struct buf b = {0};
 	struct record rec;
 
-	if (error == AW_GRANT &&
-	    store_get(KEY_REF, login_id(l), &b, &rec) == AW_OK) {
+	if (error == AW_GRANT && record_get(KEY_REF, login_id(l), &b, &rec)) {
 		/* Worthless from now on; what is known of the person stays,
 		 * and the registration, which the next login tries. */
 		rec.refreshable = 0;
-		put(KEY_REF, &rec);
+		record_put(KEY_REF, &rec);
 		login_touch(l);
 		return;
 	}
 	buf_reset(&b);
-	if (store_get(KEY_TOK, login_id(l), &b, &rec) == AW_OK)
+	if (record_get(KEY_TOK, login_id(l), &b, &rec))
 		loop_after(&l->refresh, AGAIN_MS + loop_random(AGAIN_MS / 2),
 		    refresh_due, l);
 }
@@ -326,8 +315,7 @@ login_refused(struct view id, uint64_t tok_expires)
 	struct record rec;
 
 	/* Not if there is another one since. */
-	if (store_get(KEY_TOK, id, &b, &rec) == AW_OK &&
-	    rec.expires == tok_expires)
+	if (record_get(KEY_TOK, id, &b, &rec) && rec.expires == tok_expires)
 		store_drop(KEY_TOK, id);
 }
 
@@ -441,7 +429,7 @@ poll_login(void *arg)
 
 	if (with_person(l))
 		return;
-	if (store_get(KEY_DEV, login_id(l), &b, &rec) != AW_OK) {
+	if (!record_get(KEY_DEV, login_id(l), &b, &rec)) {
 		fail(l, AW_EXPIRED, "nobody approved the login in time");
 		return;
 	}
@@ -483,7 +471,7 @@ keep_device(struct login *l, const struct answer *a, const struct fetch_tag *t)
 	rec.person = view_of(&role);
 	if (msg_decode(MSG_FACTS, t->facts, &facts))
 		rec.label = facts.session;
-	put(KEY_DEV, &rec);
+	record_put(KEY_DEV, &rec);
 	l->polls = 0;
 }
 
@@ -527,7 +515,7 @@ on_tokens(struct login *l, const struct answer *a, const struct fetch_tag *t)
 	struct facts facts = {0};
 	struct record old, rec = {.id = t->id, .obtained = now};
 
-	if (store_get(KEY_REF, t->id, &old_key, &old) == AW_OK) {
+	if (record_get(KEY_REF, t->id, &old_key, &old)) {
 		person = text_dup(old.person);
 		if (refresh)
 			since = old.obtained; /* when the person logged in */
@@ -536,7 +524,7 @@ on_tokens(struct login *l, const struct answer *a, const struct fetch_tag *t)
 		rec.label = facts.session;
 	rec.expires = fetch_capped(a->tok_expires, since);
 	rec.sealed = a->tok;
-	put(KEY_TOK, &rec);
+	record_put(KEY_TOK, &rec);
 	schedule(l, now, rec.expires);
 	rec.obtained = since;
 	rec.expires =
@@ -549,7 +537,7 @@ on_tokens(struct login *l, const struct answer *a, const struct fetch_tag *t)
 		rec.person = view_str(person);
 	else
 		text_set(&l->before, "%s", person ? person : "");
-	put(KEY_REF, &rec);
+	record_put(KEY_REF, &rec);
 	if (refresh) {
 		login_touch(l);
 		return;
@@ -566,10 +554,10 @@ on_person(struct login *l, const struct answer *a, const struct fetch_tag *t)
 	struct record rec;
 
 	text_set(&l->person, "%.*s", VIEW_ARG(a->person));
-	if (store_get(KEY_REF, t->id, &b, &rec) != AW_OK)
+	if (!record_get(KEY_REF, t->id, &b, &rec))
 		return;
 	rec.person = view_str(l->person);
-	put(KEY_REF, &rec);
+	record_put(KEY_REF, &rec);
 }
 
 /* To name the person the role that was asked for was taken: keep it. */
@@ -592,7 +580,7 @@ has(enum store_kind kind, const struct login *l)
 	AUTOBUF struct buf b = {0};
 	struct record rec;
 
-	return store_get(kind, login_id(l), &b, &rec) == AW_OK;
+	return record_get(kind, login_id(l), &b, &rec);
 }
 
 static bool
@@ -742,7 +730,7 @@ void
 login_resume(void)
 {
 	job_each(resume_job);
-	store_each(
+	record_each(
 	    1u << KEY_TOK | 1u << KEY_REF | 1u << KEY_DEV, resume_one, NULL);
 }
 
@@ -786,8 +774,8 @@ login_sign_out(struct login *l)
 
 	if (job)
 		return job;
-	if (store_get(KEY_TOK, tag.id, &tok_key, &tok) != AW_OK ||
-	    store_get(KEY_REF, tag.id, &ref_key, &ref) != AW_OK)
+	if (!record_get(KEY_TOK, tag.id, &tok_key, &tok) ||
+	    !record_get(KEY_REF, tag.id, &ref_key, &ref))
 		return NULL;
 	f.tok = tok.sealed;
 	tag.facts = ref.facts;

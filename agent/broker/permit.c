@@ -153,8 +153,10 @@ permit_listen(const char *name, int fd, int error)
 	}
 	if (!p) {
 		p = make(name);
-		if (store_get(KEY_PERMIT, view_str(name), &key, &rec) == AW_OK)
+		if (record_get(KEY_PERMIT, view_str(name), &key, &rec))
 			buf_put(&p->facts, rec.facts.p, rec.facts.n);
+		if (p->facts.bad)
+			fatalx("no memory for what a socket is for");
 	}
 	if (p->fd >= 0) {
 		close(fd);
@@ -190,7 +192,7 @@ permit_start(void)
 	AUTOBUF struct buf names = {0};
 	struct view rest, name;
 
-	store_each(1u << KEY_PERMIT, add_orphan, &names);
+	record_each(1u << KEY_PERMIT, add_orphan, &names);
 	for (rest = view_of(&names); view_string(&rest, &name);)
 		store_drop(KEY_PERMIT, name);
 }

@@ -68,6 +68,14 @@ read_settings(struct round *r)
 
 /* ---- what is kept */
 
+/* A session that is not among them would be taken for another one. */
+static void
+whole(void)
+{
+	if (sessions.bad)
+		fatalx("no memory for the session that is locked");
+}
+
 static void
 keep(void)
 {
@@ -82,6 +90,8 @@ keep(void)
 	buf_u64(&facts, since);
 	buf_put(&facts, sessions.data, sessions.len);
 	rec.facts = view_of(&facts);
+	if (facts.bad)
+		fatalx("no memory for the lock of the screen");
 	if ((e = store_put(KEY_LOCK, &rec)) == AW_DENIED)
 		exit(EXIT_RING);
 	if (e != AW_OK)
@@ -97,13 +107,14 @@ presence_open(void)
 	struct record rec;
 	struct view facts;
 
-	locked = store_get(KEY_LOCK, screen_id(), &b, &rec) == AW_OK;
+	locked = record_get(KEY_LOCK, screen_id(), &b, &rec);
 	buf_reset(&sessions);
 	if (!locked)
 		return;
 	facts = rec.facts;
 	locked = view_u64(&facts, &since);
 	buf_put(&sessions, facts.p, facts.n);
+	whole();
 }
 
 static void
@@ -118,6 +129,7 @@ lock_screen(struct view session)
 	    sessions.len + session.n < NAMES) {
 		buf_put(&sessions, session.p, session.n);
 		buf_u8(&sessions, '\0');
+		whole();
 	}
 	keep();
 }

@@ -64,7 +64,7 @@ report_agent(struct status_rep *rep)
 	struct store_usage use = {0};
 
 	store_usage(&use);
-	store_each((1u << KEY__MAX) - 1, count, &t);
+	record_each((1u << KEY__MAX) - 1, count, &t);
 	if (t.ids.bad)
 		fatalx("no memory for the list of logins");
 	rep->logins = (uint32_t)(t.ids.len / LOGIN_ID);
@@ -90,8 +90,8 @@ void
 report_logins(struct buf *ids)
 {
 	/* Tokens first, so that the list begins with what is in use. */
-	store_each(1u << KEY_TOK, add_id, ids);
-	store_each(OF_LOGINS & ~(1u << KEY_TOK), add_id, ids);
+	record_each(1u << KEY_TOK, add_id, ids);
+	record_each(OF_LOGINS & ~(1u << KEY_TOK), add_id, ids);
 	if (ids->bad)
 		fatalx("no memory for the list of logins");
 }
@@ -210,8 +210,8 @@ list_roles(struct page *p)
 {
 	struct role_list list = {.page = p};
 
-	store_each(1u << KEY_REF, add_name, &list);
-	store_each(1u << KEY_ROLE, add_role, &list);
+	record_each(1u << KEY_REF, add_name, &list);
+	record_each(1u << KEY_ROLE, add_role, &list);
 	buf_free(&list.ids);
 	buf_free(&list.names);
 }
@@ -262,7 +262,7 @@ report_list(const struct list_req *req, struct list_rep *rep, struct buf *items)
 		list_roles(&p);
 		break;
 	case LIST_KEYS:
-		store_each((1u << KEY__MAX) - 1, add_key, &p);
+		record_each((1u << KEY__MAX) - 1, add_key, &p);
 		break;
 	case LIST_PROBLEMS:
 		list_problems(&p);

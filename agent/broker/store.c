@@ -424,26 +424,32 @@ store_drop_all(unsigned int mask, struct view prefix)
 	return dropped;
 }
 
-void
+bool
 store_each(unsigned int mask, void (*fn)(const struct store_entry *, void *),
     void *arg)
 {
 	AUTOBUF struct buf out = {0};
 	struct store_entry entry;
+	bool whole = true;
 	unsigned int i;
 	struct slot *s;
+	enum aw_err r;
 
 	for (i = store.n; i-- > 0;) {
 		s = &store.slots[i];
-		if (!(mask & 1u << s->kind) ||
-		    slot_read(s, &out, &entry.record) != AW_OK)
+		if (!(mask & 1u << s->kind))
 			continue;
+		if ((r = slot_read(s, &out, &entry.record)) != AW_OK) {
+			whole &= r == AW_GONE;
+			continue;
+		}
 		entry.serial = s->serial;
 		entry.kind = s->kind;
 		entry.size = s->size;
 		entry.timeout = s->timeout;
 		fn(&entry, arg);
 	}
+	return whole;
 }
 
 void

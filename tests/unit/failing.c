@@ -91,6 +91,12 @@ failing_did(void)
 	return did;
 }
 
+bool
+failing_this(const char *name)
+{
+	return fails(name, false);
+}
+
 /* ---- calls of the system's */
 
 #define WRAP(type, name, params, args)                                      \

@@ -33,6 +33,8 @@ void failing_go(void);
 void failing_heal(void);
 /* A call did fail by now. */
 bool failing_did(void);
+/* A stand-in's call, which counts as one and is to fail now. */
+bool failing_this(const char *name);
 
 #define must(true_) must_be(true_, #true_, __FILE__, __LINE__)
 void must_be(bool true_, const char *what, const char *file, int line);

@@ -10,6 +10,7 @@
 #include "agent/broker/broker.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -76,6 +77,17 @@ static struct fake_key {
 	struct buf bytes;
 } fake_keys[FAKE_KEYS];
 static enum aw_err fake_store_error;
+static bool (*fake_fails)(const char *name); /* failing_this(), or NULL */
+
+/* The real one's word for a call that failed once. */
+static UNUSED bool
+fake_fault(const char *name, enum aw_err *r)
+{
+	if (!fake_fails || !fake_fails(name))
+		return false;
+	*r = errno == ENOMEM ? AW_NOMEM : AW_SYSTEM;
+	return true;
+}
 
 static struct fake_key *
 fake_find(enum store_kind kind, struct view id, struct record *rec)
@@ -97,12 +109,19 @@ store_put(enum store_kind kind, const struct record *rec)
 	struct buf bytes = {0};
 	struct record old, out = *rec;
 	struct fake_key *k = fake_find(kind, rec->id, &old);
+	enum aw_err r;
 	int i;
 
 	if (fake_store_error)
 		return fake_store_error;
+	if (fake_fault("store_put", &r))
+		return AW_NOMEM; /* it says no more */
 	out.kind = (uint8_t)kind;
 	msg_encode(MSG_RECORD, &out, &bytes);
+	if (bytes.bad) {
+		buf_free(&bytes);
+		return AW_NOMEM;
+	}
 	for (i = 0; !k && i < FAKE_KEYS; i++) {
 		if (!fake_keys[i].bytes.len)
 			k = &fake_keys[i];
@@ -119,11 +138,18 @@ store_get(
     enum store_kind kind, struct view id, struct buf *out, struct record *rec)
 {
 	struct fake_key *k = fake_find(kind, id, rec);
+	enum aw_err r;
 
 	if (!k || (rec->expires && rec->expires <= fake_seconds))
 		return AW_GONE;
+	if (fake_fault("store_get", &r))
+		return r;
 	buf_reset(out);
 	buf_put(out, k->bytes.data, k->bytes.len);
+	if (out->bad) {
+		buf_reset(out);
+		return AW_NOMEM;
+	}
 	return msg_decode(MSG_RECORD, view_of(out), rec) ? AW_OK : AW_GONE;
 }
 
@@ -158,11 +184,13 @@ store_drop_all(unsigned int kinds, struct view prefix)
 	return n;
 }
 
-void
+bool
 store_each(unsigned int kinds, void (*fn)(const struct store_entry *, void *),
     void *arg)
 {
 	struct store_entry e = {0};
+	bool whole = true;
+	enum aw_err r;
 	int i;
 
 	for (i = 0; i < FAKE_KEYS; i++) {
@@ -172,12 +200,17 @@ store_each(unsigned int kinds, void (*fn)(const struct store_entry *, void *),
 			MSG_RECORD, view_of(&fake_keys[i].bytes), &e.record) ||
 		    e.record.expires <= fake_seconds)
 			continue;
+		if (fake_fault("store_each", &r)) {
+			whole = false;
+			continue;
+		}
 		e.serial = i + 1;
 		e.kind = fake_keys[i].kind;
 		e.timeout = e.record.expires;
 		e.size = (uint32_t)fake_keys[i].bytes.len;
 		fn(&e, arg);
 	}
+	return whole;
 }
 
 void
