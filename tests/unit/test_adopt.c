@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-#include "tests/unit/fake_broker.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
+#include "tests/unit/broker_case.h"
 
 static const char *const names[] = {"default", NULL};
-static int client = -1;
-static struct buf keep, order, facts;
+static struct buf facts;
 static struct adopt_req req;
 static uint64_t mtime;
 
@@ -15,10 +10,8 @@ static int
 setup(void **state)
 {
 	(void)state;
-	fake_begin();
-	fake_reset();
+	case_begin_with(ROOT);
 	pass(3600);
-	client = fake_client(ROOT);
 	buf_reset(&facts);
 	fake_facts(&facts);
 	req = (struct adopt_req){
@@ -32,17 +25,6 @@ setup(void **state)
 	    .refreshable = 1,
 	    .person = view_str("ann@example.com"),
 	};
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	fake_leave(client);
-	buf_free(&keep);
-	buf_free(&order);
-	buf_free(&facts);
 	return 0;
 }
 

@@ -1,43 +1,25 @@
 /* SPDX-License-Identifier: ISC */
-#include "tests/unit/fake_broker.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
+#include "tests/unit/broker_case.h"
 
 #define ACCOUNT "123456789012"
 
 static const char *const names[] = {"marketing", NULL};
 static uint64_t mtime = 1;
-static int client = -1;
 static bool known; /* the config file, for this test */
 static struct grants_rep rep;
 static struct grant_item item;
-static struct buf keep, order;
 static struct fetch f;
 
 static int
 setup(void **state)
 {
 	(void)state;
-	fake_begin();
-	fake_reset();
+	case_begin_with(LOCAL);
 	/* What was listed for the test before is too old now. */
 	pass(3600);
 	mtime++;
 	known = false;
-	client = fake_client(LOCAL);
 	fake_token(3600, true);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	fake_leave(client);
-	buf_free(&keep);
-	buf_free(&order);
 	return 0;
 }
 
@@ -252,14 +234,13 @@ two_who_ask_share_one_listing(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-	    TEST(each_page_is_told_as_soon_as_it_is_there),
-	    TEST(it_is_kept_for_half_a_minute_and_no_longer),
-	    TEST(what_is_live_is_told_with_it),
-	    TEST(a_failure_is_told_and_is_no_answer_for_the_next),
-	    TEST(a_fetcher_that_dies_midway_makes_it_begin_anew),
-	    TEST(two_who_ask_share_one_listing),
+	    T(each_page_is_told_as_soon_as_it_is_there),
+	    T(it_is_kept_for_half_a_minute_and_no_longer),
+	    T(what_is_live_is_told_with_it),
+	    T(a_failure_is_told_and_is_no_answer_for_the_next),
+	    T(a_fetcher_that_dies_midway_makes_it_begin_anew),
+	    T(two_who_ask_share_one_listing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

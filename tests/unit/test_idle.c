@@ -1,43 +1,26 @@
 /* SPDX-License-Identifier: ISC */
 /* What nobody has asked for in a while is forgotten, where that is wished. */
-#include "tests/unit/fake_broker.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
+#include "tests/unit/broker_case.h"
 
 #define LOOK 10 /* seconds after a use the config file is looked at */
 
 static const char *const names[] = {"default", "marketing", NULL};
-static struct buf keep;
 
 static int
 setup(void **state)
 {
 	(void)state;
-	fake_begin();
-	fake_reset();
+	case_begin();
+	/* Whatever the case before left to be looked at ends with it. */
+	fake_settings = "awsenv_idle=0";
+	pass(604800);
+	fake_profiles(1, names);
 	fake_settings = NULL;
 	fake_forward = FORWARD_ALLOW;
 	pass(3600);
 	fake_token(30000, true);
 	fake_role("Dev", 60, 29000, "sealed role");
 	idle_open();
-	return 0;
-}
-
-/* Whatever is left to be looked at ends with it. */
-static int
-teardown(void **state)
-{
-	(void)state;
-	fake_settings = "awsenv_idle=0";
-	pass(604800);
-	fake_profiles(1, names);
-	settle();
-	buf_free(&keep);
-	assert_int_equal(conn_count(), 0);
 	return 0;
 }
 
@@ -194,19 +177,17 @@ off_is_not_read_after_each_use(void **state)
 	assert_int_equal(fake_spawn(PROGRAM_PROFILE), -1);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(unused_it_is_forgotten),
-	    TEST(a_use_is_one_wherever_it_comes_from),
-	    TEST(what_was_refused_is_none),
-	    TEST(what_the_file_says_when_it_is_over_counts),
-	    TEST(a_use_begins_anew),
-	    TEST(a_file_that_hangs_counts_as_it_was),
-	    TEST(off_is_not_read_after_each_use),
+	    T(unused_it_is_forgotten),
+	    T(a_use_is_one_wherever_it_comes_from),
+	    T(what_was_refused_is_none),
+	    T(what_the_file_says_when_it_is_over_counts),
+	    T(a_use_begins_anew),
+	    T(a_file_that_hangs_counts_as_it_was),
+	    T(off_is_not_read_after_each_use),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,37 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /* Lock and unlock, with the process that hashes played here. */
-#include "tests/unit/fake_broker.h"
+#include "tests/unit/broker_case.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 
-#include <cmocka.h>
-
-static int client;
-static struct buf keep;
 static struct done_rep rep;
 
 static int
 setup(void **state)
 {
 	(void)state;
-	fake_begin();
-	fake_reset();
+	case_begin_with(LOCAL);
 	lock_open();
-	client = fake_client(LOCAL);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	fake_store_error = AW_OK;
-	close(client);
-	settle();
-	buf_free(&keep);
-	assert_int_equal(conn_count(), 0);
 	return 0;
 }
 
@@ -62,7 +42,6 @@ static void
 hashes(const char *passphrase, const char *known, const char *hash,
     enum aw_err error)
 {
-	AUTOBUF struct buf order = {0};
 	struct answer a = {.hash = view_str(hash)};
 	struct fetch f;
 	int fd = fake_fetcher(&f, &order);
@@ -155,7 +134,6 @@ a_clock_that_is_set_back_begins_the_wait_anew(void **state)
 static void
 the_second_at_a_time_is_told_so(void **state)
 {
-	AUTOBUF struct buf order = {0};
 	struct answer a = {.hash = view_str("HASH")};
 	int first = client, fd;
 	struct fetch f;
@@ -226,19 +204,17 @@ while_locked_only_what_hands_out_is_refused(void **state)
 	assert_int_equal(listed.error, AW_OK);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(locked_and_unlocked),
-	    TEST(each_wrong_one_makes_the_next_wait_longer),
-	    TEST(a_clock_that_is_set_back_begins_the_wait_anew),
-	    TEST(the_second_at_a_time_is_told_so),
-	    TEST(what_cannot_be_kept_locks_nothing),
-	    TEST(a_failure_neither_unlocks_nor_counts),
-	    TEST(while_locked_only_what_hands_out_is_refused),
+	    T(locked_and_unlocked),
+	    T(each_wrong_one_makes_the_next_wait_longer),
+	    T(a_clock_that_is_set_back_begins_the_wait_anew),
+	    T(the_second_at_a_time_is_told_so),
+	    T(what_cannot_be_kept_locks_nothing),
+	    T(a_failure_neither_unlocks_nor_counts),
+	    T(while_locked_only_what_hands_out_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

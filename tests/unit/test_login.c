@@ -1,33 +1,14 @@
 /* SPDX-License-Identifier: ISC */
-#include "tests/unit/fake_broker.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
+#include "tests/unit/broker_case.h"
 
 static const char *const names[] = {"default", "marketing", NULL};
-static int client = -1;
 static struct login_rep rep;
-static struct buf keep, order;
 
 static int
 setup(void **state)
 {
 	(void)state;
-	fake_begin();
-	fake_reset();
-	client = fake_client(LOCAL);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	close(client);
-	settle();
-	buf_free(&keep);
-	buf_free(&order);
+	case_begin_with(LOCAL);
 	return 0;
 }
 

@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-#include "tests/unit/fake_broker.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
+#include "tests/unit/broker_case.h"
 
 static const char *const names[] = {"marketing", NULL};
-static int client = -1;
 static struct login_rep rep;
-static struct buf keep, order;
 static struct fetch f;
 
 /* What came before in this process is long ago. */
@@ -16,20 +10,8 @@ static int
 setup(void **state)
 {
 	(void)state;
-	fake_begin();
-	fake_reset();
+	case_begin_with(ROOT);
 	pass(3600);
-	client = fake_client(ROOT);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	fake_leave(client);
-	buf_free(&keep);
-	buf_free(&order);
 	return 0;
 }
 

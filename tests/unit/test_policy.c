@@ -1,38 +1,21 @@
 /* SPDX-License-Identifier: ISC */
-#include "tests/unit/fake_broker.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
+#include "tests/unit/broker_case.h"
 
 static const char *const names[] = {
     "open", "no-payroll", "ask-prod", "far-deploy", NULL};
 static uint64_t mtime = 1;
-static int client = -1;
-static struct buf keep;
 
 static int
 setup(void **state)
 {
 	(void)state;
-	fake_begin();
-	fake_reset();
+	case_begin_with(REMOTE);
 	mtime++;
 	pass(2); /* what was read for the test before is old */
 	fake_forward = FORWARD_ALLOW;
 	fake_hosts = (struct view){0};
 	fake_far_chain = fake_far_digest = (struct view){0};
 	fake_role("Dev", 600, 3000, "sealed");
-	client = fake_client(REMOTE);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	fake_leave(client);
-	buf_free(&keep);
 	return 0;
 }
 
@@ -126,7 +109,6 @@ account_and_role_are_as_the_profile_that_names_them(void **state)
 static void
 which_file_is_meant_is_not_for_a_far_side_to_say(void **state)
 {
-	AUTOBUF struct buf order = {0};
 	struct creds_req req = {
 	    .ask = {.config = view_str("/tmp/evil"),
 		.env = {(const uint8_t *)"HTTPS_PROXY=http://evil", 24},
@@ -270,7 +252,7 @@ static void
 what_is_narrower_from_afar_is_another_thing(void **state)
 {
 	static const uint8_t digest[32] = "narrow";
-	AUTOBUF struct buf chain = {0}, order = {0};
+	AUTOBUF struct buf chain = {0};
 	struct step step = {.role_arn = view_str("arn:aws:iam::1:role/D"),
 	    .policy = view_str("{}")};
 	struct creds_req req = {.ask = {.profile = view_str("far-deploy")}};
@@ -309,7 +291,6 @@ what_is_narrower_from_afar_is_another_thing(void **state)
 static void
 a_far_side_gets_the_oldest_that_will_do(void **state)
 {
-	AUTOBUF struct buf order = {0};
 	struct creds_req req = {
 	    .ask = {.profile = view_str("open")}, .seconds = 3000, .half = 1};
 	struct creds_rep rep;

@@ -1,40 +1,24 @@
 /* SPDX-License-Identifier: ISC */
 /* The screen is locked: who has something all the same, and for how long. */
-#include "tests/unit/fake_broker.h"
+#include "tests/unit/broker_case.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 #define LOCKED "the screen where the agent runs is locked; unlock it"
 
 static const char *const names[] = {"default", "marketing", NULL};
-static struct buf keep;
 
 static int
 setup(void **state)
 {
 	(void)state;
-	fake_begin();
-	fake_reset();
+	case_begin();
 	fake_settings = NULL;
 	fake_forward = FORWARD_ALLOW;
 	presence_open();
 	pass(3600); /* what follows is some time after the boot */
 	fake_token(7200, true);
 	fake_role("Dev", 60, 3000, "sealed role");
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	settle();
-	buf_free(&keep);
-	assert_int_equal(conn_count(), 0);
 	return 0;
 }
 
@@ -354,7 +338,6 @@ a_passphrase_is_another_lock(void **state)
 {
 	struct lock_req req = {view_str("words")};
 	struct answer a = {.hash = view_str("HASH")};
-	AUTOBUF struct buf order = {0};
 	struct fetch f;
 	int fd = fake_client(LOCAL), other;
 
@@ -371,23 +354,21 @@ a_passphrase_is_another_lock(void **state)
 	lock_open();
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(while_it_is_locked_nothing_new_is_handed_out),
-	    TEST(who_logged_in_by_another_way_is_there),
-	    TEST(an_endpoint_that_was_there_before_goes_on),
-	    TEST(a_late_look_is_no_refusal),
-	    TEST(one_that_cannot_be_looked_at_has_nothing),
-	    TEST(the_next_broker_is_locked_too),
-	    TEST(what_cannot_be_kept_locks_all_the_same),
-	    TEST(off_is_off),
-	    TEST(hard_forgets),
-	    TEST(a_file_that_hangs_counts_as_it_was),
-	    TEST(a_passphrase_is_another_lock),
+	    T(while_it_is_locked_nothing_new_is_handed_out),
+	    T(who_logged_in_by_another_way_is_there),
+	    T(an_endpoint_that_was_there_before_goes_on),
+	    T(a_late_look_is_no_refusal),
+	    T(one_that_cannot_be_looked_at_has_nothing),
+	    T(the_next_broker_is_locked_too),
+	    T(what_cannot_be_kept_locks_all_the_same),
+	    T(off_is_off),
+	    T(hard_forgets),
+	    T(a_file_that_hangs_counts_as_it_was),
+	    T(a_passphrase_is_another_lock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

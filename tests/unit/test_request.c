@@ -1,35 +1,18 @@
 /* SPDX-License-Identifier: ISC */
-#include "tests/unit/fake_broker.h"
+#include "tests/unit/broker_case.h"
 
 #include <stdio.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
-
 static const char *const names[] = {"marketing", "platform", NULL};
 static uint64_t mtime = 1;
-static int client = -1;
 static struct creds_rep rep;
-static struct buf keep;
 
 static int
 setup(void **state)
 {
 	(void)state;
-	fake_begin();
-	fake_reset();
+	case_begin_with(LOCAL);
 	mtime++;
-	client = fake_client(LOCAL);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	fake_leave(client);
-	buf_free(&keep);
 	return 0;
 }
 
@@ -122,7 +105,6 @@ without_a_token_a_person_is_needed(void **state)
 static void
 stale_credentials_are_fetched_once_for_all(void **state)
 {
-	AUTOBUF struct buf order = {0};
 	struct fetch f;
 	int fd, other;
 
@@ -153,7 +135,6 @@ stale_credentials_are_fetched_once_for_all(void **state)
 static void
 a_clock_that_was_set_back_means_new_credentials(void **state)
 {
-	AUTOBUF struct buf order = {0};
 	struct fetch f;
 	int fd;
 
@@ -173,7 +154,6 @@ a_clock_that_was_set_back_means_new_credentials(void **state)
 static void
 a_refresh_brings_new_ones(void)
 {
-	AUTOBUF struct buf order = {0};
 	struct fetch f;
 	int fd;
 
@@ -204,7 +184,6 @@ a_clock_that_is_set_ahead_costs_a_refresh_and_no_login(void **state)
 static void
 a_clock_that_is_set_back_a_day_costs_no_login_either(void **state)
 {
-	AUTOBUF struct buf order = {0};
 	struct fetch f;
 	int fd;
 
@@ -224,7 +203,6 @@ a_clock_that_is_set_back_a_day_costs_no_login_either(void **state)
 static void
 a_clock_that_is_set_neither_ends_nor_prolongs_a_hold(void **state)
 {
-	AUTOBUF struct buf order = {0};
 	struct fetch f;
 	int fd;
 
@@ -247,7 +225,6 @@ a_clock_that_is_set_neither_ends_nor_prolongs_a_hold(void **state)
 static void
 credentials_of_a_chain_bear_the_last_role(void **state)
 {
-	AUTOBUF struct buf order = {0};
 	struct answer a = {
 	    .creds = view_str("sealed"),
 	    .creds_expires = fake_seconds + 3600,
@@ -286,7 +263,6 @@ credentials_of_a_chain_bear_the_last_role(void **state)
 static void
 half_of_the_life_is_wanted_for_frozen_ones(void **state)
 {
-	AUTOBUF struct buf order = {0};
 	struct fetch f;
 	int fd;
 
@@ -306,7 +282,6 @@ half_of_the_life_is_wanted_for_frozen_ones(void **state)
 static void
 a_refused_token_is_refreshed_once(void **state)
 {
-	AUTOBUF struct buf order = {0};
 	struct fetch f;
 	int fd;
 
@@ -330,7 +305,6 @@ a_refused_token_is_refreshed_once(void **state)
 static void
 a_token_refused_again_and_again_ends_in_a_login(void **state)
 {
-	AUTOBUF struct buf order = {0};
 	struct fetch f;
 	int fd, fetches = 0;
 
@@ -352,7 +326,6 @@ a_token_refused_again_and_again_ends_in_a_login(void **state)
 static void
 a_worthless_refresh_token_means_a_login_and_keeps_the_name(void **state)
 {
-	AUTOBUF struct buf order = {0};
 	struct record rec;
 	struct fetch f;
 	int fd;
@@ -374,7 +347,6 @@ a_worthless_refresh_token_means_a_login_and_keeps_the_name(void **state)
 static void
 a_missing_assignment_keeps_the_token(void **state)
 {
-	AUTOBUF struct buf order = {0};
 	struct record rec;
 	struct fetch f;
 	int fd;
@@ -393,7 +365,6 @@ a_missing_assignment_keeps_the_token(void **state)
 static void
 while_aws_is_out_of_reach_the_old_ones_serve(void **state)
 {
-	AUTOBUF struct buf order = {0};
 	struct fetch f;
 	int fd;
 
@@ -419,7 +390,6 @@ while_aws_is_out_of_reach_the_old_ones_serve(void **state)
 static void
 a_held_request_ends_after_a_minute(void **state)
 {
-	AUTOBUF struct buf order = {0};
 	struct fetch f;
 	int fd;
 
@@ -442,7 +412,6 @@ a_held_request_ends_after_a_minute(void **state)
 static void
 a_stale_ca_has_the_file_read_again(void **state)
 {
-	AUTOBUF struct buf order = {0};
 	struct fetch f;
 	int fd;
 
@@ -538,7 +507,6 @@ names_from_clients_are_made_printable(void **state)
 static void
 a_client_that_goes_leaves_the_work_to_others(void **state)
 {
-	AUTOBUF struct buf order = {0};
 	struct fetch f;
 	int fd;
 
@@ -559,7 +527,6 @@ a_client_that_goes_leaves_the_work_to_others(void **state)
 static void
 used_roles_are_refreshed_before_they_end(void **state)
 {
-	AUTOBUF struct buf order = {0};
 	struct fetch f;
 	int fd;
 
@@ -589,7 +556,6 @@ the_first_of_many_roles_is_refreshed_before_it_ends(void **state)
 	struct record rec = {
 	    .obtained = fake_seconds, .expires = fake_seconds + 3600};
 	struct target t = {.account = view_str("123456789012")};
-	AUTOBUF struct buf order = {0};
 	struct fetch f;
 	char name[8];
 	int i, fd;
@@ -616,7 +582,6 @@ the_first_of_many_roles_is_refreshed_before_it_ends(void **state)
 static void
 the_same_credentials_again_do_not_make_it_ask_forever(void **state)
 {
-	AUTOBUF struct buf order = {0};
 	uint64_t end = fake_seconds + 3600;
 	struct fetch f;
 	int fd, fetches = 0, minute;
@@ -659,7 +624,6 @@ malformed_and_foreign_messages_are_refused(void **state)
 static void
 whoami_asks_once_for_the_same_credentials(void **state)
 {
-	AUTOBUF struct buf order = {0};
 	struct whoami_req req = {asking("marketing")};
 	struct answer a = {
 	    .arn = view_str("arn:aws:sts::123456789012:assumed-role/x/Jane"),
@@ -690,7 +654,6 @@ whoami_asks_once_for_the_same_credentials(void **state)
 static void
 logout_forgets_at_once_and_waits_for_aws(void **state)
 {
-	AUTOBUF struct buf order = {0};
 	struct logout_req req = {asking("marketing"), LOGOUT_ONE};
 	struct answer a = {0};
 	struct logout_rep out;
@@ -721,7 +684,7 @@ logout_forgets_at_once_and_waits_for_aws(void **state)
 static void
 logout_ends_what_would_bring_credentials(void **state)
 {
-	AUTOBUF struct buf order = {0}, sign_out = {0};
+	AUTOBUF struct buf sign_out = {0};
 	struct logout_req req = {asking("marketing"), LOGOUT_ONE};
 	int asker = client, fetcher, fd;
 	struct logout_rep out;
@@ -753,7 +716,6 @@ logout_ends_what_would_bring_credentials(void **state)
 static void
 logout_does_not_wait_for_aws_forever(void **state)
 {
-	AUTOBUF struct buf order = {0};
 	struct logout_req req = {asking("marketing"), LOGOUT_ALL};
 	struct logout_rep out;
 	struct fetch f;
