@@ -241,6 +241,21 @@ endpoint_is_aws(
 	    view_is(url, "https://sts.amazonaws.com");
 }
 
+bool
+endpoint_region(struct reach *r, struct view *region)
+{
+	const struct entry *e = config_get(r->config, r->profile, "region");
+
+	*region = e ? e->value : (struct view){0};
+	if (!region->n || check_region(*region))
+		return true;
+	r->why = text_make(&r->config->arena,
+	    "region = %.*s at %.*s:%u is not a region: write one like "
+	    "eu-west-1",
+	    NAME_ARG(*region), AT(e));
+	return false;
+}
+
 /* The profile's region, the environment's, else the one of the login. */
 static bool
 sts_region(struct reach *r, struct view fallback, struct view *region)
@@ -249,7 +264,8 @@ sts_region(struct reach *r, struct view fallback, struct view *region)
 	    "AWS_REGION", "AWS_DEFAULT_REGION"};
 	size_t i;
 
-	*region = config_value(r->config, r->profile, "region");
+	if (!endpoint_region(r, region))
+		return false;
 	for (i = 0; !region->n && i < 2; i++) {
 		if (!view_find(r->env, variables[i], region) || !region->n)
 			continue;

@@ -249,6 +249,8 @@ bool endpoint_url(
 /* Is it one of AWS's own for this service and region? */
 bool endpoint_is_aws(
     struct arena *, enum service, struct view region, struct view url);
+/* The profile's own region, which it need not have. */
+bool endpoint_region(struct reach *, struct view *region);
 /* STS's URL and the region to sign for. `fallback` where none is configured. */
 bool endpoint_sts(struct reach *, struct view fallback, struct view *url,
     struct view *region);

@@ -542,20 +542,16 @@ fill(struct walk *w, struct profile *p)
 	struct reach sts = reach;
 	AUTOBUF struct buf settings = {0};
 	struct session_row *row;
-	const struct entry *region = get(w, w->asked, "region");
 
-	if (region && region->value.n && !check_region(region->value))
-		return refuse(w,
-		    "region = %.*s at %.*s:%u is not a region: write "
-		    "one like eu-west-1",
-		    NAME_ARG(region->value), AT(region));
+	if (!endpoint_region(&reach, &p->region)) {
+		w->why = reach.why;
+		return false;
+	}
 	if (!(row = login_row(t, w->asked, &w->sso, &w->why)))
 		return false;
 	p->session = row->msg.index;
 	p->account = w->sso.account->value;
 	p->role = w->sso.role->value;
-	if (region)
-		p->region = region->value;
 	if (w->sso.guard) {
 		sts.profile = w->sso.guard;
 		sts.enforced = true;
