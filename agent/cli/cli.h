@@ -212,10 +212,12 @@ struct text_char {
 bool text_next(struct view *, struct text_char *);
 /*
  * The view as printable UTF-8: what a terminal could take for a command, or a
- * reader for other text, becomes '?'. It lives as long as the process.
+ * reader for other text, becomes '?'. It lives until shown_forget(), which is
+ * for who shows things day after day.
  */
 const char *shown(struct view);
 const char *shown_str(const char *);
+void shown_forget(void);
 /* What errno means, for the few that we meet; libc's words are 2 kB. */
 const char *errno_text(void);
 /* strstr(3), whose clever one is 1 kB in musl. */

@@ -171,16 +171,28 @@ text_next(struct view *v, struct text_char *c)
 	return true;
 }
 
-/* Texts that were shown live on, in a list so that none counts as lost. */
+/* Texts that were shown live on, as most programs end soon. */
 struct shown {
 	struct shown *next;
 	char text[];
 };
 
+static struct shown *all;
+
+void
+shown_forget(void)
+{
+	struct shown *s;
+
+	while ((s = all)) {
+		all = s->next;
+		free(s);
+	}
+}
+
 const char *
 shown(struct view v)
 {
-	static struct shown *all;
 	struct text_char c;
 	struct shown *s;
 	char *out;

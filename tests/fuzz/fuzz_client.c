@@ -391,5 +391,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	MUST(status >= EXIT_GOOD && status <= EXIT_NOAGENT);
 	check(0, verbs[chosen].check);
 	check(1, must_be_printable);
+	shown_forget();
 	return 0;
 }

@@ -362,6 +362,7 @@ questions(struct confirm *c)
 		if (question_next(c, &q)) {
 			if ((status = put(c, &q)) >= 0)
 				return status;
+			shown_forget();
 			patience(c);
 			continue;
 		}
