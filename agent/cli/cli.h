@@ -187,7 +187,8 @@ int ctl_missing(void);
 /* format.c: enough of a printf. */
 
 void format_put(struct buf *, const char *fmt, va_list);
-/* False, and an empty string, if it does not fit. */
+/* False, and an empty string, if it does not fit. Takes no memory; `out` is no
+ * argument, too. */
 bool format(char *out, size_t size, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -213,16 +214,19 @@ bool text_next(struct view *, struct text_char *);
 /*
  * The view as printable UTF-8: what a terminal could take for a command, or a
  * reader for other text, becomes '?'. It lives until shown_forget(), which is
- * for who shows things day after day.
+ * for who shows things day after day. Without memory all of it becomes '?', and
+ * text_lost says so.
  */
 const char *shown(struct view);
 const char *shown_str(const char *);
 void shown_forget(void);
+extern bool text_lost;
 /* What errno means, for the few that we meet; libc's words are 2 kB. */
 const char *errno_text(void);
 /* strstr(3), whose clever one is 1 kB in musl. */
 const char *find(const char *text, const char *part);
-/* Write all to standard output; false, and told, if it did not take it. */
+/* Write all to standard output; false, and told, if it did not take it or if a
+ * text was lost. */
 bool text_print(struct buf *);
 #define ISO_TIME 24
 void iso_time(char out[static ISO_TIME], uint64_t when); /* ...T12:00:00Z */

@@ -122,18 +122,14 @@ format_put(struct buf *b, const char *fmt, va_list ap)
 bool
 format(char *out, size_t size, const char *fmt, ...)
 {
-	AUTOBUF struct buf b = {0};
+	struct buf b = {.data = (uint8_t *)out, .cap = size, .fixed = true};
 	va_list ap;
 
 	va_start(ap, fmt);
 	format_put(&b, fmt, ap);
 	va_end(ap);
-	if (b.bad || b.len >= size) {
-		*out = '\0';
-		return false;
-	}
-	if (b.len)
-		memcpy(out, b.data, b.len);
-	out[b.len] = '\0';
-	return true;
+	if (b.len == size)
+		b.bad = true;
+	out[b.bad ? 0 : b.len] = '\0';
+	return !b.bad;
 }

@@ -24,7 +24,9 @@ write_stderr(const char *prefix, const char *end, const char *fmt, va_list ap)
 	buf_put(&line, prefix, strlen(prefix));
 	format_put(&line, fmt, ap);
 	buf_put(&line, end, strlen(end));
-	io_write(STDERR_FILENO, view_of(&line), -1);
+	io_write(STDERR_FILENO,
+	    line.bad ? view_str("awsenv: out of memory\n") : view_of(&line),
+	    -1);
 }
 
 void
@@ -103,12 +105,14 @@ find(const char *text, const char *part)
 	return text;
 }
 
+bool text_lost;
+
 bool
 text_print(struct buf *b)
 {
 	enum aw_err r = AW_NOMEM;
 
-	if (!b->bad)
+	if (!b->bad && !text_lost)
 		r = io_write(STDOUT_FILENO, view_of(b), -1);
 	if (r == AW_OK)
 		return true;
@@ -197,8 +201,10 @@ shown(struct view v)
 	struct shown *s;
 	char *out;
 
-	if (!(s = malloc(sizeof(*s) + v.n + 1)))
+	if (!(s = malloc(sizeof(*s) + v.n + 1))) {
+		text_lost = true;
 		return "?";
+	}
 	s->next = all;
 	all = s;
 	out = s->text;

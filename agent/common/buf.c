@@ -38,7 +38,7 @@ buf_reserve(struct buf *b, size_t n)
 		return true;
 	while (cap - b->len < n)
 		cap *= 2;
-	if (!(grown = malloc(cap))) {
+	if (b->fixed || !(grown = malloc(cap))) {
 		b->bad = true;
 		return false;
 	}

@@ -91,6 +91,12 @@ failing_did(void)
 	return did;
 }
 
+const char *
+failing_name(void)
+{
+	return failed;
+}
+
 bool
 failing_this(const char *name)
 {

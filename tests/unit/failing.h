@@ -31,8 +31,9 @@ void failing_rest(void);
 void failing_go(void);
 /* From here on none fails. */
 void failing_heal(void);
-/* A call did fail by now. */
+/* A call did fail by now; which one. */
 bool failing_did(void);
+const char *failing_name(void);
 /* A stand-in's call, which counts as one and is to fail now. */
 bool failing_this(const char *name);
 

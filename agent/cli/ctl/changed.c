@@ -57,8 +57,9 @@ part_named(const struct parts *all, struct view name)
 
 enum which { MISSING, OTHERWISE };
 
-/* The names of those in `some` that the others do not have, or have otherwise. */
-static void
+/* The names of those in `some` that the others do not have, or have otherwise.
+ * False: told that they cannot be printed. */
+static bool
 names_add(struct buf *out, const char *member, const struct parts *some,
     const struct parts *others, enum which which)
 {
@@ -75,9 +76,11 @@ names_add(struct buf *out, const char *member, const struct parts *some,
 		json_string(out, p->name);
 		comma = ", ";
 		/* What was printed before ends with no comma. */
-		text_flush(out, false);
+		if (!text_flush(out, false))
+			return false;
 	}
 	buf_u8(out, ']');
+	return true;
 }
 
 bool
@@ -93,11 +96,11 @@ changes_print(const struct file *f, const struct text *new, bool written)
 		json_string(&out, view_str(f->path));
 		json_name(&out, "written");
 		text_add(&out, written ? "true" : "false");
-		names_add(&out, "added", &after, &before, MISSING);
-		names_add(&out, "changed", &after, &before, OTHERWISE);
-		names_add(&out, "removed", &before, &after, MISSING);
+		good = names_add(&out, "added", &after, &before, MISSING) &&
+		    names_add(&out, "changed", &after, &before, OTHERWISE) &&
+		    names_add(&out, "removed", &before, &after, MISSING);
 		text_add(&out, "}\n");
-		good = text_flush(&out, true);
+		good = good && text_flush(&out, true);
 	} else {
 		warn("%s", aw_strerror(AW_NOMEM));
 	}

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "awsenv/io.h"
 #include "awsenv/own.h"
 
 #include "agent/cli/ctl/configure.h"
@@ -109,12 +110,11 @@ section_next(struct lines *l, struct section *s)
 static bool
 in_block(const struct plan *p, struct view name)
 {
-	AUTOFREE char *session = view_dup(name);
 	struct text body;
 	unsigned int line;
 
-	return session && name.p &&
-	    block_find(&p->file.text, session, &body, &line) == AW_OK &&
+	return name.p &&
+	    block_find(&p->file.text, keep(name), &body, &line) == AW_OK &&
 	    (const char *)name.p >= body.p &&
 	    (const char *)name.p < body.p + body.n;
 }
@@ -197,12 +197,21 @@ session_check(struct plan *p)
 	return true;
 }
 
+/* A config file that has only the session, for as long as we run. */
+static char scratch[PATH_MAX];
+
+static void
+scratch_remove(void)
+{
+	unlink(scratch);
+}
+
 /*
  * The agent knows logins from config files. While the person's has none for
  * this start URL yet, another one says the same: it is the same login.
  */
 static bool
-scratch_write(struct plan *p)
+scratch_write(const struct plan *p)
 {
 	char dir[CLIENT_PATH];
 	AUTOBUF struct buf out = {0};
@@ -213,13 +222,14 @@ scratch_write(struct plan *p)
 	    "sso_registration_scopes = sso:account:access\n",
 	    p->session, p->start_url, p->sso_region);
 	if (client_dir(dir, true) == AW_OK &&
-	    format(p->scratch, sizeof(p->scratch), "%s/configure.%d", dir,
-		(int)getpid()))
-		fd = open(p->scratch,
+	    format(scratch, sizeof(scratch), "%s/configure.%d", dir,
+		(int)getpid()) &&
+	    atexit(scratch_remove) == 0)
+		fd = open(scratch,
 		    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
 		    0600);
-	if (fd >= 0 && write(fd, out.data, out.len) == (ssize_t)out.len &&
-	    setenv("AWSENV_CONFIG_FILE", p->scratch, 1) == 0)
+	if (fd >= 0 && !out.bad && io_write(fd, view_of(&out), -1) == AW_OK &&
+	    setenv("AWSENV_CONFIG_FILE", scratch, 1) == 0)
 		return true;
 	warn("cannot write beside the agent's socket: %s", strerror(errno));
 	return false;
@@ -425,12 +435,11 @@ plan_open(struct plan *p, const struct options *o)
 	    .names = o->names ? o->names : NAMES,
 	    .awsenv = configure_awsenv(),
 	};
-	if (question_begin(&q, &(struct options){.wait = -1}) != AW_OK)
-		return false;
+	good = question_begin(&q, &(struct options){.wait = -1}) == AW_OK;
 	question_ready(&q);
-	good = q.stamped[0] && file_load(&p->file, q.stamped);
-	if (!q.stamped[0])
+	if (good && !q.stamped[0])
 		warn("neither HOME nor AWS_CONFIG_FILE says where to write");
+	good = good && q.stamped[0] && file_load(&p->file, q.stamped);
 	question_end(&q);
 	return good &&
 	    format(p->session, sizeof(p->session), "%s",
@@ -465,8 +474,6 @@ configure_verb(const struct options *o, char **argv)
 		status = undo(o, &p.file);
 	else
 		status = configure(&p, asks(o));
-	if (p.scratch[0])
-		unlink(p.scratch);
 	file_free(&p.file);
 	return status;
 }

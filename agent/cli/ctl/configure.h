@@ -19,7 +19,6 @@ struct plan {
 	const char *awsenv; /* for credential_process */
 	bool found;	    /* the file has the session already ... */
 	bool elsewhere; /* ... and the session's section is not in our block */
-	char scratch[PATH_MAX]; /* a config file that has only the session */
 };
 
 /* wanted.c: the body of our block. */

@@ -51,8 +51,9 @@ void ctl_options(void);
 
 /* Say so, and exit. */
 void out_of_memory(void) __attribute__((noreturn));
-/* A copy that lives as long as the process. */
+/* A copy that lives as long as the process; all that was put there. */
 const char *keep(struct view);
+const char *keep_text(const struct buf *);
 
 struct profile_row {
 	const char *name;

@@ -56,6 +56,17 @@ put(struct buf *out, char mark, const struct line *l)
 	return text_flush(out, false);
 }
 
+/* All that there are, or so many. */
+static bool
+put_lines(struct buf *out, char mark, struct lines *l, size_t most)
+{
+	while (most-- && lines_next(l)) {
+		if (!put(out, mark, &l->now))
+			return false;
+	}
+	return true;
+}
+
 bool
 diff_print(const char *path, const struct text *old, const struct text *new)
 {
@@ -74,15 +85,16 @@ diff_print(const char *path, const struct text *old, const struct text *new)
 	    &out, "--- %s\n+++ %s\n@@\n", shown_str(path), shown_str(path));
 	for (i = 0; i < AROUND; i++) {
 		if (before[i].rest && before[i + 1].rest &&
-		    before[i + 1].rest != before[i].rest)
-			put(&out, ' ', &before[i + 1].now);
+		    before[i + 1].rest != before[i].rest &&
+		    !put(&out, ' ', &before[i + 1].now))
+			return false;
 	}
-	for (a.end -= same; lines_next(&a);)
-		put(&out, '-', &a.now);
-	for (b.end -= same; lines_next(&b);)
-		put(&out, '+', &b.now);
-	for (a.rest = a.end, a.end += same, i = 0; i < AROUND && lines_next(&a);
-	     i++)
-		put(&out, ' ', &a.now);
-	return text_flush(&out, true);
+	a.end -= same;
+	b.end -= same;
+	if (!put_lines(&out, '-', &a, SIZE_MAX) ||
+	    !put_lines(&out, '+', &b, SIZE_MAX))
+		return false;
+	a.rest = a.end;
+	a.end += same;
+	return put_lines(&out, ' ', &a, AROUND) && text_flush(&out, true);
 }

@@ -95,8 +95,7 @@ file_load(struct file *f, const char *path)
 	if (!place(f, path))
 		return false;
 	if (!f->there) {
-		f->text.p = strdup("");
-		return f->text.p != NULL;
+		return (f->text.p = strdup("")) || cannot("find", path);
 	}
 	/* Not blocking: a FIFO must not hold us. */
 	fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);

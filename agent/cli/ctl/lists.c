@@ -43,6 +43,14 @@ keep(struct view v)
 	return k->text;
 }
 
+const char *
+keep_text(const struct buf *b)
+{
+	if (b->bad)
+		out_of_memory();
+	return keep(view_of(b));
+}
+
 /* -------- profiles */
 
 static void

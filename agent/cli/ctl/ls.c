@@ -131,10 +131,12 @@ profiles_table(const struct profile_list *list)
 		table_measure(&t, cells);
 	}
 	table_title(&t, &out);
-	for (i = 0; i < list->n && text_flush(&out, false); i++) {
+	for (i = 0; i < list->n; i++) {
 		profile_cells(&list->row[i], cells);
 		colour = list->row[i].expires > now() ? LIVE : NULL;
 		table_row(&t, cells, list->row[i].error ? BAD : colour, &out);
+		if (!text_flush(&out, false))
+			return false;
 	}
 	if (!text_flush(&out, true))
 		return false;

@@ -199,7 +199,7 @@ wanted(void *arg, struct view profile)
 	}
 	if (m->dialect)
 		put(&out, m, profile, "region", row->region);
-	return keep(view_of(&out));
+	return keep_text(&out);
 }
 
 static int

@@ -19,7 +19,7 @@
 bool
 text_flush(struct buf *out, bool all)
 {
-	if (out->len == 0 || (!all && out->len < FLUSH))
+	if (!out->bad && (out->len == 0 || (!all && out->len < FLUSH)))
 		return true;
 	if (!text_print(out))
 		return false;

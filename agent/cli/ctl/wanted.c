@@ -67,7 +67,7 @@ safe(const char *raw)
 	}
 	while (out.len && out.data[out.len - 1] == '-')
 		out.len--;
-	return keep(view_of(&out));
+	return keep_text(&out);
 }
 
 const char *
@@ -87,8 +87,7 @@ wanted_name(const char *names, const char *session, const struct grant_row *g)
 		text_add(&out, "%s", value);
 		names += n;
 	}
-	buf_u8(&out, 0);
-	return out.bad ? NULL : safe((const char *)out.data);
+	return safe(keep_text(&out));
 }
 
 /* -------- entries */
