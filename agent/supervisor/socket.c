@@ -93,9 +93,13 @@ listen_at(struct agent *a, const char *name, const char *path)
 		unlink(path); /* nobody answers there and the lock is ours */
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	/* The umask of harden_process() gives it its mode. */
-	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) != 0 ||
-	    listen(fd, BACKLOG) != 0 || lstat(path, &st) != 0) {
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) != 0) {
 		log_err("cannot listen on %s: %s", path, strerror(errno));
+		return AW_SYSTEM;
+	}
+	if (listen(fd, BACKLOG) != 0 || lstat(path, &st) != 0) {
+		log_err("cannot listen on %s: %s", path, strerror(errno));
+		unlink(path);
 		return AW_SYSTEM;
 	}
 	*l = (struct listener){.dev = st.st_dev, .ino = st.st_ino};

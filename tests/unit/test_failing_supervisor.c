@@ -94,6 +94,32 @@ leave_a_stale_one(void)
 	close(fd);
 }
 
+static bool
+listens_at(const char *file)
+{
+	unsigned int i;
+
+	for (i = 0; i < agent.nlisteners; i++) {
+		if (strcmp(agent.listeners[i].path, file) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Nor is one left that nobody listens at. */
+static void
+must_listen_beside(void)
+{
+	static const char *const names[] = {"forward", "remote"};
+	char file[CLIENT_PATH];
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		snprintf(file, sizeof(file), "%s/%s.sock", folder, names[i]);
+		must(listens_at(file) == (access(file, F_OK) == 0));
+	}
+}
+
 static enum aw_err
 own(void)
 {
@@ -102,6 +128,7 @@ own(void)
 
 	fresh(&agent);
 	r = socket_own(&agent, path, &other);
+	must_listen_beside();
 	if (r != AW_OK) {
 		must(agent.nlisteners == 0 && agent.lock < 0);
 		return r;
