@@ -95,31 +95,31 @@ http_ca_digest(const struct http *h)
 	return (struct view){h->ca_digest, h->ca ? sizeof(h->ca_digest) : 0};
 }
 
-static char *
-optional(struct view v)
+static enum aw_err
+optional(struct view v, char **out, struct why *why)
 {
-	return v.n ? view_dup(v) : NULL;
+	if (v.n && memchr(v.p, '\0', v.n))
+		return why_set(why, AW_PROTO, "malformed order");
+	if (v.n && !(*out = view_dup(v)))
+		return why_set(why, AW_NOMEM, "out of memory");
+	return AW_OK;
 }
 
 enum aw_err
 http_open(struct http **out, const struct http_setup *setup, struct why *why)
 {
 	struct http *h = calloc(1, sizeof(*h));
-	enum aw_err r = AW_OK;
+	enum aw_err r;
 
 	*out = NULL;
 	if (!h || !(h->curl = curl_easy_init())) {
 		free(h);
 		return why_set(why, AW_NOMEM, "out of memory");
 	}
-	h->ca_path = optional(setup->ca_path);
-	h->proxy = optional(setup->proxy);
-	h->no_proxy = optional(setup->no_proxy);
-	if ((setup->ca_path.n && !h->ca_path) ||
-	    (setup->proxy.n && !h->proxy) ||
-	    (setup->no_proxy.n && !h->no_proxy))
-		r = why_set(why, AW_PROTO, "malformed order");
-	else if (h->ca_path)
+	if ((r = optional(setup->ca_path, &h->ca_path, why)) == AW_OK &&
+	    (r = optional(setup->proxy, &h->proxy, why)) == AW_OK &&
+	    (r = optional(setup->no_proxy, &h->no_proxy, why)) == AW_OK &&
+	    h->ca_path)
 		r = open_ca(h, setup, why);
 	if (r == AW_OK)
 		*out = h;

@@ -141,6 +141,7 @@ get_a_token(void)
 
 	r = http_open(&h, &setup, &why);
 	must((r == AW_OK) == (h != NULL));
+	must(r != AW_PROTO); /* the order was right */
 	if (r == AW_OK)
 		r = http_do(h, &q, 30000, &a, &why);
 	if (r == AW_OK)
