@@ -21,9 +21,8 @@
 #define SPARE_FDS 80 /* for listeners, links and jobs */
 #define LISTENERS_MAX 24
 #define READ_SIZE 4000
-#define PATIENCE_MS 30000   /* with half a frame, or an unread answer */
-#define LOOK_MS 1000	    /* what is seen is told to a person ... */
-#define LOOK_RIGHT_MS 10000 /* ... or says whether that is one */
+#define PATIENCE_MS 30000 /* with half a frame, or an unread answer */
+#define LOOK_MS 10000	  /* mostly less than one, but not on a busy machine */
 #define ROUNDS_MAX 12
 
 static LIST_HEAD(, conn) conns = LIST_HEAD_INITIALIZER(conns);
@@ -469,11 +468,9 @@ conn_hold(struct conn *c, enum stage stage, struct holds *list, int64_t ms)
 enum aw_err
 conn_look(struct conn *c, uint32_t flags)
 {
-	int64_t ms = flags & LOOK_TERMINAL ? LOOK_RIGHT_MS : LOOK_MS;
-
 	look_at(&c->look, c->pid, flags);
 	if (c->look.state == LOOK_DONE || c->progress.waited == STAGE_LOOK ||
-	    conn_hold(c, STAGE_LOOK, &c->look.holds, ms) != REQUEST_HELD)
+	    conn_hold(c, STAGE_LOOK, &c->look.holds, LOOK_MS) != REQUEST_HELD)
 		return AW_OK;
 	return REQUEST_HELD;
 }

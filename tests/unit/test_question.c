@@ -36,8 +36,8 @@ seen_of(pid_t pid)
 				   : 3];
 }
 
-/* In place of look.c: it is seen at once, but of the person maybe later. */
-static bool slow;
+/* In place of look.c: it is seen at once, but of one maybe later. */
+static pid_t slow;
 static struct look *looking;
 
 void
@@ -55,9 +55,18 @@ void
 look_at(struct look *look, pid_t pid, uint32_t flags)
 {
 	(void)flags;
-	looking = look;
+	if (pid == slow)
+		looking = look;
 	look->seen = *seen_of(pid);
-	look->state = slow && pid == PERSON ? LOOK_ASKED : LOOK_DONE;
+	look->state = pid == slow ? LOOK_ASKED : LOOK_DONE;
+}
+
+static void
+see_it(void)
+{
+	slow = 0;
+	looking->state = LOOK_DONE;
+	hold_wake(&looking->holds, AW_OK, NULL);
 }
 
 static enum aw_err
@@ -381,16 +390,36 @@ the_next_broker_waits_until_it_has_seen_who_asks(void **state)
 	question_open(&hello);
 	fd = asker(ASKER, 0);
 	person = client(PERSON);
-	slow = true;
+	slow = PERSON;
 	put(person, 'q', 0);
 	pass(5);
 	assert_int_equal(got(person), REQUEST_HELD);
 	assert_int_equal(got(fd), REQUEST_HELD);
-	slow = false;
-	looking->state = LOOK_DONE;
-	hold_wake(&looking->holds, AW_OK, NULL);
+	see_it();
 	assert_int_equal(got(person), AW_OK);
 	assert_int_equal(look(&item), 1);
+	assert_int_equal(say(&item, ANSWER_ONCE), AW_OK);
+	assert_int_equal(got(fd), AW_OK);
+	close(fd);
+}
+
+/* So that its program stands in the question, and a yes can be for that. */
+static void
+nobody_is_asked_before_it_is_seen_who_asks(void **state)
+{
+	struct question_item item;
+	int fd;
+
+	(void)state;
+	snprintf(seens[0].parents, sizeof(seens[0].parents), "terraform");
+	slow = ASKER;
+	fd = asker(ASKER, 1);
+	pass(5);
+	assert_int_equal(look(NULL), 0);
+	see_it();
+	assert_int_equal(look(&item), 1);
+	assert_true(view_is(item.programs, "terraform"));
+	assert_true(item.answers & 1u << ANSWER_PEER);
 	assert_int_equal(say(&item, ANSWER_ONCE), AW_OK);
 	assert_int_equal(got(fd), AW_OK);
 	close(fd);
@@ -648,6 +677,7 @@ main(void)
 	    T(nobody_answers_and_it_is_a_no),
 	    T(with_nobody_to_ask_it_is_a_no_at_once),
 	    T(a_new_broker_waits_a_moment_for_who_can_be_asked),
+	    T(nobody_is_asked_before_it_is_seen_who_asks),
 	    T(the_next_broker_waits_until_it_has_seen_who_asks),
 	    T(an_hour_is_for_that_role_and_that_host),
 	    T(a_connection_is_that_of_one_process),
