@@ -10,6 +10,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -431,6 +432,19 @@ def test_any_other_ssh_agent_is_noticed_in_one_round_trip(agent, tmp_path,
     finally:
         child.terminate()
         child.wait()
+
+
+@pytest.mark.parametrize("variable", ["SSH_AUTH_SOCK", "AWSENV_SOCK"])
+def test_two_brokers_that_end_late_make_no_command_fail(agent, variable):
+    """In an SSH session, where a socket that leads nowhere is soon given up."""
+    def late(_):
+        time.sleep(0.6)  # longer than that
+        return CLOSE
+    status = {"version": version(), "profiles": 2}
+    agent.on("status@awsenv", late, late, status)
+    agent.on("creds@awsenv", late, late, agent.creds())
+    done = run(BUILD / "awsenv", "--", "env", **SSH, **{variable: agent.path})
+    assert KEY in done.stdout and done.stderr == ""
 
 
 def test_one_that_hangs_up_does_not_keep_anybody(agent, tmp_path):
