@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "awsenv/log.h"
 #include "awsenv/own.h"
 
 static int32_t skew;
@@ -23,6 +24,8 @@ fetch_start(
 	buf_string(&tag, t->id);
 	buf_string(&tag, t->facts);
 	buf_u64(&tag, t->tok_expires);
+	if (tag.bad && !tag.full)
+		fatalx("no memory for what awsenv-fetch is asked");
 	if (tag.bad)
 		return NULL;
 	out.version = MSG_VERSION;

@@ -101,6 +101,8 @@ page_add(struct grants *g, const struct answer *a)
 	grown += g->n++;
 	*grown = (struct buf){0};
 	buf_put(grown, a->grants.p, a->grants.n);
+	if (grown->bad)
+		fatalx("no memory for a list of roles");
 	g->total += a->grants.n;
 }
 

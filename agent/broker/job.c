@@ -201,6 +201,8 @@ job_start(uint8_t what, struct view id, enum msg_kind kind, const void *msg,
 
 	buf_u8(&request, (uint8_t)kind);
 	msg_encode(kind, msg, &request);
+	if (request.bad && !request.full)
+		fatalx("no memory for what a helper is asked");
 	if (request.bad || request.len > LINK_MAX)
 		return NULL;
 	make_key(what, id, tag);
@@ -355,6 +357,10 @@ on_packet(uint32_t events, void *arg)
 			died(job);
 			return;
 		}
+		/* It may be a token, and is still there for the next broker. */
+		if (r == AW_NOMEM || r == AW_SYSTEM)
+			fatalx("a helper's answer cannot be read: %s",
+			    aw_strerror(r));
 		if (r != AW_OK) {
 			job_outcome(job, AW_SYSTEM,
 			    view_str("a helper's answer is not readable"));

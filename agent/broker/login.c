@@ -369,7 +369,7 @@ login_begin(
 	loop_cancel(&l->step);
 	forget_offer(l);
 	l->polls = 0;
-	if (store_get(KEY_REF, login_id(l), &b, &rec) == AW_OK)
+	if (record_get(KEY_REF, login_id(l), &b, &rec))
 		f.ref = rec.sealed;
 	client_name(&name);
 	f.client_name = view_of(&name);

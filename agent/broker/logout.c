@@ -32,7 +32,7 @@ forget_login(struct logout *o, struct view id)
 	struct record rec = {0};
 	unsigned int roles;
 
-	if (store_get(KEY_REF, id, &b, &rec) == AW_OK)
+	if (record_get(KEY_REF, id, &b, &rec))
 		msg_decode(MSG_FACTS, rec.facts, &facts);
 	text_set(&line, "%.*s%s%.*s%s", VIEW_ARG(facts.session),
 	    rec.person.n ? " (" : "", VIEW_ARG(rec.person),
@@ -125,6 +125,9 @@ tell_logout(struct round *r, struct logout *o)
 	struct login *l;
 	uint32_t n = 0;
 
+	/* It was done, but what is not known of it cannot be told. */
+	if (o->ids.bad || o->lines.bad || o->counts.bad)
+		return AW_NOMEM;
 	for (; ids.n; ids.p += LOGIN_ID, ids.n -= LOGIN_ID) {
 		l = login_find((struct view){ids.p, LOGIN_ID});
 		told = l ? l->told : AW_GONE;

@@ -605,6 +605,13 @@ locate(struct conn *c)
 	return AW_OK;
 }
 
+/* A list that is short of something is not told as if it were whole. */
+static bool
+is_whole(const struct round *r)
+{
+	return !r->keep[0].bad && !r->keep[1].bad && !r->keep[2].bad;
+}
+
 static void
 serve(struct conn *c, const struct request *q, struct view body)
 {
@@ -626,6 +633,8 @@ serve(struct conn *c, const struct request *q, struct view body)
 	e = may_ask(&r, q);
 	if (e == AW_OK) {
 		e = q->fn(&r);
+		if (e == AW_OK && !is_whole(&r))
+			e = AW_NOMEM;
 		if (q->ask && policy_is_far(c))
 			e = policy_told(&r, e);
 		if ((q->who & UNLOCKED) &&

@@ -21,7 +21,7 @@ buf_reset(struct buf *b)
 	if (b->data)
 		explicit_bzero(b->data, b->len);
 	b->len = 0;
-	b->bad = false;
+	b->bad = b->full = false;
 }
 
 bool
@@ -30,8 +30,10 @@ buf_reserve(struct buf *b, size_t n)
 	size_t cap = b->cap ? b->cap : 256;
 	uint8_t *grown;
 
-	if (b->bad || n > BUF_MAX - b->len) {
-		b->bad = true;
+	if (b->bad)
+		return false;
+	if (n > BUF_MAX - b->len) {
+		b->bad = b->full = true;
 		return false;
 	}
 	if (b->cap - b->len >= n)

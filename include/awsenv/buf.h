@@ -21,7 +21,8 @@ struct buf {
 	uint8_t *data;
 	size_t len;
 	size_t cap;
-	bool bad;   /* an append failed: no memory, or past BUF_MAX */
+	bool bad;   /* an append failed: no memory, or past BUF_MAX ... */
+	bool full;  /* ... and it was the latter */
 	bool fixed; /* data is somebody else's, cap bytes of it, and stays */
 };
 

@@ -4,123 +4,16 @@
  * turn: whatever fails opens none, neither here nor in the broker that comes
  * after, makes no guess free, and lets nobody in who was to stay out.
  */
-#define SETTLE_ROUNDS 8 /* it is done some hundred times */
-#include "tests/unit/fake_broker.h"
-
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-
-#include <cmocka.h>
-
-#include "tests/unit/failing.h"
-
-static bool acting; /* it is not prepared any more */
-
-/* What the broker does counts then, and nothing that the test does. */
-void __real_loop_once(void);
-void __wrap_loop_once(void);
-void
-__wrap_loop_once(void)
-{
-	if (acting)
-		failing_go();
-	__real_loop_once();
-	failing_rest();
-}
-
-static const char *const names[] = {"marketing", NULL};
-static int client;
-
-static void
-send_request(const char *name, enum msg_kind kind, const void *msg)
-{
-	AUTOBUF struct buf body = {0}, frame = {0};
-
-	msg_encode(kind, msg, &body);
-	io_put_request(&frame, name, view_of(&body));
-	must(write(client, frame.data, frame.len) == (ssize_t)frame.len);
-	settle();
-}
-
-/* What it said; AW_GONE: the connection ended. */
-static enum aw_err
-done(const char *name)
-{
-	AUTOBUF struct buf keep = {0};
-	struct view body;
-	uint32_t error;
-	enum aw_err r;
-	int i;
-
-	for (i = 0; i < 20; i++) {
-		r = io_get_reply(client, name, &keep, &body, io_deadline(0));
-		if (r != AW_TIMEOUT)
-			break;
-		pass(10);
-	}
-	must(r != AW_TIMEOUT);
-	if (r != AW_OK)
-		return AW_GONE;
-	must(view_u32(&body, &error));
-	return (enum aw_err)error;
-}
+#include "tests/unit/failing_broker.h"
 
 static const char *hash; /* of the passphrase, or what it comes to */
 static enum aw_err compared;
 
 static void
-play(enum link_program program, int fd)
+hash_it(int fd, const struct fetch *f)
 {
-	AUTOBUF struct buf order = {0};
-	struct answer a = {
-	    .version = MSG_VERSION,
-	    .what = FETCH_LOCK,
-	    .last = 1,
-	    .error = compared,
-	    .hash = view_str(hash),
-	};
-	struct fetch f;
-
-	if (program == PROGRAM_PROFILE) {
-		fake_table(fd, 1, names);
-	} else if (fake_order(fd, &order, &f) == MSG_FETCH) {
-		a.tag = f.tag;
-		link_send_msg(fd, MSG_ANSWER, &a);
-	}
-	settle();
-}
-
-/* Programs, as often as they are begun, and where the client runs: at the
- * screen that is locked. */
-static void
-serve(void)
-{
-	struct link l;
-	int fd[2];
-
-	while (link_recv(fake_spawner, &l) == AW_OK) {
-		fd[1] = -1;
-		if (l.type == LINK_LOOK) {
-			l.type = LINK_SEEN;
-			l.seen =
-			    (struct seen){.flags = SEEN_THERE, .session = "c1"};
-		} else {
-			must(link_pair(fd) == 0);
-			l.type = LINK_SPAWNED;
-			l.nfds = 1;
-			l.fds[0] = fd[0];
-		}
-		must(link_send(fake_spawner, &l) == AW_OK);
-		settle();
-		if (fd[1] < 0)
-			continue;
-		close(fd[0]);
-		play(l.program, fd[1]);
-		close(fd[1]);
-		settle();
-	}
+	finish(
+	    fd, f, (struct answer){.error = compared, .hash = view_str(hash)});
 }
 
 static enum aw_err
@@ -129,32 +22,12 @@ say(const char *name, const char *passphrase, const char *hashed,
 {
 	const struct lock_req req = {view_str(passphrase)};
 
+	fetcher = hash_it;
 	hash = hashed;
 	compared = error;
 	send_request(name, MSG_LOCK_REQ, &req);
 	serve();
-	return done(name);
-}
-
-/* `before` does not fail. */
-static void
-begin(void (*before)(void))
-{
-	failing_rest();
-	fake_begin();
-	fake_fails = failing_this;
-	client = fake_client(LOCAL);
-	if (before)
-		before();
-	acting = true;
-}
-
-static void
-end(void)
-{
-	acting = false;
-	fake_leave(client);
-	failing_go();
+	return hear_done(name);
 }
 
 /* As the next broker finds it, which fails in its turn. */
@@ -242,9 +115,11 @@ screen(bool locked)
 {
 	const struct screen_req req = {locked, view_str("c1")};
 
+	/* That is where the client runs. */
+	snprintf(seen.session, sizeof(seen.session), "c1");
 	send_request("screen@awsenv", MSG_SCREEN_REQ, &req);
 	serve();
-	return done("screen@awsenv");
+	return hear_done("screen@awsenv");
 }
 
 static enum aw_err
@@ -256,9 +131,12 @@ ask(void)
 					  .profile = view_str("marketing"),
 				      }};
 
+	AUTOBUF struct buf keep = {0};
+	struct creds_rep rep;
+
 	send_request("creds@awsenv", MSG_CREDS_REQ, &req);
 	serve();
-	return done("creds@awsenv");
+	return hear("creds@awsenv", MSG_CREDS_REP, &rep, &keep);
 }
 
 static void
@@ -275,12 +153,10 @@ lock_well_the_screen(void)
 	must(screen(true) == AW_OK);
 }
 
-/* Another client: the first may have met an end. */
 static enum aw_err
 ask_anew(void)
 {
-	fake_leave(client);
-	client = fake_client(LOCAL);
+	come_anew();
 	return ask();
 }
 
@@ -337,10 +213,7 @@ unlock_screen(void)
 static void
 what_fails_opens_no_lock(void **state)
 {
-	static const struct {
-		enum aw_err (*what)(void);
-		unsigned int least;
-	} rows[] = {
+	static const struct row rows[] = {
 	    {lock, 20},
 	    {unlock, 20},
 	    {guess, 20},
@@ -348,17 +221,9 @@ what_fails_opens_no_lock(void **state)
 	    {ask_while_locked, 10},
 	    {unlock_screen, 5},
 	};
-	static const int errors[] = {ENOMEM, EIO};
-	unsigned int n;
-	size_t i, j;
 
 	(void)state;
-	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		for (j = 0; j < sizeof(errors) / sizeof(*errors); j++) {
-			n = each_fails_apart(rows[i].what, errors[j], true);
-			assert_true(errors[j] != ENOMEM || n >= rows[i].least);
-		}
-	}
+	fail_each(rows, sizeof(rows) / sizeof(*rows));
 }
 
 int
