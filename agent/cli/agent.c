@@ -449,8 +449,10 @@ agent_list(struct agent *a, enum list_what what, struct buf *items)
 		if (rep.error != AW_OK)
 			return complain(NULL, rep.error, rep.text);
 		buf_put(items, rep.items.p, rep.items.n);
+		if (items->bad)
+			return no_answer(a, "list@awsenv", AW_NOMEM);
 		/* One that does not go on would be asked for for ever. */
-		if (items->bad || (rep.next && rep.next <= req.from))
+		if (rep.next && rep.next <= req.from)
 			return no_answer(a, "list@awsenv", AW_PROTO);
 		req.from = rep.next;
 	} while (req.from);

@@ -15,6 +15,8 @@
 
 #include "agent/cli/cli.h"
 
+bool text_lost;
+
 /* One write, so that the lines of a hundred awsenv do not mix. */
 static void
 write_stderr(const char *prefix, const char *end, const char *fmt, va_list ap)
@@ -105,8 +107,6 @@ find(const char *text, const char *part)
 	return text;
 }
 
-bool text_lost;
-
 bool
 text_print(struct buf *b)
 {
@@ -192,6 +192,7 @@ shown_forget(void)
 		all = s->next;
 		free(s);
 	}
+	text_lost = false;
 }
 
 const char *

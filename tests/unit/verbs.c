@@ -23,7 +23,7 @@
 #include "awsenv/own.h"
 
 #define ROWS 16
-#define TEXT_MOST (64 * 1024)
+#define TEXT_MOST (256 * 1024)
 
 /* For the processes that a test consists of. */
 static void *

@@ -290,6 +290,7 @@ finish(struct offer *f, const char *how, size_t n)
 	else
 		text_add(&out, "%s\n", how);
 	buf_put(&out, f->out.data, f->out.len);
+	out.bad |= f->out.bad;
 	good = text_print(&out);
 	buf_free(&f->out);
 	return good ? EXIT_GOOD : EXIT_OTHER;

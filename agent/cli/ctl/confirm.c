@@ -121,11 +121,24 @@ told(uint32_t error, struct view text)
 	return exit_of((enum aw_err)error);
 }
 
+/* The questions that there are now. */
+static enum aw_err
+look(struct confirm *c)
+{
+	const struct questions_req req = {0};
+	enum aw_err r = agent_open(&c->agent, AGENT_AS_IS);
+
+	return r != AW_OK
+	    ? r
+	    : agent_ask(&c->agent, "questions@awsenv", MSG_QUESTIONS_REQ, &req,
+		  MSG_QUESTIONS_REP, &c->rep, &c->frame, MOMENT_MS);
+}
+
 /* Have the next list of questions sent. */
 static enum aw_err
-ask(struct confirm *c, uint32_t seconds)
+ask(struct confirm *c)
 {
-	struct questions_req req = {.seen = c->rep.change, .seconds = seconds};
+	struct questions_req req = {.seen = c->rep.change, .seconds = HELD};
 	AUTOBUF struct buf body = {0}, out = {0};
 	enum aw_err r = AW_OK;
 
@@ -137,8 +150,13 @@ ask(struct confirm *c, uint32_t seconds)
 		return r;
 	msg_encode(MSG_QUESTIONS_REQ, &req, &body);
 	io_put_request(&out, "questions@awsenv", view_of(&body));
-	r = io_write_here(c->agent.fd, view_of(&out), io_deadline(MOMENT_MS));
+	r = body.bad || out.bad
+	    ? AW_NOMEM
+	    : io_write_here(c->agent.fd, view_of(&out), io_deadline(MOMENT_MS));
 	c->asked = r == AW_OK;
+	if (r != AW_OK)
+		warn("the agent on %s cannot be asked: %s",
+		    shown_str(c->agent.path), aw_strerror(r));
 	return r;
 }
 
@@ -250,7 +268,8 @@ wait_for(struct confirm *c, char *key)
 	return true;
 }
 
-static void
+/* False: not all of it can be shown, which is told. */
+static bool
 show(struct confirm *c, const struct question_item *q)
 {
 	uint64_t left = q->until > now() ? q->until - now() : 0;
@@ -259,6 +278,10 @@ show(struct confirm *c, const struct question_item *q)
 
 	buf_u8(&out, '\n');
 	question_text(q, c->screen.cols, &out);
+	if (out.bad || text_lost) {
+		warn("%s", aw_strerror(AW_NOMEM));
+		return false;
+	}
 	io_write(STDERR_FILENO, view_of(&out), -1);
 	poll(NULL, 0, QUIET_MS);
 	tcflush(STDIN_FILENO, TCIFLUSH);
@@ -271,6 +294,7 @@ show(struct confirm *c, const struct question_item *q)
 		say("\n");
 	}
 	say("answer [n]: ");
+	return true;
 }
 
 /* What a key means for it; false: nothing. */
@@ -305,12 +329,15 @@ put(struct confirm *c, struct question_item *q)
 	/* Its views point into what the next list takes the place of. */
 	msg_append(MSG_QUESTION_ITEM, q, &mine);
 	list = view_of(&mine);
-	if (mine.bad || !msg_each(MSG_QUESTION_ITEM, &list, q))
+	if (mine.bad || !msg_each(MSG_QUESTION_ITEM, &list, q)) {
+		warn("%s", aw_strerror(AW_NOMEM));
 		return EXIT_OTHER;
+	}
 	c->end = -1;
-	show(c, q);
+	if (!show(c, q))
+		return EXIT_OTHER;
 	for (;;) {
-		if (!c->asked && ask(c, HELD) != AW_OK)
+		if (!c->asked && ask(c) != AW_OK)
 			return EXIT_NOAGENT;
 		wait_for(c, &key);
 		if (key == INTERRUPT || (key | ' ') == 'q') {
@@ -353,7 +380,7 @@ questions(struct confirm *c)
 	enum aw_err r;
 	int status;
 
-	if ((r = ask(c, 0)) != AW_OK || (r = heard(c)) != AW_OK)
+	if ((r = look(c)) != AW_OK)
 		return exit_of(r);
 	patience(c);
 	for (;;) {
@@ -366,7 +393,7 @@ questions(struct confirm *c)
 			patience(c);
 			continue;
 		}
-		if (!c->asked && (r = ask(c, HELD)) != AW_OK)
+		if (!c->asked && (r = ask(c)) != AW_OK)
 			return exit_of(r);
 		if (c->end < 0 && !told_wait)
 			say("waiting for questions; Ctrl-C ends this\n");
@@ -441,7 +468,7 @@ list(struct confirm *c)
 	unsigned int n = 0;
 	enum aw_err r;
 
-	if ((r = ask(c, 0)) != AW_OK || (r = heard(c)) != AW_OK)
+	if ((r = look(c)) != AW_OK)
 		return exit_of(r);
 	if (c->rep.error != AW_OK)
 		return told(c->rep.error, c->rep.text);

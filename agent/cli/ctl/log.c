@@ -73,6 +73,7 @@ write_json(const struct log_item *i, struct buf *out)
 		json_string(&one, view_str(aw_strerror((enum aw_err)i->error)));
 	text_add(&one, "}\n");
 	buf_put(out, one.data, one.len);
+	out->bad |= one.bad;
 }
 
 static bool
