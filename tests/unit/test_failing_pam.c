@@ -538,7 +538,7 @@ enter_namespaces(void)
 static bool
 mount_run(void)
 {
-	return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	return mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
 	    mount("none", "/run", "tmpfs", 0, "mode=0755") == 0 &&
 	    mkdir(RUNTIME, 0700) == 0 && mkdir(RUNTIME "/awsenv", 0700) == 0 &&
 	    put("/run/map", map_text) && mkdir("/run/awsenv", 0755) == 0 &&
