@@ -82,11 +82,14 @@ key_claim(int32_t ring, int32_t session)
 {
 	char type[16], desc[KEY_DESC];
 	unsigned int uid, perm;
+	key_serial_t own;
 	enum aw_err r;
 
-	if (ring <= 0 || session <= 0 ||
-	    keyctl_get_keyring_ID(KEY_SPEC_SESSION_KEYRING, 0) != session)
+	if (ring <= 0 || session <= 0)
 		return AW_DENIED;
+	own = keyctl_get_keyring_ID(KEY_SPEC_SESSION_KEYRING, 0);
+	if (own != session)
+		return own < 0 && passes(from_errno()) ? AW_NOMEM : AW_DENIED;
 	if ((r = ring_has(session, ring)) != AW_OK ||
 	    (r = describe(ring, type, &uid, &perm, desc)) != AW_OK)
 		return passes(r) ? AW_NOMEM : AW_DENIED;

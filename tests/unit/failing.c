@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <keyutils.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,8 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -154,6 +159,9 @@ WRAP(pid_t, fork, (void), ())
 WRAP(int, bind, (int fd, const struct sockaddr *a, socklen_t n), (fd, a, n))
 WRAP(int, listen, (int fd, int n), (fd, n))
 WRAP(int, memfd_create, (const char *name, unsigned int flags), (name, flags))
+WRAP(int, signalfd, (int fd, const sigset_t *set, int flags), (fd, set, flags))
+WRAP(int, eventfd, (unsigned int n, int flags), (n, flags))
+WRAP(ssize_t, getrandom, (void *p, size_t n, unsigned int flags), (p, n, flags))
 
 /* What gives back its error. */
 #define WRAP_ERROR(name, params, args)                                   \
@@ -172,6 +180,9 @@ WRAP_ERROR(posix_spawn_file_actions_addopen,
     (posix_spawn_file_actions_t * files, int fd, const char *path, int flags,
 	mode_t mode),
     (files, fd, path, flags, mode))
+WRAP_ERROR(pthread_create,
+    (pthread_t * t, const pthread_attr_t *attr, void *(*fn)(void *), void *arg),
+    (t, attr, fn, arg))
 WRAP_ERROR(posix_spawn_file_actions_adddup2,
     (posix_spawn_file_actions_t * files, int from, int to), (files, from, to))
 
@@ -229,6 +240,13 @@ WRAP_KEY(
     long, keyctl_describe, (key_serial_t k, char *p, size_t n), (k, p, n), k)
 WRAP_KEY(long, keyctl_set_timeout, (key_serial_t k, unsigned int s), (k, s), k)
 WRAP_KEY(long, keyctl_setperm, (key_serial_t k, key_perm_t p), (k, p), k)
+WRAP_KEY(long, keyctl_revoke, (key_serial_t k), (k), k)
+WRAP_KEY(long, keyctl_unlink, (key_serial_t k, key_serial_t r), (k, r), k)
+WRAP_KEY(long, keyctl_clear, (key_serial_t k), (k), k)
+WRAP_KEY(int, keyctl_read_alloc, (key_serial_t k, void **p), (k, p), k)
+WRAP_KEY(key_serial_t, keyctl_get_keyring_ID, (key_serial_t k, int make),
+    (k, make), k)
+WRAP(key_serial_t, keyctl_join_session_keyring, (const char *name), (name))
 
 /* ---- the heap's */
 
