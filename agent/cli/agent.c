@@ -214,6 +214,16 @@ is_ours(struct agent *a)
 	return false;
 }
 
+bool
+agent_forwarded(char path[static CLIENT_PATH])
+{
+	const char *there = setting("SSH_AUTH_SOCK");
+
+	return there && !agent_socket && setting("SSH_CONNECTION") &&
+	    format(path, CLIENT_PATH, "%s", there) &&
+	    !is_usual_place(path, "/forward.sock", false);
+}
+
 /*
  * The one that ssh brings along, if it is one of ours and lets something be
  * used. Any other ssh-agent says in one round trip that it is none; one that
@@ -222,15 +232,12 @@ is_ours(struct agent *a)
 static bool
 is_forwarded(struct agent *a)
 {
-	const char *path = setting("SSH_AUTH_SOCK");
 	const struct status_req req = {0};
 	AUTOBUF struct buf frame = {0};
 	struct status_rep rep;
 	enum aw_err r;
 
-	if (!path || !setting("SSH_CONNECTION") ||
-	    !format(a->path, CLIENT_PATH, "%s", path) ||
-	    is_usual_place(path, "/forward.sock", false) ||
+	if (!agent_forwarded(a->path) ||
 	    reconnect(a, io_deadline(CONNECT_MS)) != AW_OK)
 		return false;
 	r = ask(a, "status@awsenv", MSG_STATUS_REQ, &req, MSG_STATUS_REP, &rep,
@@ -253,7 +260,7 @@ agent_find(struct agent *a, bool here)
 	enum aw_err r;
 
 	*a = (struct agent){.fd = -1, .found = FOUND_FORWARDED};
-	if (!here && !agent_socket && is_forwarded(a))
+	if (!here && is_forwarded(a))
 		return AW_OK;
 	*a->path = '\0';
 	a->found = agent_socket	     ? FOUND_OPTION

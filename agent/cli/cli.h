@@ -327,6 +327,9 @@ extern const char *agent_socket;
 
 /* Where an agent of this host is looked for; as client_path(). */
 enum aw_err agent_path(char path[static CLIENT_PATH]);
+/* Where ssh brings one along, if what it brings is one of ours. False: it brings
+ * none. */
+bool agent_forwarded(char path[static CLIENT_PATH]);
 /* Look for one that runs, with `here` none that ssh forwards, and connect; tells
  * nothing, errors are those of client_path() and client_connect(). */
 enum aw_err agent_find(struct agent *, bool here);

@@ -12,6 +12,7 @@
 #include "agent/cli/cli.h"
 
 #define PATIENCE_MS 100
+#define FORWARD_MS 300 /* of which ssh takes a good part */
 
 /* "47m", "3h", "2d"; what is left of less than a minute is "1m". */
 static void
@@ -69,26 +70,39 @@ status_add(struct buf *out, const struct status_rep *rep)
 
 /* Of what the agent read before: the file may be on a file system that hangs. */
 static enum aw_err
-agent_add(const struct options *o, struct buf *out)
+ask(const struct options *o, const char *path, int ms, struct status_rep *rep,
+    struct buf *frame)
 {
-	AUTOBUF struct buf frame = {0};
+	int64_t deadline = io_deadline(ms);
 	struct status_req req = {0};
-	struct status_rep rep;
-	struct question q;
-	char path[CLIENT_PATH];
 	AUTOCLOSE int fd = -1;
+	struct question q;
 	enum aw_err r;
 
-	if (agent_path(path) != AW_OK ||
-	    client_connect(path, &fd, io_deadline(PATIENCE_MS)) != AW_OK)
-		return AW_NOAGENT;
-	if ((r = question_begin(&q, o)) != AW_OK)
+	if ((r = client_connect(path, &fd, deadline)) != AW_OK ||
+	    (r = question_begin(&q, o)) != AW_OK)
 		return r;
 	req.ask = q.ask;
 	req.ask.stamp = (struct stamp){.mtime = STAMP_UNKNOWN};
 	r = client_ask(fd, "status@awsenv", MSG_STATUS_REQ, &req,
-	    MSG_STATUS_REP, &rep, &frame, io_deadline(PATIENCE_MS));
+	    MSG_STATUS_REP, rep, frame, deadline);
 	question_end(&q);
+	return r;
+}
+
+static enum aw_err
+agent_add(const struct options *o, struct buf *out)
+{
+	AUTOBUF struct buf frame = {0};
+	struct status_rep rep = {0};
+	char path[CLIENT_PATH];
+	enum aw_err r = AW_NOAGENT;
+
+	if (agent_forwarded(path))
+		r = ask(o, path, FORWARD_MS, &rep, &frame);
+	/* One that is slow is used by commands all the same. */
+	if (r != AW_TIMEOUT && !rep.profiles && (r = agent_path(path)) == AW_OK)
+		r = ask(o, path, PATIENCE_MS, &rep, &frame);
 	if (r != AW_OK)
 		return AW_NOAGENT;
 	if (rep.error != AW_OK || rep.profile_error != AW_OK)

@@ -76,6 +76,12 @@ def test_an_endpoint_that_refreshes_works_on_the_far_side(ws, sim):
     assert key_of(ws) in done.stdout
 
 
+def test_a_prompt_shows_it_on_the_far_side(ws):
+    # One that was slower than a prompt may be shows nothing.
+    until(lambda: ws.ssh("a", "awsenv", "prompt", "-p", "open").stdout ==
+          "open\n", 60)
+
+
 def test_denied_and_unknown_are_refused_alike(ws):
     said = {}
     for name in ("payroll", "nothing"):

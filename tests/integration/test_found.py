@@ -16,7 +16,7 @@ import pytest
 
 import wire
 from agent import BUILD, until
-from fake_agent import CLOSE, FAILURE, KEY, FakeAgent
+from fake_agent import CLOSE, FAILURE, KEY, SILENCE, FakeAgent
 from openssh import SshAgent
 
 pytestmark = pytest.mark.quick
@@ -432,6 +432,36 @@ def test_any_other_ssh_agent_is_noticed_in_one_round_trip(agent, tmp_path,
     finally:
         child.terminate()
         child.wait()
+
+
+def test_a_prompt_takes_the_agent_that_commands_take(agent, tmp_path):
+    """With so little patience that a machine with much to do may need several
+    prompts."""
+    (tmp_path / "far").mkdir()
+    with FakeAgent(tmp_path / "far") as far:
+        def shows(*answers):
+            far.on("status@awsenv", *answers)
+            line = []
+
+            def prompt():
+                done = run(BUILD / "awsenv", "prompt", "-p", "x", **SSH,
+                           SSH_AUTH_SOCK=far.path, AWSENV_SOCK=agent.path)
+                assert done.stderr == ""
+                line[:] = [done.stdout]
+                return done.returncode == 0
+            until(prompt, 60, "no prompt shows anything")
+            return line[0]
+        good = {"version": version(), "refreshable": 1}
+        serve(agent, profile="near", **good)
+        assert shows({"profiles": 1, "profile": "far", **good}) == "far\n"
+        assert far.seen("status@awsenv")[-1]["ask.profile"] == b"x"
+        assert shows({"profiles": 0, "profile": "far", **good}) == "near\n"
+        assert shows(FAILURE) == shows(CLOSE) == "near\n"
+        # One that does not answer is the one that commands would wait for.
+        far.on("status@awsenv", SILENCE)
+        done = run(BUILD / "awsenv", "prompt", **SSH, SSH_AUTH_SOCK=far.path,
+                   AWSENV_SOCK=agent.path)
+        assert (done.returncode, done.stdout, done.stderr) == (7, "", "")
 
 
 @pytest.mark.parametrize("variable", ["SSH_AUTH_SOCK", "AWSENV_SOCK"])
