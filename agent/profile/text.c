@@ -19,15 +19,16 @@ static uint32_t
 take_rune(struct view *v)
 {
 	uint8_t c = v->p[0];
-	int n = c < 0x80 ? 1
-	    : c < 0xc2	 ? 0
-	    : c < 0xe0	 ? 2
-	    : c < 0xf0	 ? 3
-	    : c < 0xf5	 ? 4
-			 : 0;
-	uint32_t rune = n < 2 ? c : c & (0xff >> (n + 1));
-	int i;
+	int i, n;
+	uint32_t rune;
 
+	if (c < 0x80) { /* most are */
+		v->p++;
+		v->n--;
+		return c;
+	}
+	n = c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+	rune = c & (0xff >> (n + 1));
 	for (i = 1; i < n; i++) {
 		if ((uint32_t)i >= v->n || (v->p[i] & 0xc0) != 0x80)
 			break;
@@ -56,9 +57,11 @@ rune_is_space(uint32_t r)
 static bool
 rune_is_printable(uint32_t r)
 {
-	return r != UINT32_MAX && r >= 0x20 && !(r >= 0x7f && r < 0xa0) &&
-	    !(r >= 0x2028 && r <= 0x202e) && !(r >= 0x2066 && r <= 0x2069) &&
-	    r != 0x200e && r != 0x200f && r != 0xfeff;
+	if (r < 0xa0)
+		return r >= 0x20 && r < 0x7f;
+	return r != UINT32_MAX && !(r >= 0x2028 && r <= 0x202e) &&
+	    !(r >= 0x2066 && r <= 0x2069) && r != 0x200e && r != 0x200f &&
+	    r != 0xfeff;
 }
 
 bool
