@@ -483,7 +483,7 @@ bare_row(struct table *t, const struct section *s)
 		row->msg.text = why;
 	}
 	row->msg.bare = 1;
-	if (!sso.start_url || !sso.region)
+	if (!check_place(&t->config.arena, s, &sso, &why))
 		return;
 	place = map_at(
 	    &t->places, PLACE_SESSION, place_key(&t->config.arena, &sso));
