@@ -1,309 +1,283 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A login from its code to its end, with each call of the broker failing once
- * in turn. What a person approved is never lost: once its fetcher has said a
- * token, that is kept, or stays with the next broker. What is asked to be
- * forgotten is, and AWS was told of it if that is what is said.
+ * Verbs that change what the agent does, with each of their calls failing once
+ * in turn: what it is told is what the person said, or it is told nothing. Half
+ * a passphrase would lock out for good, and half a list of hosts lets in all.
+ * A login that is shown has everything on its screen that is to be seen there.
  */
-#include "tests/unit/failing_broker.h"
+#include "agent/cli/ctl/ctl.h"
 
-static const struct ask marketing = {
-    .stamp.mtime = 1,
-    .profile = {(const uint8_t *)"marketing", 9},
-};
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
-static unsigned int ordered[32]; /* how often, of enum fetch_what */
-static bool given;		 /* a fetcher could say what it had to say */
-static bool answered;		 /* ... and what it had of the person */
+#include <cmocka.h>
 
-static bool
-kept(enum store_kind kind, const char *sealed)
+#include "awsenv/own.h"
+#include "tests/unit/verbs.h"
+
+#define V(text)                                           \
+	{                                                 \
+		(const uint8_t *)(text), sizeof(text) - 1 \
+	}
+#define FAR_OFF 4102444800
+
+#define PASSPHRASE "correct horse battery staple"
+#define PROFILES "marketing\0chain\0"
+#define HOST_1 "SHA256:1111111111111111111111111111111111111111111"
+#define HOST_2 "SHA256:2222222222222222222222222222222222222222222"
+
+/* ---- what the agent hears */
+
+static struct heard {
+	unsigned int locks, sockets, ends, logouts;
+	bool wrong; /* it was other than what was said */
+} * heard;
+
+static void
+hear(struct view name, struct view body)
 {
-	AUTOBUF struct buf b = {0};
-	struct record rec;
+	struct forward_req forward;
+	struct logout_req logout;
+	struct lock_req lock;
 
-	return store_get(kind, fake_login_id(), &b, &rec) == AW_OK &&
-	    view_is(rec.sealed, sealed);
-}
-
-static bool
-is_person(const char *name, uint64_t obtained)
-{
-	AUTOBUF struct buf b = {0};
-	struct record rec;
-
-	return store_get(KEY_REF, fake_login_id(), &b, &rec) == AW_OK &&
-	    view_is(rec.person, name) && rec.obtained == obtained;
-}
-
-/* ---- what fetchers do */
-
-static bool
-tell(int fd, const struct fetch *f, struct answer a)
-{
-	a.version = MSG_VERSION;
-	a.what = f->what;
-	a.tag = f->tag;
-	return link_send_msg(fd, MSG_ANSWER, &a) == AW_OK;
-}
-
-static struct answer
-a_token(void)
-{
-	return (struct answer){
-	    .tok = view_str("token 2"),
-	    .tok_expires = fake_seconds + 3600,
-	    .ref = view_str("ref 2"),
-	    .ref_expires = fake_seconds + 90 * 86400,
-	    .refreshable = 1,
-	};
+	if ((view_is(name, "lock@awsenv") || view_is(name, "unlock@awsenv")) &&
+	    ++heard->locks)
+		heard->wrong |= !msg_decode(MSG_LOCK_REQ, body, &lock) ||
+		    !view_is(lock.passphrase, PASSPHRASE);
+	if (view_is(name, "logout@awsenv") && ++heard->logouts)
+		heard->wrong |= !msg_decode(MSG_LOGOUT_REQ, body, &logout) ||
+		    logout.what != LOGOUT_ONE ||
+		    !view_is(logout.ask.profile, "marketing");
+	if (!view_is(name, "forward@awsenv"))
+		return;
+	if (!msg_decode(MSG_FORWARD_REQ, body, &forward)) {
+		heard->wrong = true;
+	} else if (forward.what == FORWARD_OPEN && ++heard->sockets) {
+		heard->wrong |=
+		    !view_eq(forward.profiles, (struct view)V(PROFILES)) ||
+		    !view_eq(forward.hosts,
+			(struct view)V(HOST_1 "\0" HOST_2 "\0")) ||
+		    forward.seconds != 3600 || !forward.confirm;
+	} else {
+		heard->ends++;
+	}
 }
 
 static void
-go_through_it(int fd, const struct fetch *f)
+check(const struct verb_case *c, unsigned int least)
 {
-	ordered[f->what]++;
-	if (f->what == FETCH_LOGIN)
-		tell(fd, f,
-		    (struct answer){
-			.dev = view_str("device"),
-			.dev_until = fake_seconds + 600,
-			.url = view_str("https://corp.awsapps.com/start"),
-			.code = view_str("ABCD-EFGH"),
-		    });
-	settle();
-	given |= tell(fd, f, a_token());
-	settle();
-	answered |= tell(fd, f,
-	    (struct answer){.last = 1, .person = view_str("Jane@example.com")});
-	settle();
+	*heard = (struct heard){0};
+	assert_true(verb_fails_in_all_ways(c) >= least);
+	assert_false(heard->wrong);
+}
+
+/* ---- locks */
+
+/* The last line, without an end. */
+static void
+type_passphrase(void)
+{
+	int fd = memfd_create("stdin", 0);
+
+	must(write(fd, PASSPHRASE, strlen(PASSPHRASE)) > 0);
+	must(lseek(fd, 0, SEEK_SET) == 0);
+	must(dup2(fd, STDIN_FILENO) == STDIN_FILENO);
+	close(fd);
 }
 
 static void
-refresh(int fd, const struct fetch *f)
+a_passphrase_is_told_whole_or_not_at_all(void **state)
 {
-	struct answer a = a_token();
+	static const struct verb_case lock = {
+	    .verb = lock_verb, .words = {"--stdin"}, .before = type_passphrase};
+	static const struct verb_case unlock = {.verb = unlock_verb,
+	    .words = {"--stdin"},
+	    .before = type_passphrase};
 
-	ordered[f->what]++;
-	a.last = 1;
-	if (f->what == FETCH_REFRESH)
-		given |= tell(fd, f, a);
-	else
-		finish(fd, f,
-		    (struct answer){
-			.creds = view_str("sealed role"),
-			.creds_expires = fake_seconds + 3600,
-			.access_key = view_str("ASIANEW"),
-			.account = view_str("123456789012"),
-		    });
-	settle();
+	(void)state;
+	check(&lock, strlen(PASSPHRASE));
+	assert_true(heard->locks > 0);
+	check(&unlock, strlen(PASSPHRASE));
+	assert_true(heard->locks > 0);
+}
+
+/* ---- a socket to be forwarded */
+
+static void
+forget_ends(void)
+{
+	heard->ends = 0;
+}
+
+/* A socket that nobody was told of is taken away again. */
+static void
+look_for_ends(int status)
+{
+	(void)status;
+	must(!strstr(verb_said(), "standard output") || heard->ends == 1);
 }
 
 static void
-sign_out(int fd, const struct fetch *f)
+a_socket_is_for_those_hosts_or_is_not_opened(void **state)
 {
-	ordered[f->what]++;
-	must(f->what == FETCH_LOGOUT && view_is(f->tok, "sealed token"));
-	given |= tell(fd, f, (struct answer){.last = 1});
-	settle();
+	static const struct verb_case c = {.verb = forward_verb,
+	    .words = {"--profile", "marketing", "--profile", "chain", "--host",
+		HOST_1, "--host", HOST_2, "--for", "1h", "--confirm"},
+	    .before = forget_ends,
+	    .after = look_for_ends};
+
+	(void)state;
+	check(&c, 15);
+	assert_true(heard->sockets > 0);
 }
 
-/* ---- a login */
+/* ---- logins */
 
 static void
-send_login(void)
+a_logout_is_told_and_tells(void **state)
 {
-	const struct login_req req = {.ask = marketing};
+	static const struct verb_case c = {
+	    .verb = logout_verb, .words = {"--profile", "marketing"}};
 
-	send_request("login@awsenv", MSG_LOGIN_REQ, &req);
-	serve();
+	(void)state;
+	check(&c, 10);
+	assert_true(heard->logouts > 0);
 }
 
-static enum aw_err
-log_in(void)
-{
-	AUTOBUF struct buf keep = {0};
-	struct login_rep rep;
-	enum aw_err r;
-	bool named;
-
-	begin(NULL);
-	fetcher = go_through_it;
-	send_login();
-	r = hear("login@awsenv", MSG_LOGIN_REP, &rep, &keep);
-	acting = false;
-	/* It is said once. */
-	must(!given || (kept(KEY_TOK, "token 2") && kept(KEY_REF, "ref 2")));
-	must(!given || !kept(KEY_DEV, "device"));
-	must(!given || ordered[FETCH_LOGIN] == 1);
-	named = answered;
-	come_anew();
-	send_login();
-	must(hear("login@awsenv", MSG_LOGIN_REP, &rep, &keep) == AW_OK);
-	must(!named || view_is(rep.person, "Jane@example.com"));
-	end();
-	return r;
-}
-
-/* A code that the broker before this one had, for which somebody looks. */
+/* Who is shown the page is shown that it is not AWS's, and the code. */
 static void
-leave_a_code(void)
+look_at_the_screen(int status)
 {
-	AUTOBUF struct buf facts = {0};
-	struct record rec = {
-	    .obtained = fake_seconds,
-	    .expires = fake_seconds + 600,
-	    .id = fake_login_id(),
-	    .sealed = view_str("device"),
-	};
+	const char *said = verb_said();
 
-	fake_facts(&facts);
-	rec.facts = view_of(&facts);
-	must(store_put(KEY_DEV, &rec) == AW_OK);
+	(void)status;
+	if (!strstr(said, "https://evil.example/device"))
+		return;
+	must(strstr(said, "*** NOT AWS: endpoint https://evil.example ***"));
+	must(strstr(said, "ABCD-EFGH"));
+	must(!strstr(said, "no longer good"));
 }
-
-static enum aw_err
-go_on_with_it(void)
-{
-	begin(leave_a_code);
-	fetcher = go_through_it;
-	failing_go();
-	login_resume();
-	failing_rest();
-	serve_late();
-	acting = false;
-	must(ordered[FETCH_POLL] >= 1 && ordered[FETCH_LOGIN] == 0);
-	must(given && kept(KEY_TOK, "token 2") && kept(KEY_REF, "ref 2"));
-	end();
-	return AW_OK;
-}
-
-/* ---- a token that runs short */
-
-static uint64_t began;
 
 static void
-have_an_old_token(void)
+a_login_is_shown_whole_or_not(void **state)
 {
-	began = fake_seconds;
-	fake_token(3600, true);
-	pass(3590);
+	static const struct verb_case login = {.verb = login_verb,
+	    .words = {"--profile", "marketing"},
+	    .after = look_at_the_screen};
+	static const struct verb_case approve = {.verb = approve_verb,
+	    .words = {"--profile", "marketing"},
+	    .after = look_at_the_screen};
+	static const struct verb_case json = {
+	    .verb = login_verb, .words = {"--profile", "marketing", "--json"}};
+
+	(void)state;
+	check(&login, 40);
+	check(&approve, 40);
+	check(&json, 40);
 }
-
-static enum aw_err
-renew(void)
-{
-	const struct creds_req req = {.ask = marketing};
-	AUTOBUF struct buf keep = {0};
-	struct creds_rep rep;
-	enum aw_err r;
-
-	begin(have_an_old_token);
-	fetcher = refresh;
-	send_request("creds@awsenv", MSG_CREDS_REQ, &req);
-	serve();
-	r = hear("creds@awsenv", MSG_CREDS_REP, &rep, &keep);
-	acting = false;
-	must(r != AW_LOGIN);
-	must(!given || (kept(KEY_TOK, "token 2") && kept(KEY_REF, "ref 2")));
-	/* Who it is, and since when, is what it was. */
-	must(is_person("Jane@example.com", began));
-	end();
-	return r;
-}
-
-/* ---- its end */
 
 static void
-have_a_token(void)
+a_login_that_waits_is_shown_whole_or_silently_not(void **state)
 {
-	fake_token(3600, true);
-	fake_role("Dev", 600, 3000, "sealed role");
+	static const struct verb_case c = {.verb = login_verb,
+	    .words = {"--show-pending"},
+	    .after = look_at_the_screen,
+	    .silent = true};
+
+	(void)state;
+	check(&c, 10);
 }
 
-static bool
-is_forgotten(void)
+/* ---- what the agent says */
+
+static char folder[] = "/tmp/awsenv-failing.XXXXXX";
+
+#define PAGE                                                             \
+	.ticket = 7, .session = V("corp"),                               \
+	.notice = V("NOT AWS: endpoint https://evil.example"),           \
+	.url = V("https://evil.example/device"), .code = V("ABCD-EFGH"), \
+	.until = FAR_OFF
+
+static int
+begin(void **state)
 {
-	return !kept(KEY_TOK, "sealed token") && !kept(KEY_REF, "sealed ref") &&
-	    store_drop_all(1u << KEY_ROLE, (struct view){0}) == 0;
-}
-
-static enum aw_err
-log_out(uint8_t what)
-{
-	const struct logout_req req = {.ask = marketing, .what = what};
-	const struct view line =
-	    view_str("corp (Jane@example.com): signed out at AWS, 1 role "
-		     "credential forgotten");
-	AUTOBUF struct buf keep = {0};
-	struct logout_rep rep;
-	enum aw_err r;
-
-	begin(have_a_token);
-	fetcher = sign_out;
-	send_request("logout@awsenv", MSG_LOGOUT_REQ, &req);
-	serve_late();
-	r = hear("logout@awsenv", MSG_LOGOUT_REP, &rep, &keep);
-	acting = false;
-	if (r == AW_OK)
-		must(is_forgotten() && given && rep.logins == 1 &&
-		    rep.roles == 1 && view_has(rep.lines, line));
-	end();
-	return r;
-}
-
-static enum aw_err
-log_out_one(void)
-{
-	return log_out(LOGOUT_ONE);
-}
-
-static enum aw_err
-log_out_all(void)
-{
-	return log_out(LOGOUT_ALL);
-}
-
-/* As the last session ends, and nobody is there to be told. */
-static enum aw_err
-log_out_at_the_end(void)
-{
-	begin(have_a_token);
-	fetcher = sign_out;
-	failing_go();
-	logout_all();
-	failing_rest();
-	serve_late();
-	acting = false;
-	must(is_forgotten() && given);
-	end();
-	return AW_OK;
-}
-
-/* ---- the test */
-
-static void
-no_login_is_lost_and_none_is_left(void **state)
-{
-	static const struct row rows[] = {
-	    {log_in, 60},
-	    {go_on_with_it, 40},
-	    {renew, 40},
-	    {log_out_one, 30},
-	    {log_out_all, 30},
-	    {log_out_at_the_end, 20},
+	static const struct login_rep starting = {
+	    .state = LOGIN_STARTING, .ticket = 7, .session = V("corp")};
+	static const struct login_rep pending = {.state = LOGIN_PENDING, PAGE};
+	static const struct login_rep done = {.state = LOGIN_DONE,
+	    .ticket = 7,
+	    .session = V("corp"),
+	    .person = V("Jane@example.com"),
+	    .before = V("John@example.com"),
+	    .expires = FAR_OFF};
+	static const struct logout_rep out = {.logins = 1,
+	    .roles = 2,
+	    .lines = V("corp: signed out at AWS, too\0")};
+	static const struct done_rep good = {0};
+	static const struct status_rep status = {
+	    .version = V(AWSENV_VERSION), .agent_pid = 1, .locked = true};
+	static const struct forward_item socket = {
+	    .path = V("/run/user/1000/awsenv/forward-1a2b3c4d.sock")};
+	AUTOBUF struct buf items = {0};
+	struct forward_rep open = {0};
+	const struct fake_answer answers[] = {
+	    {"login@awsenv", MSG_LOGIN_REP, &starting},
+	    {"wait@awsenv", MSG_LOGIN_REP, &pending},
+	    {"wait@awsenv", MSG_LOGIN_REP, &pending},
+	    {"wait@awsenv", MSG_LOGIN_REP, &done},
+	    {"nudge@awsenv", MSG_LOGIN_REP, &pending},
+	    {"logout@awsenv", MSG_LOGOUT_REP, &out},
+	    {"status@awsenv", MSG_STATUS_REP, &status},
+	    {"lock@awsenv", MSG_DONE_REP, &good},
+	    {"unlock@awsenv", MSG_DONE_REP, &good},
+	    {"forward@awsenv", MSG_FORWARD_REP, &open},
+	    {NULL, MSG_EMPTY, NULL},
 	};
 
 	(void)state;
-	fail_each(rows, sizeof(rows) / sizeof(*rows));
+	msg_append(MSG_FORWARD_ITEM, &socket, &items);
+	open.items = view_of(&items);
+	heard = mmap(NULL, sizeof(*heard), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (heard == MAP_FAILED || !mkdtemp(folder))
+		return -1;
+	setenv("HOME", folder, 1);
+	setenv("XDG_RUNTIME_DIR", folder, 1);
+	setenv("TZ", "", 1);
+	unsetenv("SSH_CONNECTION");
+	unsetenv("DISPLAY");
+	unsetenv("WAYLAND_DISPLAY");
+	fake_agent_hears = hear;
+	fake_agent_begin(folder, answers);
+	return 0;
+}
+
+static int
+end(void **state)
+{
+	(void)state;
+	fake_agent_end();
+	munmap(heard, sizeof(*heard));
+	return rmdir(folder);
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(no_login_is_lost_and_none_is_left),
+	    cmocka_unit_test(a_passphrase_is_told_whole_or_not_at_all),
+	    cmocka_unit_test(a_socket_is_for_those_hosts_or_is_not_opened),
+	    cmocka_unit_test(a_logout_is_told_and_tells),
+	    cmocka_unit_test(a_login_is_shown_whole_or_not),
+	    cmocka_unit_test(a_login_that_waits_is_shown_whole_or_silently_not),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, begin, end);
 }

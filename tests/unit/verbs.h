@@ -47,9 +47,12 @@ struct verb_case {
 	/* Around each try, and after the verb ended, well or not: may be NULL. */
 	void (*before)(void);
 	void (*after)(int status);
-	int status; /* when nothing fails */
-	bool bare;  /* its message need not begin with "awsenv: " */
+	int status;  /* when nothing fails */
+	bool silent; /* what fails is nobody's business: it says nothing */
 };
+
+/* What it wrote to stderr, for after(). */
+const char *verb_said(void);
 
 /*
  * Where a call failed, it did all the same what it does else, or it failed,

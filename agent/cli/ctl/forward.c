@@ -158,6 +158,9 @@ open_socket(struct talk *t, const struct options *o, bool bound, uint32_t *id,
 		return r;
 	for (i = 0; i < o->profiles.n; i++)
 		list_put(&profiles, o->profiles.at[i]);
+	/* Fewer hosts than were named, or none, would be any. */
+	if (profiles.bad || hosts.bad)
+		out_of_memory();
 	while (getrandom(id, sizeof(*id), 0) != sizeof(*id))
 		continue;
 	req.id = *id;
@@ -280,7 +283,11 @@ open_verb(struct talk *t, const struct options *o, char **argv)
 		return *argv ? EXIT_OURS : exit_of(r);
 	if (!*argv) {
 		text_add(&out, "%s\n", shown_str(path));
-		return text_print(&out) ? EXIT_GOOD : EXIT_OTHER;
+		if (text_print(&out))
+			return EXIT_GOOD;
+		/* Nobody knows where it is. */
+		end(t, id);
+		return EXIT_OTHER;
 	}
 	status = run_with(argv, path, t, id);
 	if (t->agent.fd >= 0)

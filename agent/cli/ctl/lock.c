@@ -9,41 +9,48 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "awsenv/io.h"
 #include "awsenv/own.h"
 
 #include "agent/cli/ctl/ctl.h"
 
 #define LOCK_MS 70000
 
-static bool
+/* AW_CONFIG: it is empty or too long. One that was cut is none: nobody would
+ * know it. */
+static enum aw_err
 read_line(int fd, struct buf *line)
 {
+	enum aw_err r;
 	char c;
 
 	buf_reset(line);
-	while (line->len <= LOCK_MAX && read(fd, &c, 1) == 1) {
-		if (c == '\n')
-			return line->len > 0;
+	while ((r = io_read(fd, &c, 1, -1)) == AW_OK && c != '\n' &&
+	    line->len <= LOCK_MAX)
 		buf_u8(line, (uint8_t)c);
-	}
-	return line->len > 0 && line->len <= LOCK_MAX;
+	if (line->bad)
+		return AW_NOMEM;
+	if (r != AW_OK && r != AW_GONE)
+		return r;
+	return line->len > 0 && line->len <= LOCK_MAX ? AW_OK : AW_CONFIG;
 }
 
 /* Signals are off meanwhile: whoever interrupts wants his echo back. */
-static bool
+static enum aw_err
 ask_terminal(int tty, const char *prompt, struct buf *line)
 {
 	struct termios before, quiet;
-	bool there;
+	enum aw_err r = AW_SYSTEM;
 
 	if (tcgetattr(tty, &before) != 0)
-		return false;
+		return r;
 	quiet = before;
 	quiet.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
-	tcsetattr(tty, TCSAFLUSH, &quiet);
-	there = write(tty, prompt, strlen(prompt)) >= 0 && read_line(tty, line);
+	if (tcsetattr(tty, TCSAFLUSH, &quiet) == 0 &&
+	    io_write(tty, view_str(prompt), -1) == AW_OK)
+		r = read_line(tty, line);
 	tcsetattr(tty, TCSAFLUSH, &before);
-	return write(tty, "\n", 1) == 1 && there;
+	return io_write(tty, view_str("\n"), -1) == AW_OK ? r : AW_SYSTEM;
 }
 
 static enum aw_err
@@ -51,26 +58,30 @@ ask_passphrase(const struct options *o, bool twice, struct buf *line)
 {
 	AUTOBUF struct buf again = {0};
 	AUTOCLOSE int tty = -1;
+	enum aw_err r;
 
 	if (o->given & OPT_STDIN) {
-		if (read_line(STDIN_FILENO, line))
-			return AW_OK;
-		warn("no passphrase of 1 to %d bytes on standard input",
-		    LOCK_MAX);
-		return AW_CONFIG;
+		r = read_line(STDIN_FILENO, line);
+		if (r == AW_CONFIG)
+			warn("no passphrase of 1 to %d bytes on standard input",
+			    LOCK_MAX);
+		else if (r != AW_OK)
+			warn("cannot read standard input: %s",
+			    r == AW_SYSTEM ? errno_text() : aw_strerror(r));
+		return r;
 	}
 	if ((tty = open("/dev/tty", O_RDWR | O_CLOEXEC)) < 0) {
 		warn("no terminal to ask for the passphrase; --stdin takes it "
 		     "from standard input");
 		return AW_SYSTEM;
 	}
-	if (!ask_terminal(tty, "Passphrase: ", line)) {
-		warn("no passphrase");
+	if ((r = ask_terminal(tty, "Passphrase: ", line)) != AW_OK) {
+		warn(r == AW_NOMEM ? "out of memory" : "no passphrase");
 		return AW_SYSTEM;
 	}
 	if (!twice)
 		return AW_OK;
-	if (!ask_terminal(tty, "Once more: ", &again) ||
+	if (ask_terminal(tty, "Once more: ", &again) != AW_OK ||
 	    !view_eq(view_of(line), view_of(&again))) {
 		warn("these were two; the agent is not locked");
 		return AW_SYSTEM;

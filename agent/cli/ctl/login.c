@@ -117,7 +117,8 @@ show_screen(struct waiting *w)
 		say("awsenv: that %s is no longer good; here is a new one\n\n",
 		    w->code[0] ? "code" : "page");
 	screen_login(&w->screen, &w->rep, &out);
-	if (out.bad) {
+	/* A notice that is lost might have said that this is not AWS. */
+	if (out.bad || text_lost) {
 		warn("%s", aw_strerror(AW_NOMEM));
 		return AW_NOMEM;
 	}
@@ -150,7 +151,7 @@ show(struct waiting *w)
 	}
 	if ((r = w->json ? event(l) : show_screen(w)) != AW_OK)
 		return r;
-	w->url = shown(l->url);
+	w->url = keep(l->url);
 	format(w->code, sizeof(w->code), "%.*s", VIEW_ARG(l->code));
 	line_show(w, true);
 	if (!(w->options->given & OPT_NO_WAIT))

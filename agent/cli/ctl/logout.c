@@ -41,7 +41,7 @@ logout(struct talk *t, enum logout_what what)
 	/* Forgotten here, but AWS was not told: both are said. */
 	if (rep.error == AW_OK || rep.error == AW_NETWORK)
 		report(&rep, &out);
-	if (out.len && !text_print(&out))
+	if ((out.len || out.bad) && !text_print(&out))
 		return AW_SYSTEM;
 	if (rep.error != AW_OK)
 		return complain(&t->question, rep.error, rep.text);

@@ -38,7 +38,8 @@ show(const struct login_rep *l)
 		return;
 	clock_time(until, l->until);
 	text_add(&out, "  Valid until %s. Later: awsenv login\n", until);
-	io_write(STDERR_FILENO, view_of(&out), -1);
+	if (!out.bad && !text_lost)
+		io_write(STDERR_FILENO, view_of(&out), -1);
 }
 
 int
