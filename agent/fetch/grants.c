@@ -147,6 +147,10 @@ account_ask(struct worker *k, const struct account *account, uint32_t known)
 			buf_reset(&token);
 		else
 			break;
+		if (items.bad) {
+			r = why_set(&k->talk.why, AW_NOMEM, "out of memory");
+			break;
+		}
 		if (++pages == PAGES_MAX)
 			buf_reset(&token);
 		out = (struct answer){
@@ -218,9 +222,9 @@ static char *
 name_of(const struct json *j, const char *member)
 {
 	struct view v;
-	char *name = json_string(j, member, &v) ? view_dup(v) : NULL;
 
-	return name ? name : strdup("");
+	return json_string(j, member, &v) ? strndup((const char *)v.p, v.n)
+					  : strdup("");
 }
 
 static bool
@@ -241,6 +245,8 @@ accounts_add(struct work *w, const struct aws_answer *a)
 		one.name = name_of(j, "accountName");
 		one.email = name_of(j, "emailAddress");
 		w->accounts[w->n++] = one;
+		if (!one.name || !one.email)
+			return false;
 	}
 	return true;
 }

@@ -177,6 +177,8 @@ list_page(struct talk *t, struct view tok, const char *path,
 	buf_reset(token);
 	if (json_string(a->json, "nextToken", &next))
 		buf_put(token, next.p, next.n);
+	if (token->bad)
+		return why_set(&t->why, AW_NOMEM, "out of memory");
 	return r;
 }
 

@@ -114,50 +114,59 @@ role_fetch(struct talk *t)
  * The STS to ask for a name: the profile's, the login's own, or the one that
  * lives beside AWS's own OIDC. Beside any other there may be none.
  */
-static char *
-naming_sts(const struct talk *t, struct view *region)
+static bool
+naming_sts(const struct talk *t, struct buf *url, struct view *region)
 {
-	const struct view oidc = t->facts.oidc;
+	const struct view oidc = t->facts.oidc,
+			  own = t->fetch.sts.n ? t->fetch.sts : t->facts.sts;
 	static const char *const plain[] = {
 	    "https://oidc.", "https://oidc-fips."};
 	static const char *const sts[] = {"https://sts.", "https://sts-fips."};
-	char *url = NULL;
 	size_t i, n;
 
 	*region = t->fetch.sts.n ? t->fetch.sts_region : t->facts.region;
-	if (t->fetch.sts.n)
-		return view_dup(t->fetch.sts);
-	if (t->facts.sts.n)
-		return view_dup(t->facts.sts);
-	for (i = 0; i < 2 && !url; i++) {
-		n = strlen(plain[i]);
-		if (oidc.n > n && memcmp(oidc.p, plain[i], n) == 0 &&
-		    asprintf(&url, "%s%.*s", sts[i], (int)(oidc.n - n),
-			(const char *)oidc.p + n) < 0)
-			return NULL;
+	if (own.n) {
+		buf_put(url, own.p, own.n);
+		return true;
 	}
-	return url;
+	for (i = 0; i < 2; i++) {
+		n = strlen(plain[i]);
+		if (oidc.n > n && memcmp(oidc.p, plain[i], n) == 0) {
+			buf_put(url, sts[i], strlen(sts[i]));
+			buf_put(url, oidc.p + n, oidc.n - n);
+			return true;
+		}
+	}
+	return false;
+}
+
+static enum aw_err
+caller_identity(struct talk *t, struct view sealed, struct identity *who)
+{
+	AUTOBUF struct buf url = {0};
+	struct view region;
+	struct creds creds;
+
+	if (!msg_decode(MSG_CREDS, sealed, &creds))
+		return AW_PROTO;
+	if (!naming_sts(t, &url, &region))
+		return why_set(&t->why, AW_CONFIG,
+		    "no STS is known beside %.*s: set AWS_ENDPOINT_URL_STS",
+		    VIEW_ARG(t->facts.oidc));
+	if (url.bad)
+		return why_set(&t->why, AW_NOMEM, "out of memory");
+	return sts_identity(t, view_of(&url), region, &creds, who);
 }
 
 enum aw_err
 role_identity(struct talk *t)
 {
-	AUTOFREE char *url = NULL;
 	struct answer a = {.last = true};
 	struct identity who = {0};
-	struct view region;
-	struct creds creds;
 	enum aw_err r;
 
 	t->deadline = io_deadline(ROLE_MS);
-	if (!msg_decode(MSG_CREDS, t->fetch.creds, &creds))
-		return AW_PROTO;
-	if (!(url = naming_sts(t, &region)))
-		return why_set(&t->why, AW_CONFIG,
-		    "no STS is known beside %.*s: set AWS_ENDPOINT_URL_STS",
-		    VIEW_ARG(t->facts.oidc));
-	r = sts_identity(t, view_str(url), region, &creds, &who);
-	if (r != AW_OK)
+	if ((r = caller_identity(t, t->fetch.creds, &who)) != AW_OK)
 		return r;
 	a.arn = view_str(who.arn);
 	a.user_id = view_str(who.user_id);
@@ -205,21 +214,6 @@ naming_creds(struct talk *t, struct view tok, struct named *out)
 	return portal_creds(t, tok, id, view_str(role), &out->creds);
 }
 
-static enum aw_err
-naming_identity(struct talk *t, struct named *out)
-{
-	AUTOFREE char *url = NULL;
-	struct view region;
-	struct creds creds;
-
-	if (!msg_decode(MSG_CREDS, view_of(&out->creds), &creds))
-		return AW_PROTO;
-	if (!(url = naming_sts(t, &region)))
-		return why_set(&t->why, AW_CONFIG,
-		    "no STS is known beside %.*s", VIEW_ARG(t->facts.oidc));
-	return sts_identity(t, view_str(url), region, &creds, &out->who);
-}
-
 void
 role_name(struct talk *t, struct view sealed, struct named *out)
 {
@@ -228,7 +222,7 @@ role_name(struct talk *t, struct view sealed, struct named *out)
 	t->deadline = io_deadline(NAME_MS);
 	if (msg_decode(MSG_TOK, sealed, &tok) &&
 	    naming_creds(t, tok.access_token, out) == AW_OK)
-		naming_identity(t, out);
+		caller_identity(t, view_of(&out->creds), &out->who);
 }
 
 enum aw_err
@@ -244,5 +238,6 @@ role_prove(struct talk *t, struct view sealed, struct named *out)
 	text_clean(out->account, sizeof(out->account), t->fetch.account);
 	r = portal_creds(
 	    t, tok.access_token, out->account, t->fetch.role, &out->creds);
-	return r == AW_OK ? naming_identity(t, out) : r;
+	return r == AW_OK ? caller_identity(t, view_of(&out->creds), &out->who)
+			  : r;
 }

@@ -20,7 +20,8 @@ struct scripted {
 	long status; /* 0: the connection breaks */
 	const char *head;
 	const char *body;
-	bool unsent; /* it broke before the request went out */
+	bool unsent;	  /* it broke before the request went out */
+	const char *part; /* of the URLs that it answers, in any order */
 };
 
 struct asked {
@@ -46,7 +47,28 @@ net_reset(void)
 static inline void
 net_answer(long status, const char *head, const char *body)
 {
-	net_script[net_answers++] = (struct scripted){status, head, body, 0};
+	net_script[net_answers++] =
+	    (struct scripted){.status = status, .head = head, .body = body};
+}
+
+/* The first of them that fits, however often. */
+static inline void
+net_answer_to(const char *part, const char *body)
+{
+	net_script[net_answers++] = (struct scripted){
+	    .status = 200, .head = "", .body = body, .part = part};
+}
+
+static inline const struct scripted *
+net_find(const char *url)
+{
+	size_t i;
+
+	for (i = 0; i < net_answers; i++) {
+		if (net_script[i].part && strstr(url, net_script[i].part))
+			return &net_script[i];
+	}
+	return net_questions < net_answers ? &net_script[net_questions] : NULL;
 }
 
 static inline struct talk
@@ -71,14 +93,14 @@ enum aw_err
 http_do(struct http *h, const struct http_request *q, int ms, struct reply *a,
     struct why *why)
 {
-	const struct scripted *s = &net_script[net_questions];
+	const struct scripted *s = net_find(q->url);
 	struct asked *k = &net_asked[net_questions];
 	size_t i, n = 0;
 
 	(void)h;
 	(void)ms;
 	reply_free(a);
-	if (net_questions == net_answers)
+	if (!s || net_questions == NET_MAX)
 		return why_set(why, AW_PROTO, "asked more often than foreseen");
 	net_questions++;
 	snprintf(k->method, sizeof(k->method), "%s", q->method);

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the fetcher makes of several calls for one answer, with each allocation
+ * failing once in turn: all accounts and roles or an error, and a lack of memory
+ * is called one. No thread can be had, so that the calls have an order.
+ */
+#include "fake_net.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <cjson/cJSON.h>
+
+#include "tests/unit/failing.h"
+
+int
+pthread_create(
+    pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg)
+{
+	(void)t;
+	(void)a;
+	(void)fn;
+	(void)arg;
+	return EAGAIN;
+}
+
+/* ---- the broker's end */
+
+static unsigned int roles, answers;
+static bool named;
+
+enum aw_err
+talk_open(struct talk *t)
+{
+	(void)t;
+	return AW_OK;
+}
+
+enum talk_event
+talk_wait(struct talk *t, int64_t deadline)
+{
+	(void)t;
+	(void)deadline;
+	return TALK_TIME;
+}
+
+void
+http_close(struct http *h)
+{
+	(void)h;
+}
+
+enum aw_err
+talk_answer(struct talk *t, struct answer *a)
+{
+	struct view items = a->grants;
+	struct grant_item item;
+
+	(void)t;
+	while (msg_each(MSG_GRANT_ITEM, &items, &item)) {
+		must(view_is(item.name, "marketing") &&
+		    view_is(item.email, "m@example.com"));
+		roles++;
+	}
+	if (a->account.n)
+		named = view_is(a->account, "012345678901");
+	answers++;
+	return AW_OK;
+}
+
+static struct buf tok, creds;
+
+/* Not a pointer: http_do() of fake_net.h does without. */
+static struct talk
+talk(void)
+{
+	struct talk t = net_talk();
+
+	t.http = (struct http *)(void *)&tok;
+	t.fetch.tok = view_of(&tok);
+	t.fetch.creds = view_of(&creds);
+	t.facts.oidc = view_str("https://oidc.eu-west-1.amazonaws.com");
+	net_reset();
+	roles = answers = 0;
+	named = false;
+	return t;
+}
+
+/* ---- what is asked */
+
+static enum aw_err
+list_all(void)
+{
+	struct talk t = talk();
+	enum aw_err r;
+
+	net_answer_to("/accounts?",
+	    "{\"accountList\":[{\"accountId\":\"111111111111\","
+	    "\"accountName\":\"marketing\","
+	    "\"emailAddress\":\"m@example.com\"}]}");
+	net_answer_to(
+	    "next_token=more", "{\"roleList\":[{\"roleName\":\"B\"}]}");
+	net_answer_to("/roles?",
+	    "{\"roleList\":[{\"roleName\":\"A\"}],\"nextToken\":\"more\"}");
+	r = grants_fetch(&t);
+	if (r == AW_OK)
+		must(roles == 2 && answers == 3);
+	else
+		must(r == AW_NOMEM && *t.why.text);
+	return r;
+}
+
+static enum aw_err
+name_the_caller(void)
+{
+	struct talk t = talk();
+	enum aw_err r;
+
+	net_answer_to("sts.eu-west-1",
+	    "<GetCallerIdentityResponse><GetCallerIdentityResult>"
+	    "<Arn>arn:aws:sts::012345678901:assumed-role/R/ann</Arn>"
+	    "<UserId>AROA:ann</UserId><Account>012345678901</Account>"
+	    "</GetCallerIdentityResult></GetCallerIdentityResponse>");
+	if ((r = role_identity(&t)) == AW_OK)
+		must(named);
+	else /* what takes too much to be read could be anything */
+		must((r == AW_NOMEM || r == AW_NETWORK) && *t.why.text);
+	return r;
+}
+
+static enum aw_err
+await_a_browser(void)
+{
+	AUTOBUF struct buf address = {0};
+	struct callback *c =
+	    callback_open(view_str("state"), (struct view){0}, &address);
+
+	if (!c)
+		return AW_NOMEM;
+	callback_close(c, false);
+	return address.bad ? AW_NOMEM : AW_OK;
+}
+
+/* ---- the tests */
+
+static void
+a_list_is_whole_or_told_not_to_be(void **state)
+{
+	(void)state;
+	/* Fewer threads are no fewer roles. */
+	assert_true(each_fails(list_all, ENOMEM, true) > 10);
+}
+
+static void
+a_lack_of_memory_is_no_lack_of_a_host(void **state)
+{
+	(void)state;
+	assert_true(each_fails(name_the_caller, ENOMEM, true) > 3);
+}
+
+static void
+a_port_is_there_or_is_given_back(void **state)
+{
+	(void)state;
+	assert_true(each_fails(await_a_browser, ENOMEM, false) >= 3);
+	assert_true(each_fails(await_a_browser, EMFILE, false) >= 3);
+}
+
+static int
+begin(void **state)
+{
+	static cJSON_Hooks hooks = {malloc, free};
+	const struct tok t = {.access_token = view_str("TOKEN")};
+	const struct creds c = {.access_key = view_str("AKID"),
+	    .secret_key = view_str("SECRETKEY"),
+	    .session_token = view_str("SESSION")};
+
+	(void)state;
+	cJSON_InitHooks(&hooks);
+	msg_encode(MSG_TOK, &t, &tok);
+	msg_encode(MSG_CREDS, &c, &creds);
+	return tok.bad || creds.bad;
+}
+
+static int
+end(void **state)
+{
+	(void)state;
+	cJSON_InitHooks(NULL);
+	buf_free(&tok);
+	buf_free(&creds);
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_list_is_whole_or_told_not_to_be),
+	    cmocka_unit_test(a_lack_of_memory_is_no_lack_of_a_host),
+	    cmocka_unit_test(a_port_is_there_or_is_given_back),
+	};
+
+	return cmocka_run_group_tests(tests, begin, end);
+}
