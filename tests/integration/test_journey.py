@@ -255,6 +255,14 @@ def test_credential_process_serves_aws_and_boto3(sim):
 
 # ---- which profile
 
+@pytest.fixture(scope="module")
+def logged_in():
+    with Simulator(interval=1) as sim, \
+            Person(sim, ("default", "marketing", "platform")) as ann:
+        ann.log_in("default")
+        yield ann
+
+
 @pytest.mark.parametrize("words, env, account", [
     (["-p", "platform"], {"AWS_PROFILE": "marketing"}, "210987654321"),
     ([], {"AWS_PROFILE": "platform"}, "210987654321"),
@@ -264,14 +272,12 @@ def test_credential_process_serves_aws_and_boto3(sim):
     ([], {"AWSENV_PROFILE": "platform"}, "210987654321"),
     ([], {}, "012345678901"),
 ])
-def test_the_profile_is_the_one_that_is_named_first(words, env, account):
-    with Simulator(interval=1) as sim, \
-            Person(sim, ("default", "marketing", "platform")) as ann:
-        ann.log_in("default")
-        done = ann.run(*words, "--", "env", env=env)
-        given = dict(l.split("=", 1) for l in done.stdout.splitlines())
-        assert given["AWS_ACCOUNT_ID"] == account
-        assert "AWS_PROFILE" not in given and "AWS_DEFAULT_PROFILE" not in given
+def test_the_profile_is_the_one_that_is_named_first(logged_in, words, env,
+                                                    account):
+    done = logged_in.run(*words, "--", "env", env=env)
+    given = dict(l.split("=", 1) for l in done.stdout.splitlines())
+    assert given["AWS_ACCOUNT_ID"] == account
+    assert "AWS_PROFILE" not in given and "AWS_DEFAULT_PROFILE" not in given
 
 
 def test_a_profile_in_the_commands_own_arguments_is_warned_of(ann):
