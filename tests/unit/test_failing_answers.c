@@ -66,8 +66,7 @@ talk_answer(struct talk *t, struct answer *a)
 
 	(void)t;
 	while (msg_each(MSG_GRANT_ITEM, &items, &item)) {
-		must(view_is(item.name, "marketing") &&
-		    view_is(item.email, "m@example.com"));
+		must(view_is(item.name, "marketing") && item.email.n == 0);
 		roles++;
 	}
 	if (a->account.n)
@@ -104,8 +103,7 @@ list_all(void)
 
 	net_answer_to("/accounts?",
 	    "{\"accountList\":[{\"accountId\":\"111111111111\","
-	    "\"accountName\":\"marketing\","
-	    "\"emailAddress\":\"m@example.com\"}]}");
+	    "\"accountName\":\"marketing\"}]}");
 	net_answer_to(
 	    "next_token=more", "{\"roleList\":[{\"roleName\":\"B\"}]}");
 	net_answer_to("/roles?",

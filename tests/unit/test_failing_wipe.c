@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: ISC */
+/* The memory of libraries, with each allocation failing once in turn. */
+#include "agent/fetch/fetch.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <openssl/crypto.h>
+
+#include "tests/unit/failing.h"
+
+/* As the parts of a TLS connection do. */
+static enum aw_err
+grow(void)
+{
+	static const char text[] = "what was there before";
+	char *p = OPENSSL_malloc(sizeof(text)), *grown;
+	enum aw_err r = AW_OK;
+
+	if (!p)
+		return AW_NOMEM;
+	memcpy(p, text, sizeof(text));
+	if ((grown = OPENSSL_realloc(p, 4096)))
+		p = grown;
+	else
+		r = AW_NOMEM;
+	must(memcmp(p, text, sizeof(text)) == 0);
+	OPENSSL_free(p);
+	return r;
+}
+
+static void
+what_cannot_grow_stays(void **state)
+{
+	(void)state;
+	assert_int_equal(each_fails(grow, ENOMEM, false), 2);
+}
+
+static int
+begin(void **state)
+{
+	(void)state;
+	wipe_install();
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(what_cannot_grow_stays),
+	};
+
+	return cmocka_run_group_tests(tests, begin, NULL);
+}
