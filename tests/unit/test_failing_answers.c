@@ -6,7 +6,9 @@
  */
 #include "fake_net.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +16,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -49,7 +53,7 @@ talk_wait(struct talk *t, int64_t deadline)
 {
 	(void)t;
 	(void)deadline;
-	return TALK_TIME;
+	return failing_did() ? TALK_GONE : TALK_TIME;
 }
 
 void
@@ -76,6 +80,7 @@ talk_answer(struct talk *t, struct answer *a)
 }
 
 static struct buf tok, creds;
+static int ended; /* of a pipe, at its end */
 
 /* Not a pointer: http_do() of fake_net.h does without. */
 static struct talk
@@ -135,7 +140,7 @@ name_the_caller(void)
 }
 
 static enum aw_err
-await_a_browser(void)
+have_a_port(void)
 {
 	AUTOBUF struct buf address = {0};
 	struct callback *c =
@@ -145,6 +150,50 @@ await_a_browser(void)
 		return AW_NOMEM;
 	callback_close(c, false);
 	return address.bad ? AW_NOMEM : AW_OK;
+}
+
+/* A browser that was led there. */
+static int
+visit(const struct buf *address)
+{
+	struct sockaddr_in to = {
+	    .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	unsigned int port;
+	char text[256];
+
+	must(sscanf((const char *)address->data, "http://127.0.0.1:%u",
+		 &port) == 1);
+	to.sin_port = htons((uint16_t)port);
+	must(connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0);
+	snprintf(text, sizeof(text),
+	    "GET /oauth/callback?code=CODE&state=state HTTP/1.1\r\n"
+	    "Host: 127.0.0.1:%u\r\n\r\n",
+	    port);
+	must(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	return fd;
+}
+
+/* The broker's end is always to be heard: it goes once a call has failed. */
+static enum aw_err
+be_visited(void)
+{
+	AUTOBUF struct buf address = {0}, code = {0};
+	AUTOCLOSE int browser = -1;
+	struct talk t = {.fd = ended};
+	enum callback_event e;
+	struct callback *c;
+
+	failing_rest();
+	c = callback_open(view_str("state"), (struct view){0}, &address);
+	must(c && !address.bad);
+	browser = visit(&address);
+	failing_go();
+	e = callback_wait(c, &t, INT64_MAX, &code);
+	if (e == CALLBACK_CODE)
+		must(code.bad || view_is(view_of(&code), "CODE"));
+	callback_close(c, e == CALLBACK_CODE);
+	return e != CALLBACK_CODE ? AW_GONE : code.bad ? AW_NOMEM : AW_OK;
 }
 
 /* ---- the tests */
@@ -168,8 +217,17 @@ static void
 a_port_is_there_or_is_given_back(void **state)
 {
 	(void)state;
-	assert_true(each_fails(await_a_browser, ENOMEM, false) >= 3);
-	assert_true(each_fails(await_a_browser, EMFILE, false) >= 3);
+	assert_true(each_fails(have_a_port, ENOMEM, false) >= 3);
+	assert_true(each_fails(have_a_port, EMFILE, false) >= 3);
+}
+
+/* Who brought the code gets a page, or does not; it is a code all the same. */
+static void
+a_code_is_whole_or_not_there(void **state)
+{
+	(void)state;
+	assert_true(each_fails(be_visited, ENOMEM, true) >= 3);
+	assert_true(each_fails(be_visited, ECONNRESET, true) >= 3);
 }
 
 static int
@@ -181,7 +239,12 @@ begin(void **state)
 	    .secret_key = view_str("SECRETKEY"),
 	    .session_token = view_str("SESSION")};
 
+	int pair[2];
+
 	(void)state;
+	assert_int_equal(pipe(pair), 0);
+	close(pair[1]);
+	ended = pair[0];
 	cJSON_InitHooks(&hooks);
 	msg_encode(MSG_TOK, &t, &tok);
 	msg_encode(MSG_CREDS, &c, &creds);
@@ -195,6 +258,7 @@ end(void **state)
 	cJSON_InitHooks(NULL);
 	buf_free(&tok);
 	buf_free(&creds);
+	close(ended);
 	return 0;
 }
 
@@ -205,6 +269,7 @@ main(void)
 	    cmocka_unit_test(a_list_is_whole_or_told_not_to_be),
 	    cmocka_unit_test(a_lack_of_memory_is_no_lack_of_a_host),
 	    cmocka_unit_test(a_port_is_there_or_is_given_back),
+	    cmocka_unit_test(a_code_is_whole_or_not_there),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);
