@@ -311,7 +311,8 @@ class Far:
         self.ssh_config = folder / "ssh_config"
         self.ssh_config.write_text(
             "Host jump\n  HostName far.example\n"
-            f"  ProxyCommand {SSHD} -i -f {folder}/sshd_config\n"
+            # ssh ends the shell; sshd would leave its agent's socket behind.
+            f"  ProxyCommand sh -c '{SSHD} -i -f {folder}/sshd_config; exit'\n"
             f"  IdentityFile {folder}/user\n  IdentitiesOnly yes\n"
             f"  UserKnownHostsFile {folder}/known\n"
             "  GlobalKnownHostsFile /dev/null\n  LogLevel ERROR\n")
