@@ -68,8 +68,8 @@ keep(struct view answer, uint64_t expires)
 static bool
 who(const struct given *g, char out[static WHO])
 {
-	return format(out, WHO, "account %s, role %s", shown(g->rep.account),
-	    shown(g->rep.role));
+	return format(out, WHO, "account %.*s, role %.*s",
+	    VIEW_ARG(g->rep.account), VIEW_ARG(g->rep.role));
 }
 
 /* In a process of its own: what it writes is either what a person should know,
@@ -88,7 +88,7 @@ ask_agent(void)
 	if (!who(&g, they) || strcmp(they, s.who) != 0) {
 		warn("the configuration means %s now, and not %s any more; "
 		     "start the command again",
-		    they, s.who);
+		    shown_str(they), shown_str(s.who));
 		return AW_CONFIG;
 	}
 	process_json(&out, &g, true);
@@ -129,7 +129,7 @@ is_final(int status)
 static void
 ask_end(void)
 {
-	struct view v = view_of(&s.said), tail;
+	struct view v, tail;
 	uint64_t expires = 0;
 	int status = 0;
 	uint32_t i;
@@ -141,6 +141,10 @@ ask_end(void)
 	status = WIFEXITED(status) ? WEXITSTATUS(status) : AW_GONE;
 	if (is_final(status))
 		keep((struct view){0}, 0);
+	/* Half an answer is none, nor anything to show: it may be keys. */
+	if (s.said.bad)
+		buf_reset(&s.said);
+	v = view_of(&s.said);
 	if (status != AW_OK || v.n < 8)
 		return;
 	tail = (struct view){v.p + v.n - 8, 8};
@@ -331,13 +335,14 @@ turn(void)
 		p[FIRST + i].events = s.clients[i].waits ? 0 : POLLIN;
 	}
 	if (poll(p, POLLED, next_deadline()) < 0)
-		return errno != EINTR;
+		return errno != EINTR && errno != ENOMEM;
 	if (p[COMMAND].revents)
 		return true;
 	if (p[ASKER].revents) {
 		n = buf_reserve(&s.said, 4096)
 		    ? read(s.agent, s.said.data + s.said.len, 4096)
-		    : 0;
+		    : -1;
+		s.said.bad |= n < 0;
 		if (n > 0)
 			s.said.len += (size_t)n;
 		else
@@ -433,12 +438,14 @@ serve_begin(
 	AUTOBUF struct buf answer = {0};
 	enum aw_err r = view_make(environment);
 
-	if (r != AW_OK)
+	if (r != AW_OK) {
+		view_remove(); /* of the other file */
 		return r;
+	}
 	s.options = o;
 	s.agent = -1;
 	process_json(&answer, g, true);
-	keep(view_of(&answer), g->creds.expires);
+	keep(view_of(&answer), answer.bad ? 0 : g->creds.expires);
 	if (!listen_here() || !token_make() || !who(g, s.who) ||
 	    access("/proc/net/tcp", R_OK) != 0 ||
 	    (s.command = (int)syscall(SYS_pidfd_open, getpid(), 0)) < 0 ||

@@ -147,21 +147,33 @@ put(const char *path, const char *text, size_t n)
 		-1) == AW_OK;
 }
 
-/* What is not a file is not read twice. */
-static char *
-file_read(const char *path, size_t *size)
+/* What is not a file is not read twice. False: it may say something that cannot
+ * be seen just now. */
+static bool
+file_read(const char *path, char **text, size_t *size)
 {
 	AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	AUTOFREE char *text = NULL;
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
-	    st.st_size > FILE_MOST)
-		return NULL;
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR || errno == EACCES;
+	if (fstat(fd, &st) != 0)
+		return false;
+	if (!S_ISREG(st.st_mode) || st.st_size > FILE_MOST)
+		return true;
 	*size = (size_t)st.st_size;
-	if ((text = calloc(1, *size + 1)))
-		io_read(fd, text, *size, -1);
-	return STEAL(text);
+	return (*text = calloc(1, *size + 1)) &&
+	    io_read(fd, *text, *size, -1) != AW_SYSTEM;
+}
+
+static enum aw_err
+no_view(const char *path, const char *why)
+{
+	warn("[default] of %s may have credentials that go before an "
+	     "endpoint's, and no view without them can be made: %s;\n"
+	     "        --env gives frozen keys",
+	    shown_str(path), why);
+	return AW_SYSTEM;
 }
 
 /* One of the user's two files. */
@@ -170,30 +182,31 @@ view_file(const char *variable, const char *name, struct buf *environment)
 {
 	char path[PATH_MAX], copy[PATH_MAX];
 	AUTOFREE char *text = NULL;
+	const char *why = NULL;
 	size_t size = 0, n;
-	bool shadows, good = true;
+	bool shadows;
 	enum aw_err r;
 
-	if ((r = aws_file(variable, name, path)) != AW_OK ||
-	    !(text = file_read(path, &size)))
+	if ((r = aws_file(variable, name, path)) != AW_OK)
 		return r;
+	if (!file_read(path, &text, &size))
+		return no_view(path, errno_text());
+	if (!text)
+		return AW_OK;
 	n = view_filter(text, &shadows);
-	if (shadows && (good = place())) {
+	if (shadows && !place()) {
+		why = *dir ? errno_text() : "no runtime directory";
+	} else if (shadows) {
 		path_of(copy, name);
-		good = put(copy, text, n);
+		if (!put(copy, text, n))
+			why = errno_text();
 		text_add(environment, "%s=%s%c", variable, copy, 0);
 		if (!strcmp(name, "config"))
 			text_add(
 			    environment, "AWSENV_CONFIG_FILE=%s%c", path, 0);
 	}
 	explicit_bzero(text, size);
-	if (good)
-		return AW_OK;
-	warn("[default] of %s has credentials that go before an endpoint's, "
-	     "and no view without them can be made: %s;\n"
-	     "        --env gives frozen keys",
-	    shown_str(path), *dir ? errno_text() : "no runtime directory");
-	return AW_SYSTEM;
+	return why ? no_view(path, why) : AW_OK;
 }
 
 enum aw_err
