@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Real applications with stacks of the test's own and without root: sshd and
 pamtester over pam_wrapper, as the user whose login it is."""
+import contextlib
 import glob
 import os
 import shutil
@@ -117,6 +118,18 @@ class Wrapped:
             child.wait()
 
 
+def sweep(uid):
+    """pam_wrapper takes one of 62 folders for all who run it, and leaves it
+    where the process that took it ends by a signal."""
+    for folder in glob.glob("/tmp/pam.?"):
+        with contextlib.suppress(OSError, ValueError):
+            if os.stat(folder).st_uid != uid:
+                continue
+            with open(folder + "/pid") as pid:
+                if not os.path.exists(f"/proc/{int(pid.read())}"):
+                    shutil.rmtree(folder)
+
+
 @pytest.fixture
 def wrapped():
     with Account() as account:
@@ -124,6 +137,7 @@ def wrapped():
         account.give()
         yield w
         w.close()
+    sweep(account.uid)
 
 
 def log_of(wrapped):
