@@ -125,9 +125,6 @@ tell_logout(struct round *r, struct logout *o)
 	struct login *l;
 	uint32_t n = 0;
 
-	/* It was done, but what is not known of it cannot be told. */
-	if (o->ids.bad || o->lines.bad || o->counts.bad)
-		return AW_NOMEM;
 	for (; ids.n; ids.p += LOGIN_ID, ids.n -= LOGIN_ID) {
 		l = login_find((struct view){ids.p, LOGIN_ID});
 		told = l ? l->told : AW_GONE;
@@ -192,6 +189,9 @@ logout_run(struct round *r)
 		if (e == REQUEST_HELD)
 			return e;
 	}
+	/* It was done, but what is not known of it cannot be told. */
+	if (o->ids.bad || o->lines.bad || o->counts.bad)
+		return AW_NOMEM;
 	return tell_logout(r, o);
 }
 

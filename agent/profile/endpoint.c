@@ -246,7 +246,10 @@ endpoint_region(struct reach *r, struct view *region)
 {
 	const struct entry *e = config_get(r->config, r->profile, "region");
 
-	*region = e ? e->value : (struct view){0};
+	*region = (struct view){0};
+	if (!e)
+		return true;
+	*region = e->value;
 	if (!region->n || check_region(*region))
 		return true;
 	r->why = text_make(&r->config->arena,
