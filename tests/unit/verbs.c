@@ -280,10 +280,12 @@ is_well(int status)
 		    (!*out || !strcmp(out, whole->out)) &&
 		    (!*err || !strcmp(err, whole->err));
 	/* In words a name may be missing, or they cannot be written. */
-	if (status == now_is->status)
-		return strcmp(out, whole->out) == 0 &&
-		    (*err || !*whole->err || !strcmp(failing_name(), "write"));
-	return is_one_message(news(err)) &&
+	if (status == now_is->status && !strcmp(out, whole->out) &&
+	    (*err || !*whole->err || !strcmp(failing_name(), "write")))
+		return true;
+	if (now_is->reports && no_memory && strstr(out, "out of memory"))
+		return true;
+	return status > 0 && is_one_message(news(err)) &&
 	    (!no_memory ||
 		(strstr(news(err), "memory") && status == EXIT_OTHER)) &&
 	    strncmp(out, whole->out, strlen(out)) == 0;

@@ -47,8 +47,9 @@ struct verb_case {
 	/* Around each try, and after the verb ended, well or not: may be NULL. */
 	void (*before)(void);
 	void (*after)(int status);
-	int status;  /* when nothing fails */
-	bool silent; /* what fails is nobody's business: it says nothing */
+	int status;   /* when nothing fails */
+	bool silent;  /* what fails is nobody's business: it says nothing */
+	bool reports; /* memory that was short may stand in what it prints */
 };
 
 /* What it wrote to stderr, for after(). */

@@ -44,11 +44,10 @@ static const char grades[][8] = {"ok", "note", "problem"};
 struct finding *
 find_new(struct doctor *d, enum grade grade)
 {
-	static struct finding spare; /* without memory there is one less */
 	struct finding *f = calloc(1, sizeof(*f));
 
 	if (!f)
-		return &spare;
+		out_of_memory();
 	f->check = d->check;
 	f->grade = grade;
 	if (d->last)
@@ -183,6 +182,28 @@ forget(struct doctor *d)
 }
 
 int
+doctor_tell(struct doctor *d, bool admin)
+{
+	AUTOBUF struct buf out = {0};
+	const struct finding *f;
+	int status;
+
+	for (f = d->first; f; f = f->next) {
+		d->problems += f->grade == GRADE_PROBLEM;
+		out.bad |= f->text.bad || f->cure.bad;
+	}
+	if (d->options->given & OPT_JSON)
+		print_json(d, &out);
+	else
+		print_text(d, &out);
+	status = d->problems ? EXIT_OTHER : EXIT_GOOD;
+	if (d->problems && admin)
+		status = EXIT_CONFIG;
+	forget(d);
+	return text_print(&out) ? status : EXIT_OTHER;
+}
+
+int
 doctor_verb(const struct options *o, char **argv)
 {
 	unsigned int when = o->given & OPT_CONFIG ? ADMIN : SESSION;
@@ -192,9 +213,6 @@ doctor_verb(const struct options *o, char **argv)
 	    .sudo = geteuid() ? "sudo " : "",
 	    .home = home && *home == '/' ? home : "",
 	};
-	int status;
-	AUTOBUF struct buf out = {0};
-	const struct finding *f;
 	size_t i;
 
 	(void)argv;
@@ -207,15 +225,5 @@ doctor_verb(const struct options *o, char **argv)
 		if (d.far)
 			when = AFAR;
 	}
-	for (f = d.first; f; f = f->next)
-		d.problems += f->grade == GRADE_PROBLEM;
-	if (o->given & OPT_JSON)
-		print_json(&d, &out);
-	else
-		print_text(&d, &out);
-	status = d.problems ? EXIT_OTHER : EXIT_GOOD;
-	if (d.problems && when == ADMIN)
-		status = EXIT_CONFIG;
-	forget(&d);
-	return text_print(&out) ? status : EXIT_OTHER;
+	return doctor_tell(&d, when == ADMIN);
 }

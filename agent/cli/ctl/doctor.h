@@ -36,6 +36,8 @@ struct doctor {
 	struct buf sessions; /* list of MSG_SESSION */
 };
 
+/* Print what was found, and forget it: the exit status. */
+int doctor_tell(struct doctor *, bool admin);
 /* A finding of the check that looks; add to its text and its cure. */
 struct finding *find_new(struct doctor *, enum grade);
 /* The same, with one line of text and no cure. */

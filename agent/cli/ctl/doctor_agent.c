@@ -279,6 +279,8 @@ check_protection(struct doctor *d)
 		add_word(&open, path);
 	}
 	buf_u8(&open, '\0');
+	if (open.bad)
+		out_of_memory();
 	f = find_new(d, GRADE_PROBLEM);
 	text_add(&f->text,
 	    "same-user protection is off: other programs of yours can read the "
@@ -310,7 +312,7 @@ check_sandbox(struct doctor *d)
 	buf_put(&text, d->status.sandbox.p, d->status.sandbox.n);
 	buf_u8(&text, '\0');
 	if (text.bad)
-		return;
+		out_of_memory();
 	words = (const char *)text.data;
 	f = find_new(d, GRADE_OK);
 	text_add(&f->text, "%s", shown(d->status.sandbox));

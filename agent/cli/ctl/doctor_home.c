@@ -5,6 +5,7 @@
  * and nothing of them is printed.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -58,6 +59,8 @@ check_keys(struct doctor *d)
 		if (!is_profile(name))
 			add_if_set(&names, name);
 	}
+	if (names.bad)
+		out_of_memory();
 	if (!names.len)
 		return;
 	buf_u8(&names, '\0');
@@ -144,6 +147,8 @@ add_removal(struct buf *cure, const struct keys *k)
 	    "\\]/,/^[[:space:]]*\\[/{/^[[:space:]]*" KEYS
 	    "[[:space:]]*[=:]/Id}");
 	buf_u8(&script, '\0');
+	if (script.bad)
+		out_of_memory();
 	text_add(cure, "sed -i -E --follow-symlinks ");
 	add_word(cure, (const char *)script.data);
 	text_add(cure, " ");
@@ -211,8 +216,14 @@ check_file(struct doctor *d, const char *path)
 	unsigned int number = 0;
 	char *line, *rest;
 
-	if (!file_read(path, FILE_MAX, &text))
+	if (!file_read(path, FILE_MAX, &text)) {
+		if (text.bad)
+			out_of_memory();
+		if (errno != ENOENT && errno != ENOTDIR && errno != EINVAL)
+			find_line(d, GRADE_NOTE, "%s cannot be looked at: %s",
+			    path, errno_text());
 		return 0;
+	}
 	rest = (char *)text.data;
 	while ((line = strsep(&rest, "\n")))
 		take_line(&k, line, ++number);
@@ -261,6 +272,7 @@ void
 check_plaintext(struct doctor *d)
 {
 	const char *named = getenv("AWS_SHARED_CREDENTIALS_FILE");
+	const struct finding *before = d->last;
 	char path[PATH_MAX];
 	unsigned int n = 0;
 
@@ -276,6 +288,6 @@ check_plaintext(struct doctor *d)
 	n += check_cache(d, ".aws/sso/cache", "logins of the AWS CLI");
 	n +=
 	    check_cache(d, ".aws/cli/cache", "role credentials of the AWS CLI");
-	if (!n)
+	if (!n && d->last == before)
 		find_line(d, GRADE_OK, "no credentials of other tools found");
 }

@@ -71,6 +71,8 @@ line_ask(struct line *l, sd_event *event, const char *path, const void *req)
 		r = line_connect(l, event, path);
 	msg_encode(l->kind, req, &body);
 	io_put_request(&out, l->name, view_of(&body));
+	if (body.bad || out.bad)
+		r = AW_NOMEM;
 	if (r == AW_OK)
 		r = io_write_here(l->fd, view_of(&out), io_deadline(MOMENT_MS));
 	if (r != AW_OK)

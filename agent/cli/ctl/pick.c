@@ -362,7 +362,7 @@ choose(struct profile_list *list)
 	int r;
 
 	if (!(p.match = calloc(list->n, sizeof(*p.match))))
-		return NULL;
+		out_of_memory();
 	screen_open(&p.screen);
 	if (p.screen.plain)
 		r = choose_plain(&p);

@@ -48,8 +48,10 @@ recent_read(struct buf *names)
 	if (!recent_path(path, false))
 		return;
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd >= 0 && (n = read(fd, text, sizeof(text))) > 0)
+	n = fd < 0 ? 0 : read(fd, text, sizeof(text));
+	if (n > 0)
 		buf_put(names, text, (size_t)n);
+	names->bad |= n < 0;
 }
 
 /* Take a whole line from the front. */
@@ -87,6 +89,9 @@ recent_add(const char *name)
 		buf_put(&all, line.p, line.n);
 		buf_u8(&all, '\n');
 	}
+	/* Rather the old ones than fewer. */
+	if (old.bad || all.bad)
+		return;
 	fd = open(
 	    fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)

@@ -46,13 +46,15 @@ static bool
 memory_file(const char *text, char path[static 32])
 {
 	char last[32];
-	int fd = memfd_create("awsenv", 0);
+	AUTOCLOSE int fd = memfd_create("awsenv", 0);
 
 	if (fd < 0 || !format(path, 32, "/proc/self/fd/%d", fd) ||
-	    !format(last, sizeof(last), "exec %d<&-\n", fd))
+	    !format(last, sizeof(last), "exec %d<&-\n", fd) ||
+	    io_write(fd, view_str(text), -1) != AW_OK ||
+	    io_write(fd, view_str(last), -1) != AW_OK)
 		return false;
-	return io_write(fd, view_str(text), -1) == AW_OK &&
-	    io_write(fd, view_str(last), -1) == AW_OK;
+	fd = -1; /* the shell's */
+	return true;
 }
 
 /* Whole or not at all, whoever reads it meanwhile. */

@@ -128,8 +128,14 @@ begin(struct user *u, enum users_what what)
 	int pair[2];
 
 	u->deadline = io_deadline(what == USERS_STATUS ? STATUS_MS : LOGOUT_MS);
-	if (pipe2(pair, O_CLOEXEC) != 0 || (u->pid = fork()) < 0) {
+	if (pipe2(pair, O_CLOEXEC) != 0) {
 		fail(u, AW_SYSTEM, "no process could be made to ask it");
+		return;
+	}
+	if ((u->pid = fork()) < 0) {
+		fail(u, AW_SYSTEM, "no process could be made to ask it");
+		close(pair[0]);
+		close(pair[1]);
 		return;
 	}
 	if (u->pid == 0)

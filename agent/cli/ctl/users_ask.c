@@ -99,6 +99,9 @@ answered(struct told *t, enum aw_err r, uint32_t error, struct view text)
 		    t, AW_PROTO, "it is no awsenv-agent, or an older one");
 	case AW_GONE:
 		return refuse(t, r, "it went away");
+	case AW_NOMEM:
+	case AW_SYSTEM:
+		return refuse(t, r, aw_strerror(r));
 	default:
 		return refuse(t, r, "its answer is malformed");
 	}
