@@ -19,6 +19,7 @@
 
 #include "awsenv/log.h"
 
+#define BLIND_MS 100
 #define CLIENTS 4096 /* descriptors wanted for a broker with many clients */
 
 static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD};
@@ -268,8 +269,10 @@ agent_run(struct agent *a)
 		    {a->broker.link, POLLIN, 0},
 		    {a->command, POLLIN, 0},
 		};
+		/* With us all logins would end: who cannot be waited for is
+		 * looked at now and then. */
 		if (poll(p, 4, child_wait_ms(a)) < 0 && errno != EINTR)
-			fatal("poll");
+			usleep(BLIND_MS * 1000);
 		read_signals(a, &stop);
 		child_read_broker(a, &stop);
 		if (a->alone && a->transient) {
