@@ -208,7 +208,7 @@ MUSL_DIR  = $(call once,MUSL_DIR,/usr/lib/$(or $(CROSS:%=%-linux-musl),$(patsubs
 MUSL_INC  = $(call once,MUSL_INC,$(if $(CROSS),-idirafter \
 	/usr/$(CROSS)-linux-gnu/include,-idirafter /usr/include -idirafter \
 	/usr/include/$(shell $(MUSL_CC) -print-multiarch)))
-# It may weigh 64 kB: no gaps between segments, no tables for unwinding, no
+# It may weigh 64 KiB: no gaps between segments, no tables for unwinding, no
 # zeros put into arrays that are written anyway, no landing pads, which do
 # nothing in a program whose libc has none, and no RELRO, which musl's start
 # files do not apply: it would only fill the file up to a page.
