@@ -2,11 +2,11 @@
 /*
  * What awsenv makes and changes for its user, with each allocation and each
  * system call failing once in turn: a command's environment is whole or is
- * told not to be, and a config file is the old one or the new one.
+ * told not to be, and a file is the old one or the new one.
  */
 #include "agent/cli/ctl/edit.h"
 
-#include "agent/cli/cli.h"
+#include "agent/cli/ctl/ctl.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -171,6 +171,53 @@ an_undo_is_whole_or_none(void **state)
 	assert_true(each_fails(undo_the_change, ENOMEM, false) >= 1);
 }
 
+/* ---- the profiles that were chosen last */
+
+#define CHOSEN "marketing\nproduction\n"
+
+static enum aw_err
+choose_one_more(void)
+{
+	char recent[96], text[64] = "";
+	FILE *f;
+	size_t n;
+
+	snprintf(recent, sizeof(recent), "%s/awsenv/recent", folder);
+	failing_rest();
+	must((f = fopen(recent, "w")) && fputs(CHOSEN, f) >= 0 &&
+	    fclose(f) == 0);
+	failing_go();
+	recent_add("test");
+	failing_rest();
+	must((f = fopen(recent, "r")) != NULL);
+	n = fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	must(
+	    n > 0 && (!strcmp(text, CHOSEN) || !strcmp(text, "test\n" CHOSEN)));
+	/* Nothing else is there. */
+	unlink(recent);
+	*strrchr(recent, '/') = '\0';
+	must(rmdir(recent) == 0 && mkdir(recent, 0700) == 0);
+	failing_go();
+	return AW_OK;
+}
+
+static void
+what_was_chosen_before_is_not_lost(void **state)
+{
+	static const int errors[] = {EIO, ENOSPC, ENOMEM, EINTR};
+	char own[96];
+	size_t i;
+
+	(void)state;
+	setenv("XDG_STATE_HOME", folder, 1);
+	snprintf(own, sizeof(own), "%s/awsenv", folder);
+	assert_int_equal(mkdir(own, 0700), 0);
+	for (i = 0; i < sizeof(errors) / sizeof(*errors); i++)
+		assert_true(each_fails(choose_one_more, errors[i], true) >= 5);
+	rmdir(own);
+}
+
 static int
 begin(void **state)
 {
@@ -197,6 +244,7 @@ main(void)
 		a_command_gets_all_of_its_environment_or_is_not_run),
 	    cmocka_unit_test(a_config_is_the_old_one_or_the_new_one),
 	    cmocka_unit_test(an_undo_is_whole_or_none),
+	    cmocka_unit_test(what_was_chosen_before_is_not_lost),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);

@@ -3,6 +3,7 @@
  * The profiles that were chosen last, newest first, one a line: names alone, no
  * secret. It is a comfort; whatever goes wrong with it is not told.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,8 +49,11 @@ recent_read(struct buf *names)
 	if (!recent_path(path, false))
 		return;
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	n = fd < 0 ? 0 : read(fd, text, sizeof(text));
-	if (n > 0)
+	if (fd < 0) {
+		names->bad = errno != ENOENT;
+		return;
+	}
+	if ((n = read(fd, text, sizeof(text))) > 0)
 		buf_put(names, text, (size_t)n);
 	names->bad |= n < 0;
 }
