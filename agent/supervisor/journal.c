@@ -61,16 +61,28 @@ connect_to(struct journal *j, const char *path)
 	return true;
 }
 
+/* Or is there none just now, for want of memory or of descriptors? */
 static bool
-connected(struct journal *j)
+is_nobody(int error)
+{
+	return error == ENOENT || error == ENOTDIR || error == ECONNREFUSED ||
+	    error == EACCES || error == EPERM || error == EPROTOTYPE;
+}
+
+/* False with *nobody: nothing collects lines here. */
+static bool
+connected(struct journal *j, bool *nobody)
 {
 	size_t i;
 
+	*nobody = true;
 	if (j->fd >= 0)
 		return true;
 	for (i = 0; i < N(j->paths); i++) {
-		if (!connect_to(j, j->paths[i]))
+		if (!connect_to(j, j->paths[i])) {
+			*nobody &= is_nobody(errno);
 			continue;
+		}
 		j->native = i == 0;
 		j->was_there = true;
 		return true;
@@ -247,6 +259,7 @@ journal_write(struct journal *j)
 {
 	uint64_t next = audit_next(j->lines), n = audit_written(j->lines);
 	uint64_t first = next > AUDIT_LINES ? next - AUDIT_LINES : 1;
+	bool nobody;
 
 	j->due = 0;
 	j->full = false;
@@ -257,8 +270,8 @@ journal_write(struct journal *j)
 		n = first;
 	}
 	look_at_peers(j, n, next);
-	if (!connected(j) && !j->was_there) {
-		n = next; /* nobody collects anything here */
+	if (!connected(j, &nobody) && nobody && !j->was_there) {
+		n = next;
 		j->lost = 0;
 	}
 	while (j->fd >= 0 && (n < next || j->lost)) {

@@ -3,7 +3,8 @@
  * What the supervisor has for others, with each allocation and each system
  * call failing once in turn: what a re-execution hands over is all of it or
  * none, an agent has its socket and lock or neither, a program is started with
- * what it was to be given or not at all.
+ * what it was to be given or not at all, and a line for the journal arrives
+ * there, or that one was lost.
  */
 #include "agent/supervisor/supervisor.h"
 
@@ -200,6 +201,78 @@ a_program_has_what_it_was_to_be_given_or_is_not_started(void **state)
 	assert_int_equal(each_fails(start_a_program, ENOMEM, false), 5);
 }
 
+/* ---- the journal */
+
+#define LINES 3
+
+static struct audit *lines;
+static int collector = -1;
+static char collects[CLIENT_PATH];
+
+/* Those that arrived, and those of which one says that they did not. */
+static uint64_t
+collected(void)
+{
+	static const char lost[] = "AWSENV_LOST=";
+	char text[4096], *at;
+	uint64_t n = 0;
+	ssize_t size;
+
+	while ((size = recv(collector, text, sizeof(text) - 1, MSG_DONTWAIT)) >
+	    0) {
+		text[size] = '\0';
+		at = strstr(text, lost);
+		n += at ? strtoull(at + strlen(lost), NULL, 10) : 1;
+	}
+	return n;
+}
+
+static enum aw_err
+write_lines(void)
+{
+	const struct audit_line line = {.request = "creds@awsenv"};
+	struct journal j;
+	int i;
+
+	failing_rest();
+	journal_open(&j, lines, collects, "/nowhere");
+	for (i = 0; i < LINES; i++)
+		audit_add(lines, &line);
+	failing_go();
+	journal_write(&j);
+	failing_rest();
+	if (j.due || j.full)
+		journal_write(&j);
+	must(collected() == LINES && audit_written(lines) == audit_next(lines));
+	own_close(&j.fd);
+	failing_go();
+	return AW_OK;
+}
+
+static void
+a_line_arrives_or_is_told_to_be_lost(void **state)
+{
+	static const int errors[] = {ENOMEM, EMFILE, EAGAIN, ENOBUFS, EMSGSIZE};
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	int fd = audit_make();
+	size_t i;
+
+	(void)state;
+	lines = audit_map(fd);
+	assert_non_null(lines);
+	snprintf(collects, sizeof(collects), "%s/journal", folder);
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s", collects);
+	collector = socket(AF_UNIX, SOCK_DGRAM, 0);
+	assert_int_equal(
+	    bind(collector, (struct sockaddr *)&at, sizeof(at)), 0);
+	for (i = 0; i < sizeof(errors) / sizeof(*errors); i++)
+		assert_true(
+		    each_fails(write_lines, errors[i], true) >= 2 + LINES);
+	close(collector);
+	close(fd);
+	unlink(collects);
+}
+
 static int
 begin(void **state)
 {
@@ -228,6 +301,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_state_is_handed_over_whole_or_not_at_all),
 	    cmocka_unit_test(an_agent_has_its_socket_or_the_next_has),
+	    cmocka_unit_test(a_line_arrives_or_is_told_to_be_lost),
 	    cmocka_unit_test(
 		a_program_has_what_it_was_to_be_given_or_is_not_started),
 	};
