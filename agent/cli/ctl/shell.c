@@ -53,8 +53,7 @@ memory_file(const char *text, char path[static 32])
 	    io_write(fd, view_str(text), -1) != AW_OK ||
 	    io_write(fd, view_str(last), -1) != AW_OK)
 		return false;
-	fd = -1; /* the shell's */
-	return true;
+	return STEAL_FD(fd) >= 0; /* it is the shell's */
 }
 
 /* Whole or not at all, whoever reads it meanwhile. */
