@@ -3,7 +3,8 @@
  * A login from its code to its end, with each call of the broker failing once
  * in turn. What a person approved is never lost: once its fetcher has said a
  * token, that is kept, or stays with the next broker. What is asked to be
- * forgotten is, and AWS was told of it if that is what is said.
+ * forgotten is, and AWS was told of it if that is what is said. What a login may
+ * use is listed whole or not at all.
  */
 #include "tests/unit/failing_broker.h"
 
@@ -280,6 +281,72 @@ log_out_at_the_end(void)
 	return AW_OK;
 }
 
+/* ---- what it may use */
+
+#define ROLES 2
+
+/* Each in an answer of its own. */
+static void
+list_roles(int fd, const struct fetch *f)
+{
+	const struct grant_item item = {
+	    .account = view_str("123456789012"),
+	    .role = view_str("Dev"),
+	};
+	AUTOBUF struct buf page = {0};
+	int i;
+
+	msg_append(MSG_GRANT_ITEM, &item, &page);
+	for (i = 1; i <= ROLES; i++) {
+		tell(fd, f,
+		    (struct answer){
+			.last = i == ROLES,
+			.accounts = 1,
+			.done = i == ROLES,
+			.grants = view_of(&page),
+		    });
+		settle();
+	}
+}
+
+static enum aw_err
+ask_for_roles(unsigned int *n)
+{
+	const struct grants_req req = {.ask = marketing};
+	AUTOBUF struct buf keep = {0};
+	struct grant_item item;
+	struct grants_rep rep;
+	enum aw_err r;
+
+	send_request("grants@awsenv", MSG_GRANTS_REQ, &req);
+	serve_late();
+	r = hear("grants@awsenv", MSG_GRANTS_REP, &rep, &keep);
+	*n = 0;
+	if (r != AW_OK || !rep.complete)
+		return r == AW_OK ? AW_BUSY : r;
+	while (msg_each(MSG_GRANT_ITEM, &rep.items, &item))
+		++*n;
+	return AW_OK;
+}
+
+static enum aw_err
+list(void)
+{
+	unsigned int n;
+	enum aw_err r;
+
+	begin(have_a_token);
+	fetcher = list_roles;
+	/* It may be told before it is complete. */
+	if ((r = ask_for_roles(&n)) == AW_BUSY)
+		r = ask_for_roles(&n);
+	acting = false;
+	/* More of them: a page that could not be taken off comes again. */
+	must(r != AW_OK || n >= ROLES);
+	end();
+	return r;
+}
+
 /* ---- the test */
 
 static void
@@ -292,6 +359,7 @@ no_login_is_lost_and_none_is_left(void **state)
 	    {log_out_one, 30},
 	    {log_out_all, 30},
 	    {log_out_at_the_end, 20},
+	    {list, 40},
 	};
 
 	(void)state;
