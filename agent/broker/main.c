@@ -78,6 +78,13 @@ on_listening(const struct link *l)
 	conn_listen(l->fds[0], at, NULL);
 }
 
+/* Else the next broker is told to. */
+static void
+did(const struct link *l)
+{
+	job_report(&(struct link){.type = LINK_DID, .flags = 1u << l->type});
+}
+
 static void
 take(const struct link *l)
 {
@@ -101,9 +108,11 @@ take(const struct link *l)
 		break;
 	case LINK_DROP: /* SIGUSR1, as ssh-agent has it */
 		log_info("dropped all credentials (%u)", logout_drop());
+		did(l);
 		break;
 	case LINK_LOGOUT:
 		logout_all();
+		did(l);
 		break;
 	case LINK_END:
 		store_drop_all((1u << KEY__MAX) - 1, (struct view){0});

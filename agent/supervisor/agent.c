@@ -223,8 +223,6 @@ on_stale(struct agent *a, bool *stop)
 static void
 on_signal(struct agent *a, uint32_t signo, bool *stop)
 {
-	const struct link drop = {.type = LINK_DROP};
-
 	switch (signo) {
 	case SIGTERM:
 	case SIGINT:
@@ -234,9 +232,7 @@ on_signal(struct agent *a, uint32_t signo, bool *stop)
 		on_hangup(a, stop);
 		break;
 	case SIGUSR1:
-		if (a->broker.link >= 0 &&
-		    link_send(a->broker.link, &drop) != AW_OK)
-			log_warn("SIGUSR1: the broker cannot be reached");
+		child_tell(a, LINK_DROP);
 		break;
 	default:
 		break; /* SIGCHLD: the loop looks anyway */

@@ -91,12 +91,39 @@ job_keep(struct agent *a, const struct link *l)
 }
 
 static void
-send_logout(struct agent *a)
+tell(struct agent *a, enum link_type type)
 {
-	const struct link logout = {.type = LINK_LOGOUT};
+	const struct link l = {.type = type};
 
-	if (a->broker.link >= 0 && link_send(a->broker.link, &logout) == AW_OK)
-		log_info("the last session has ended: logging out");
+	if (a->greeted)
+		link_send(a->broker.link, &l);
+}
+
+/* What it died over is for the next one. */
+static void
+tell_owed(struct agent *a)
+{
+	static const enum link_type types[] = {LINK_DROP, LINK_LOGOUT};
+	size_t i;
+
+	for (i = 0; i < sizeof(types) / sizeof(*types); i++) {
+		if (a->owed & 1u << types[i])
+			tell(a, types[i]);
+	}
+}
+
+void
+child_tell(struct agent *a, enum link_type type)
+{
+	a->owed |= 1u << type;
+	tell(a, type);
+}
+
+static void
+end_logins(struct agent *a)
+{
+	log_info("the last session has ended: logging out");
+	child_tell(a, LINK_LOGOUT);
 }
 
 void
@@ -116,7 +143,7 @@ child_read_spawner(struct agent *a)
 		else if (l.type == LINK_START && a->ring.session)
 			ring_reserve(&a->ring);
 		else if (l.type == LINK_ALONE && a->logout_last)
-			send_logout(a);
+			end_logins(a);
 		else if (l.type == LINK_ALONE_STILL)
 			a->alone = true;
 		while (l.nfds > 0)
@@ -155,6 +182,8 @@ child_read_broker(struct agent *a, bool *stop)
 			*stop = true;
 		else if (l.type == LINK_LAST)
 			a->logout_last = true;
+		else if (l.type == LINK_DID)
+			a->owed &= ~l.flags;
 		else if (l.type == LINK_OPEN)
 			open_socket(a, &l);
 		else if (l.type == LINK_CLOSE &&
@@ -265,6 +294,7 @@ start_broker(struct agent *a)
 	int pair[2], error;
 
 	a->broker.began = child_clock();
+	a->greeted = false;
 	if (link_pair(pair) != 0) {
 		log_err("socketpair: %s", strerror(errno));
 		child_forget(&a->broker);
@@ -285,7 +315,10 @@ start_broker(struct agent *a)
 	if (r != AW_OK) {
 		log_err("cannot greet the broker: %s", aw_strerror(r));
 		child_kill(&a->broker);
+		return;
 	}
+	a->greeted = true;
+	tell_owed(a);
 }
 
 void

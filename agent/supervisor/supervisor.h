@@ -79,8 +79,10 @@ struct agent {
 	bool protected;
 	struct child broker;
 	struct child spawner;
-	bool alone; /* no session is left */
-	bool stale; /* the broker on disk is of another version than we */
+	bool greeted;  /* the broker has all that it is to have */
+	uint32_t owed; /* 1 << LINK_..., what a broker has not done yet */
+	bool alone;    /* no session is left */
+	bool stale;    /* the broker on disk is of another version than we */
 	int signals;
 };
 
@@ -211,6 +213,8 @@ int child_wait_ms(const struct agent *); /* until child_start_due; -1: never */
  * the spawner told us of it. */
 void child_read_spawner(struct agent *);
 void child_read_broker(struct agent *, bool *stop);
+/* LINK_DROP or LINK_LOGOUT: this broker does it, or the next one. */
+void child_tell(struct agent *, enum link_type);
 /* Collect the dead. The broker's exit status if it is LINK_EXIT_RING, else 0. */
 int child_reap(struct agent *, bool *stop);
 void child_kill(struct child *);

@@ -50,6 +50,7 @@ enum link_type {
 	/* text: name of a socket to listen on, LINK_LISTENER comes; to end */
 	LINK_OPEN = 13,
 	LINK_CLOSE = 14,
+	LINK_DID = 15, /* flags: 1 << LINK_DROP or LINK_LOGOUT */
 	/* broker to spawner */
 	LINK_SPAWN = 20, /* program, tag */
 	/* tag, pid, flags: LOOK_..., inode; LINK_SEEN comes */

@@ -220,6 +220,21 @@ def test_sigusr1_drops_all_credentials(ann):
     ann.log_in()
 
 
+def test_sigusr1_is_for_the_next_broker_where_one_has_died(ann):
+    ann.log_in()
+    assert ann.run("-p", "marketing", "--", "true").returncode == 0
+    agent = ann.agent_pid()
+    broker, = [pid for pid in children(agent)
+               if (stat(pid) or [""])[0] == "awsenv-broker"]
+    os.kill(agent, signal.SIGSTOP)
+    os.kill(broker, signal.SIGKILL)
+    os.kill(agent, signal.SIGUSR1)
+    os.kill(agent, signal.SIGCONT)
+    until(lambda: serials(ann) == [])
+    assert ann.run("process", "-p", "marketing").returncode == 3
+    ann.log_in()
+
+
 def test_a_code_survives_broker_and_fetcher_and_its_waiters_go_on(ann):
     child = ann.popen("--wait", "60", "-p", "marketing", "--", "true")
     code = ann.sim.wait_pending()["user_code"]
