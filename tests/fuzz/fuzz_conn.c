@@ -244,7 +244,8 @@ check_answer(struct view frame)
 	    error >= AW_PRIVATE)
 		abort();
 	check_text(text);
-	if (origin == REMOTE && error != AW_DENIED &&
+	/* That there is too much to do just now tells nothing of profiles. */
+	if (origin == REMOTE && error != AW_DENIED && error != AW_BUSY &&
 	    !view_is(name, "status@awsenv") &&
 	    !view_is(name, "profiles@awsenv"))
 		abort();
