@@ -23,6 +23,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "awsenv/peer.h"
 #include "tests/unit/failing.h"
 
 int
@@ -54,6 +55,15 @@ talk_wait(struct talk *t, int64_t deadline)
 	(void)t;
 	(void)deadline;
 	return failing_did() ? TALK_GONE : TALK_TIME;
+}
+
+/* In place of peer.c, which reads as many lines as this machine has. */
+bool
+peer_uid(int fd, uid_t *uid)
+{
+	(void)fd;
+	*uid = getuid();
+	return true;
 }
 
 void
