@@ -69,6 +69,8 @@ bind_take(struct binds *b, struct view body)
 		memcpy(b->first, host, BIND_HOST);
 	else
 		buf_put(&b->claims, host, BIND_HOST);
+	if (b->claims.bad)
+		b->poisoned = true;
 }
 
 void

@@ -295,6 +295,8 @@ open_new(const struct question *q, struct view key, const struct conn *c)
 	msg_encode(MSG_QUESTION_ITEM, &item, &o->item);
 	buf_put(&o->key, key.p, key.n);
 	subject_put(q, &o->subject);
+	if ((o->item.bad && !o->item.full) || o->key.bad || o->subject.bad)
+		fatalx("no memory for a question");
 	o->answers = item.answers;
 	o->remote = q->remote;
 	o->pid = c->pid;

@@ -471,6 +471,8 @@ relay_bind(struct conn *c)
 		return;
 	}
 	buf_string(&r->binds, (struct view){c->in.data, c->need});
+	if (r->binds.bad)
+		fatalx("no memory for a bind");
 	if (r->state == RELAY_UP && !push(r))
 		end(r);
 }
