@@ -10,6 +10,7 @@
  */
 #include "supervisor.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 
 #define USERS "/run/systemd/users"
 #define LINGER "/var/lib/systemd/linger"
+#define AGAIN_MS 1000
 #define GRACE_MS 10000 /* as systemd's UserStopDelaySec: scp after scp */
 #define LOGOUT_MS 5000 /* to tell AWS, before what ends with the session does */
 
@@ -53,9 +55,10 @@ lingers(const char *text)
 	return access(path, F_OK) == 0;
 }
 
-/* Those that are closing, since something runs on in them, do not count. */
+/* Those that are closing, since something runs on in them, do not count. False:
+ * what logind wrote cannot be read just now. */
 static bool
-is_there(struct sessions *s)
+find_out(struct sessions *s, bool *there)
 {
 	AUTOCLOSE int fd = -1;
 	char path[64], text[4096];
@@ -63,20 +66,30 @@ is_there(struct sessions *s)
 	ssize_t got;
 	size_t n;
 
+	*there = false;
 	snprintf(path, sizeof(path), USERS "/%s", s->uid);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0 || (got = read(fd, text, sizeof(text) - 1)) < 0)
+	if (fd < 0)
+		return errno == ENOENT;
+	if ((got = read(fd, text, sizeof(text) - 1)) < 0)
 		return false;
 	text[got] = '\0';
 	s->lingers = lingers(text);
 	online = value_of(text, "ONLINE_SESSIONS=", &n);
-	return online && n > 0;
+	*there = online && n > 0;
+	return true;
 }
 
+/* To take a session for none would end logins. */
 static void
 look(struct sessions *s)
 {
-	if (is_there(s)) {
+	bool there;
+
+	s->unsure = !find_out(s, &there);
+	if (s->unsure) {
+		s->due = child_clock() + AGAIN_MS;
+	} else if (there) {
 		s->seen = true;
 		s->due = 0;
 	} else if (s->seen && !s->due) {
@@ -131,6 +144,11 @@ sessions_ended(struct sessions *s)
 {
 	if (!s->due || s->due > child_clock())
 		return SESSIONS_GO_ON;
+	if (s->unsure) {
+		s->due = 0;
+		look(s);
+		return SESSIONS_GO_ON;
+	}
 	if (!s->said) {
 		s->said = true;
 		s->due = child_clock() + LOGOUT_MS;

@@ -154,7 +154,8 @@ struct sessions {
 	bool seen; /* there was one */
 	bool lingers;
 	bool said;
-	int64_t due; /* child_clock(), when there is something to say; or 0 */
+	bool unsure; /* it could not be read */
+	int64_t due; /* child_clock(), when there is something to do; or 0 */
 };
 
 enum sessions_end {

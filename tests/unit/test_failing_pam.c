@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/keyctl.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -37,6 +36,7 @@
 #include "awsenv/own.h"
 #include "tests/fuzz/libpam.h"
 #include "tests/unit/failing.h"
+#include "tests/unit/own_run.h"
 
 #define CODE "ABCD-EFGH"
 #define URL "https://device.example/?user_code=" CODE
@@ -511,37 +511,11 @@ a_login_is_handed_over_whole_and_once(void **state)
 /* ---- /run of our own */
 
 static bool
-put(const char *path, const char *text)
+fill_run(void)
 {
-	AUTOCLOSE int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-
-	return write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-}
-
-/* Nobody else's, and root of it only who is root. */
-static bool
-enter_namespaces(void)
-{
-	unsigned long uid = tester.pw_uid, gid = tester.pw_gid;
-	char users[64], groups[64];
-
-	if (uid == 0)
-		return unshare(CLONE_NEWNS) == 0;
-	snprintf(users, sizeof(users), "%lu %lu 1", uid, uid);
-	snprintf(groups, sizeof(groups), "%lu %lu 1", gid, gid);
-	return unshare(CLONE_NEWNS | CLONE_NEWUSER) == 0 &&
-	    put("/proc/self/setgroups", "deny") &&
-	    put("/proc/self/uid_map", users) &&
-	    put("/proc/self/gid_map", groups);
-}
-
-static bool
-mount_run(void)
-{
-	return mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
-	    mount("none", "/run", "tmpfs", 0, "mode=0755") == 0 &&
-	    mkdir(RUNTIME, 0700) == 0 && mkdir(RUNTIME "/awsenv", 0700) == 0 &&
-	    put("/run/map", map_text) && mkdir("/run/awsenv", 0755) == 0 &&
+	return mkdir(RUNTIME, 0700) == 0 &&
+	    mkdir(RUNTIME "/awsenv", 0700) == 0 &&
+	    own_file("/run/map", map_text) && mkdir("/run/awsenv", 0755) == 0 &&
 	    mount("none", "/run/awsenv", "tmpfs", 0, "mode=0755") == 0;
 }
 
@@ -557,10 +531,9 @@ begin(void **state)
 	    .pw_dir = dir,
 	    .pw_shell = dir};
 	fetcher = (struct passwd){.pw_name = other, .pw_uid = 990};
-	if (!enter_namespaces())
-		print_message(
-		    "no namespaces of our own: %s\n", strerror(errno));
-	else if (mount_run() && start_agent())
+	if (!own_run())
+		print_message("no /run of our own: %s\n", strerror(errno));
+	else if (fill_run() && start_agent())
 		ready = true;
 	else
 		return -1;
