@@ -138,7 +138,7 @@ store_get(
     enum store_kind kind, struct view id, struct buf *out, struct record *rec)
 {
 	struct fake_key *k = fake_find(kind, id, rec);
-	enum aw_err r;
+	enum aw_err r = AW_OK;
 
 	if (!k || (rec->expires && rec->expires <= fake_seconds))
 		return AW_GONE;
