@@ -7,7 +7,9 @@
 #ifndef FAILING_BROKER_H
 #define FAILING_BROKER_H
 
+#ifndef SETTLE_ROUNDS
 #define SETTLE_ROUNDS 8 /* it is done some hundred times */
+#endif
 #include "tests/unit/fake_broker.h"
 
 #include <errno.h>
