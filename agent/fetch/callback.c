@@ -28,6 +28,7 @@
 #define PATH "/oauth/callback"
 #define VISITORS 16 /* browsers connect before they have to say something */
 #define VISIT_MS (10 * 1000)
+#define REST_MS 1000 /* after a visitor who could not be let in */
 #define HEAD_MAX \
 	(64 * 1024) /* other servers' cookies for 127.0.0.1 come along */
 #define CODE_MAX (16 * 1024)
@@ -44,6 +45,7 @@ struct callback {
 	struct view secret;   /* the state, or the path */
 	struct view location; /* to lead on to; empty: it comes back */
 	struct visitor visitors[VISITORS];
+	int64_t opens;		/* until then nobody is let in */
 	struct visitor *bearer; /* of the code; waits to hear how it ends */
 };
 
@@ -291,8 +293,12 @@ admit(struct callback *c)
 	int fd;
 
 	fd = accept4(c->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd < 0)
+	if (fd < 0) {
+		/* No descriptors or memory: who knocks goes on knocking. */
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			c->opens = io_deadline(REST_MS);
 		return;
+	}
 	if (!v || !peer_uid(fd, &uid) || uid != getuid()) {
 		close(fd);
 		return;
@@ -325,6 +331,12 @@ hear(struct callback *c, struct talk *t, struct visitor *v, struct buf *code)
 	return judge(c, t, v, code);
 }
 
+static bool
+is_open(struct callback *c)
+{
+	return c->opens <= io_deadline(0) && free_place(c);
+}
+
 /* Those who say nothing are shown out. The earliest time at which to look. */
 static int64_t
 show_out(struct callback *c, int64_t until)
@@ -332,6 +344,8 @@ show_out(struct callback *c, int64_t until)
 	int64_t now = io_deadline(0);
 	size_t i;
 
+	if (c->opens > now && c->opens < until)
+		until = c->opens;
 	for (i = 0; i < VISITORS; i++) {
 		struct visitor *v = &c->visitors[i];
 
@@ -358,7 +372,7 @@ callback_wait(
 		for (i = 0; i < VISITORS; i++)
 			fds[i] = (struct pollfd){c->visitors[i].fd, POLLIN, 0};
 		fds[VISITORS] =
-		    (struct pollfd){free_place(c) ? c->fd : -1, POLLIN, 0};
+		    (struct pollfd){is_open(c) ? c->fd : -1, POLLIN, 0};
 		fds[VISITORS + 1] = (struct pollfd){t->fd, POLLIN, 0};
 		if (poll(fds, VISITORS + 2, (int)ms) < 0)
 			continue;
