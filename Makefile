@@ -15,7 +15,7 @@
 #   make check-reproducible   two builds give the same bytes
 #   make lint            format, static analysis, pages, hygiene of the tree
 #   make fuzz-cover      do the corpora reach 95 % of each parser's lines?
-#   make fail-cover      which calls that can fail did a test see fail?
+#   make fail-cover      did a test see each call fail that can fail?
 #   make fuzz            libFuzzer on each target (FUZZ_SECONDS=60)
 #   make valgrind        memcheck over unit tests, corpora, the agent's programs
 #   make fuzz-mutants    do the targets find planted faults? (MUTANT_SECONDS=600,

@@ -23,8 +23,9 @@ struct json;
 
 /* -------- wipe.c: free() that wipes, for libraries that see secrets */
 
-/* Keep what may be a secret out of swap, before there is one. */
-void wipe_lock(void);
+/* Keep what may be a secret out of swap, before there is one; false: no memory.
+ * A limit that others used up is done without. */
+bool wipe_lock(void);
 void wipe_install(void); /* before any other use of curl, cJSON, OpenSSL */
 
 /* -------- sandbox.c */

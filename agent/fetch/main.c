@@ -64,7 +64,8 @@ main(void)
 	if (harden_process() != 0 || harden_no_new_privs() != 0 ||
 	    !sandbox_no_keys())
 		fatal("cannot protect this process");
-	wipe_lock();
+	if (!wipe_lock())
+		fatal("%s", aw_strerror(AW_NOMEM));
 	wipe_install();
 	if ((r = talk_receive(&t, LINK_FD)) != AW_OK) {
 		log_err(

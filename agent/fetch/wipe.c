@@ -73,10 +73,10 @@ crypto_free(void *p, const char *file, int line)
 /*
  * Secrets are in the heap and on the stack: those stay out of swap, where the
  * limit is no lower than a heap of ours. All that is mapped, with libraries and
- * the stacks of threads, is more than an ordinary user may lock; a limit that
- * others used up is done without. One arena, so that threads share it.
+ * the stacks of threads, is more than an ordinary user may lock. One arena, so
+ * that threads share it.
  */
-void
+bool
 wipe_lock(void)
 {
 	char below[STACK];    /* where later calls have theirs */
@@ -92,13 +92,15 @@ wipe_lock(void)
 	if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 &&
 	    limit.rlim_cur == RLIM_INFINITY &&
 	    mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0)
-		return;
-	grown = malloc(HEAP / 2); /* and by what it will need */
+		return true;
+	if (!(grown = malloc(HEAP / 2))) /* and by what it will need */
+		return false;
 	free(grown);
 	/* Down to where it begins: below there is nothing to lock. */
 	for (top = sbrk(0); mlock2(top - page, page, MLOCK_ONFAULT) == 0;)
 		top -= page;
 	mlock2(below, sizeof(below), MLOCK_ONFAULT);
+	return true;
 }
 
 void

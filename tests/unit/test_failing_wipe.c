@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -42,6 +43,23 @@ what_cannot_grow_stays(void **state)
 	assert_int_equal(each_fails(grow, ENOMEM, false), 2);
 }
 
+/* As the fetcher of a user who may lock a little. */
+static enum aw_err
+lock(void)
+{
+	struct rlimit little = {1 << 20, 1 << 20};
+
+	must(setrlimit(RLIMIT_MEMLOCK, &little) == 0);
+	return wipe_lock() ? AW_OK : AW_NOMEM;
+}
+
+static void
+where_its_heap_cannot_be_locked_it_does_not_begin(void **state)
+{
+	(void)state;
+	assert_int_equal(each_fails_apart(lock, ENOMEM, false), 1);
+}
+
 static int
 begin(void **state)
 {
@@ -55,6 +73,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_cannot_grow_stays),
+	    cmocka_unit_test(where_its_heap_cannot_be_locked_it_does_not_begin),
 	};
 
 	return cmocka_run_group_tests(tests, begin, NULL);
