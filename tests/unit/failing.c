@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -33,8 +34,14 @@
 
 static unsigned int countdown; /* the nth call from now fails; 0: none does */
 static int error;	       /* ... with this */
-static bool counting, did;
-static const char *failed = "none"; /* the call that did */
+static bool counting;
+
+/* Tries are numbered, since what an earlier one left running may fail late. */
+static unsigned int try_now;
+static struct {
+	atomic_uint last; /* the last one in which a call failed, */
+	char name[32];	  /* and which call */
+} alone, *seen = &alone;  /* by any of the processes that a try consists of */
 
 static void *blocks[1 << 16]; /* allocated while it counted */
 static size_t nblocks;
@@ -56,6 +63,17 @@ record(const void *caller)
 	close(fd);
 }
 
+static void
+note(const char *name)
+{
+	unsigned int last = seen->last;
+
+	snprintf(seen->name, sizeof(seen->name), "%s", name);
+	while (last < try_now &&
+	    !atomic_compare_exchange_weak(&seen->last, &last, try_now))
+		continue;
+}
+
 static bool
 fails_at(const void *caller, const char *name, bool heap)
 {
@@ -64,8 +82,7 @@ fails_at(const void *caller, const char *name, bool heap)
 		return false;
 	if (!counting || countdown == 0 || --countdown > 0)
 		return false;
-	did = true;
-	failed = name;
+	note(name);
 	record(caller);
 	errno = error;
 	return true;
@@ -93,13 +110,13 @@ failing_heal(void)
 bool
 failing_did(void)
 {
-	return did;
+	return seen->last == try_now && try_now;
 }
 
 const char *
 failing_name(void)
 {
-	return failed;
+	return failing_did() ? seen->name : "none";
 }
 
 bool
@@ -398,14 +415,13 @@ once(enum aw_err (*what)(void), unsigned int nth, struct outcome *o)
 
 	countdown = nth;
 	nblocks = 0;
-	did = false;
 	counting = true;
 	o->r = what();
 	counting = false;
-	o->did = did;
+	o->did = failing_did();
 	o->blocks = nblocks;
 	o->files = open_files() - before;
-	snprintf(o->failed, sizeof(o->failed), "%s", failed);
+	snprintf(o->failed, sizeof(o->failed), "%s", failing_name());
 	o->ended = true;
 }
 
@@ -418,14 +434,33 @@ check(const struct outcome *o, unsigned int nth, bool again)
 		fail_msg("nothing failed, and yet: %s", aw_strerror(o->r));
 }
 
+static void *
+shared(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	assert_ptr_not_equal(p, MAP_FAILED);
+	return p;
+}
+
+static void
+begin(int with)
+{
+	error = with;
+	if (seen == &alone)
+		seen = shared(sizeof(*seen));
+}
+
 unsigned int
 each_fails(enum aw_err (*what)(void), int with, bool again)
 {
 	struct outcome o = {.did = true};
 	unsigned int n;
 
-	error = with;
+	begin(with);
 	for (n = 1; o.did; n++) {
+		try_now++;
 		once(what, n, &o);
 		check(&o, n, again);
 		if (o.blocks || o.files)
@@ -454,6 +489,7 @@ apart(enum aw_err (*what)(void), unsigned int nth, struct outcome *o)
 	pid_t pid;
 	int status;
 
+	try_now++;
 	o->ended = false;
 	o->did = nth != 0;
 	if ((pid = fork()) == 0) {
@@ -470,13 +506,11 @@ apart(enum aw_err (*what)(void), unsigned int nth, struct outcome *o)
 unsigned int
 each_fails_apart(enum aw_err (*what)(void), int with, bool again)
 {
-	struct outcome *o = mmap(NULL, sizeof(*o), PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct outcome *o = shared(sizeof(*o));
 	struct outcome good;
 	unsigned int n;
 
-	assert_ptr_not_equal(o, MAP_FAILED);
-	error = with;
+	begin(with);
 	assert_true(apart(what, 0, o));
 	good = *o;
 	for (n = 1; o->did || n == 1; n++) {
@@ -499,6 +533,6 @@ must_be(bool true_, const char *what, const char *file, int line)
 	if (true_)
 		return;
 	fprintf(stderr, "%s:%d: not so: %s (failed: %s)\n", file, line, what,
-	    failed);
+	    failing_name());
 	abort();
 }

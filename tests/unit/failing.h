@@ -31,7 +31,8 @@ void failing_rest(void);
 void failing_go(void);
 /* From here on none fails. */
 void failing_heal(void);
-/* A call did fail by now; which one. */
+/* A call did fail by now, here or in a process that was forked since the try
+ * began; which one. */
 bool failing_did(void);
 const char *failing_name(void);
 /* A stand-in's call, which counts as one and is to fail now. */

@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -111,7 +110,6 @@ static void
 ask_endpoint(const struct buf *list, char answer[static 4096])
 {
 	struct sockaddr_in at = {.sin_family = AF_INET};
-	const struct timeval patience = {.tv_sec = 20};
 	AUTOCLOSE int fd = socket(AF_INET, SOCK_STREAM, 0);
 	unsigned int port;
 	struct view uri, token;
@@ -127,14 +125,16 @@ ask_endpoint(const struct buf *list, char answer[static 4096])
 	must(sscanf((const char *)uri.p, "http://127.0.0.1:%u/", &port) == 1);
 	at.sin_port = htons((uint16_t)port);
 	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	must(connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0);
+	*answer = '\0';
 	/* One that ended at a call of its own answers nobody. */
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	if (connect(fd, (struct sockaddr *)&at, sizeof(at)) != 0)
+		return;
 	snprintf(text, sizeof(text),
 	    "GET /credentials HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n"
 	    "Authorization: %.*s\r\n\r\n",
 	    port, VIEW_ARG(token));
-	must(write(fd, text, strlen(text)) > 0);
+	if (write(fd, text, strlen(text)) < 0)
+		return;
 	while (n < 4095 && (got = read(fd, answer + n, 4095 - n)) > 0)
 		n += (size_t)got;
 	answer[n] = '\0';
@@ -153,14 +153,20 @@ serve(void)
 	    .rep = {.account = V("111111111111"), .role = V("Dev")},
 	};
 	AUTOBUF struct buf list = {0};
-	enum aw_err r = serve_begin(&o, &g, &list);
+	unsigned int first = (unsigned int)dup(STDIN_FILENO);
 	char answer[4096];
+	enum aw_err r;
 
+	close((int)first);
+	r = serve_begin(&o, &g, &list);
 	failing_rest();
+	/* As an exec would; who listens is the endpoint alone. */
+	close_range(first, ~0U, 0);
 	if (r == AW_OK && !list.bad) {
 		look_at_the_views(&list);
 		ask_endpoint(&list, answer);
-		must(strstr(answer, "\r\n\r\n" CREDS) || !*answer ||
+		must(strstr(answer, "\r\n\r\n" CREDS) ||
+		    (!*answer && failing_did()) ||
 		    !strncmp(answer, "HTTP/1.1 503 ", 13) ||
 		    !strncmp(answer, "HTTP/1.1 403 ", 13));
 	} else if (r != AW_OK) {
