@@ -90,8 +90,9 @@ enum aw_err store_open(int32_t ring, int32_t session, int key_users, int vault);
  * Keep a record (kind and version are set here) until it expires; 0: for good.
  * Takes the place of an older one with the same kind and id. When half of the
  * quota is in use, role credentials go to the vault; when all is, those in the
- * ring do, to make room for a login. AW_OK either way; AW_NOMEM; AW_DENIED: the ring is no longer ours, fatal for the
- * caller.
+ * ring do, to make room for a login. AW_OK either way. AW_DENIED: the ring is no
+ * longer ours, fatal for the caller. Any other error: an older one stays, unless
+ * its key took this one and then no timeout.
  */
 enum aw_err store_put(enum store_kind, const struct record *);
 

@@ -215,16 +215,18 @@ static enum aw_err
 put_in_vault(struct slot *s, struct view payload)
 {
 	struct slot *victim;
+	uint32_t cell;
 	enum aw_err r;
 
-	/* Never leave an older one in the ring: a new broker would find it. */
-	slot_clear(s);
-	while ((r = vault_put(payload, &s->cell)) == AW_BUSY &&
+	while ((r = vault_put(payload, &cell)) == AW_BUSY &&
 	    (victim = first_role(true, s)))
 		slot_void(victim);
 	if (r != AW_OK)
 		return r;
+	/* Never leave an older one in the ring: a new broker would find it. */
+	slot_clear(s);
 	s->in_vault = true;
+	s->cell = cell;
 	s->size = payload.n;
 	if (!store.told)
 		log_info("half of this user's quota of keys is in use: more "
@@ -323,8 +325,8 @@ store_put(enum store_kind kind, const struct record *given)
 		r = put_in_vault(s, view_of(&payload));
 	if (r == AW_OK)
 		slot_set(s, &record, (uint32_t)payload.len, seconds, now);
-	else
-		slot_drop(s);
+	else if (!s->serial && !s->in_vault)
+		slot_drop(s); /* else the older one stays */
 	drop_expired();
 	return r;
 }

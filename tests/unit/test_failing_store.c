@@ -30,6 +30,19 @@
 static int32_t session, ring;
 static int vault = -1;
 static int with; /* what calls fail with */
+static bool no_holes;
+static const char
+    *now_there; /* sealed of "a": what the next broker is to have */
+
+/* Where it does not fail anyway. */
+int
+fallocate(int fd, int mode, off_t at, off_t n)
+{
+	if (!no_holes)
+		return fallocate64(fd, mode, at, n);
+	errno = EOPNOTSUPP;
+	return -1;
+}
 
 uint64_t
 loop_time(void)
@@ -83,8 +96,8 @@ has(enum store_kind kind, const char *id, const char *sealed)
 static const char *
 large(char c)
 {
-	static char text[2][KEY_BYTES + 1];
-	char *p = text[c == 'b'];
+	static char text[2][KEY_BYTES + 1], other[KEY_BYTES + 1];
+	char *p = c == 'o' ? other : text[c == 'b'];
 
 	memset(p, c, KEY_BYTES);
 	return p;
@@ -117,11 +130,19 @@ end(void **state)
 
 /* ---- what is done, between an opening and a close that do not fail */
 
+static bool
+is_as_it_should(enum store_kind kind)
+{
+	return now_there ? has(kind, "a", now_there)
+			 : get(kind, "a", NULL, NULL) == AW_GONE;
+}
+
 static enum aw_err with_others(enum aw_err (*what)(void))
 {
 	enum aw_err r;
 
 	failing_rest();
+	now_there = NULL;
 	must(open_store() == AW_OK);
 	must(put(KEY_REF, "login", "other r") == AW_OK);
 	must(put(KEY_ROLE, "login/large", large('o')) == AW_OK);
@@ -133,27 +154,26 @@ static enum aw_err with_others(enum aw_err (*what)(void))
 	must(open_store() == AW_OK);
 	must(has(KEY_REF, "login", "other r"));
 	must(has(KEY_ROLE, "login/large", large('o')));
+	must(is_as_it_should(KEY_ROLE));
 	store_drop_all(~0u, (struct view){0});
 	store_close();
 	failing_go();
 	return r;
 }
 
-/* An old one may stay, or none, or be replaced: half of one it cannot be. */
+/* The new one is there, or the old one still is. */
 static enum aw_err
-put_over(enum store_kind kind, const char *old, const char *new)
+put_over(const char *old, const char *new)
 {
 	enum aw_err r;
 
 	failing_rest();
-	must(put(kind, "a", old) == AW_OK);
+	must(!old || put(KEY_ROLE, "a", old) == AW_OK);
 	failing_go();
-	r = put(kind, "a", new);
+	r = put(KEY_ROLE, "a", new);
 	failing_rest();
-	if (r == AW_OK)
-		must(has(kind, "a", new));
-	else
-		get(kind, "a", old, new);
+	now_there = r == AW_OK ? new : old;
+	must(r == AW_DENIED || is_as_it_should(KEY_ROLE));
 	failing_go();
 	return r;
 }
@@ -161,25 +181,25 @@ put_over(enum store_kind kind, const char *old, const char *new)
 static enum aw_err
 put_new(void)
 {
-	enum aw_err r = put(KEY_TOK, "a", "new");
-
-	failing_rest();
-	if (r == AW_OK)
-		must(has(KEY_TOK, "a", "new"));
-	failing_go();
-	return r;
+	return put_over(NULL, "new");
 }
 
 static enum aw_err
 put_second(void)
 {
-	return put_over(KEY_TOK, "old", "new");
+	return put_over("old", "new");
 }
 
 static enum aw_err
 put_second_large(void)
 {
-	return put_over(KEY_ROLE, large('a'), large('b'));
+	return put_over(large('a'), large('b'));
+}
+
+static enum aw_err
+put_large_over_small(void)
+{
+	return put_over("old", large('b'));
 }
 
 static enum aw_err
@@ -194,11 +214,29 @@ get_large(void)
 	return get(KEY_ROLE, "login/large", large('o'), NULL);
 }
 
+/* For good, whatever the kernel makes of it. */
 static enum aw_err
 drop(void)
 {
-	store_drop(KEY_ROLE, view_str("nobody's"));
+	failing_rest();
+	must(put(KEY_ROLE, "a", "old") == AW_OK);
+	failing_go();
+	store_drop(KEY_ROLE, view_str("a"));
+	failing_rest();
+	must(is_as_it_should(KEY_ROLE));
+	failing_go();
 	return AW_OK;
+}
+
+/* All of it or nothing. */
+static enum aw_err
+count(void)
+{
+	struct store_usage u;
+
+	store_usage(&u);
+	must(u.bytes_max ? u.keys_max && u.bytes_used : !u.keys_max);
+	return u.bytes_max ? AW_OK : AW_SYSTEM;
 }
 
 #define WITH_OTHERS(name)                 \
@@ -209,9 +247,32 @@ drop(void)
 WITH_OTHERS(put_new)
 WITH_OTHERS(put_second)
 WITH_OTHERS(put_second_large)
+WITH_OTHERS(put_large_over_small)
 WITH_OTHERS(get_small)
 WITH_OTHERS(get_large)
 WITH_OTHERS(drop)
+WITH_OTHERS(count)
+
+/* What cannot be forgotten ends the broker, so that the next one is asked to. */
+static enum aw_err
+drop_without_holes(void)
+{
+	failing_rest();
+	must(open_store() == AW_OK);
+	/* Whole, if it was there before this one. */
+	get(KEY_ROLE, "a", large('a'), NULL);
+	must(put(KEY_ROLE, "a", large('a')) == AW_OK);
+	no_holes = true;
+	failing_go();
+	store_drop(KEY_ROLE, view_str("a"));
+	failing_rest();
+	store_close();
+	must(open_store() == AW_OK);
+	must(get(KEY_ROLE, "a", NULL, NULL) == AW_GONE);
+	store_close();
+	failing_go();
+	return AW_OK;
+}
 
 /* A broker that cannot read it all ends, and the next one does. */
 static enum aw_err
@@ -258,7 +319,9 @@ each_is_told_and_costs_nobody_elses(void **state)
 	    {put_second_large_, 3},
 	    {get_small_, 2},
 	    {get_large_, 3},
-	    {drop_, 0},
+	    {put_large_over_small_, 3},
+	    {drop_, 2},
+	    {count_, 1},
 	    {open_again, 10},
 	};
 	static const int errors[] = {ENOMEM, EDQUOT, EIO, EACCES};
@@ -275,11 +338,19 @@ each_is_told_and_costs_nobody_elses(void **state)
 	}
 }
 
+static void
+what_is_to_be_forgotten_is_or_the_broker_ends(void **state)
+{
+	(void)state;
+	assert_int_equal(each_fails_apart(drop_without_holes, EIO, true), 2);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_is_told_and_costs_nobody_elses),
+	    cmocka_unit_test(what_is_to_be_forgotten_is_or_the_broker_ends),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);

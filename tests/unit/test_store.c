@@ -1158,16 +1158,20 @@ a_vault_that_cannot_be_read_just_now_loses_nothing(void **state)
 }
 
 static void
-neither_ring_nor_vault_is_said(void **state)
+neither_ring_nor_vault_is_said_and_costs_nothing(void **state)
 {
 	(void)state;
 	put(KEY_TOK, "a", LIFE, "old");
 	add_fault = (struct fault){.error = EDQUOT, .times = -1};
 	pwrite_fault = (struct fault){.error = ENOSPC, .times = -1};
 	assert_int_equal(put(KEY_TOK, "a", LIFE, "new"), AW_NOMEM);
-	assert_int_equal(get(KEY_TOK, "a"), AW_GONE);
-	assert_int_equal(keys_in_ring(), 0);
+	assert_int_equal(put(KEY_TOK, "b", LIFE, "new"), AW_NOMEM);
+	assert_true(holds(KEY_TOK, "a", "old"));
+	assert_int_equal(get(KEY_TOK, "b"), AW_GONE);
+	assert_int_equal(keys_in_ring(), 1);
 	assert_int_equal(vault_pages(), 0);
+	reopen();
+	assert_true(holds(KEY_TOK, "a", "old"));
 }
 
 /* ---- each errno ---- */
@@ -1375,7 +1379,7 @@ main(void)
 	    TEST(a_record_opens_in_its_place_only),
 	    TEST(a_dropped_record_stays_away_though_no_hole_can_be_made),
 	    TEST(a_vault_that_cannot_be_read_just_now_loses_nothing),
-	    TEST(neither_ring_nor_vault_is_said),
+	    TEST(neither_ring_nor_vault_is_said_and_costs_nothing),
 	    TEST(a_write_that_fails_does_what_the_errno_asks_for),
 	    TEST(a_key_that_cannot_be_armed_does_not_stay),
 	    TEST(a_read_that_fails_does_what_the_errno_asks_for),
