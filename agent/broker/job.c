@@ -372,7 +372,10 @@ on_packet(uint32_t events, void *arg)
 			finish(job, false);
 			return;
 		}
-		link_drop(job->fd);
+		/* Here it would be told twice; the next broker asks anew. */
+		if ((r = link_drop(job->fd)) != AW_OK)
+			fatalx("a helper's answer cannot be taken: %s",
+			    aw_strerror(r));
 	}
 }
 

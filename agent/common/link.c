@@ -150,12 +150,16 @@ link_peek_msg(
 	return AW_OK;
 }
 
-void
+enum aw_err
 link_drop(int fd)
 {
 	char byte;
 
-	/* A packet is taken off whole, however little of it is asked for. */
-	while (recv(fd, &byte, 1, 0) < 0 && errno == EINTR)
-		continue;
+	/* A packet is taken off whole, however little of it is asked for. That
+	 * the other end was closed meanwhile is said once, and before it. */
+	while (recv(fd, &byte, 1, 0) < 0) {
+		if (errno != EINTR && errno != ECONNRESET)
+			return from_errno();
+	}
+	return AW_OK;
 }

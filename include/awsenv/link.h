@@ -154,10 +154,11 @@ enum aw_err link_recv(int fd, struct link *);
 enum aw_err link_send_msg(int fd, enum msg_kind, const void *msg);
 /*
  * Look at the next packet without taking it: *packet is reset and filled,
- * *kind read, *body set to the rest. link_drop() takes it off.
+ * *kind read, *body set to the rest. link_drop() takes it off; if it cannot, the
+ * packet comes again.
  */
 enum aw_err link_peek_msg(
     int fd, struct buf *packet, enum msg_kind *kind, struct view *body);
-void link_drop(int fd);
+enum aw_err link_drop(int fd);
 
 #endif

@@ -341,8 +341,7 @@ list(void)
 	if ((r = ask_for_roles(&n)) == AW_BUSY)
 		r = ask_for_roles(&n);
 	acting = false;
-	/* More of them: a page that could not be taken off comes again. */
-	must(r != AW_OK || n >= ROLES);
+	must(r != AW_OK || n == ROLES);
 	end();
 	return r;
 }

@@ -245,6 +245,31 @@ a_message_can_be_looked_at_twice_and_taken_once(void **state)
 	ends[0] = dup(ends[1]);
 }
 
+/* That is said before the packet that is to be taken. */
+static void
+a_message_is_taken_once_though_its_sender_left_something_unread(void **state)
+{
+	AUTOBUF struct buf packet = {0};
+	struct hint h = {MSG_VERSION, 1};
+	enum msg_kind kind;
+	struct view body;
+
+	(void)state;
+	assert_int_equal(link_send_msg(ends[1], MSG_HINT, &h), AW_OK);
+	assert_int_equal(link_send_msg(ends[0], MSG_HINT, &h), AW_OK);
+	assert_int_equal(link_send_msg(ends[0], MSG_EMPTY, NULL), AW_OK);
+	assert_int_equal(link_peek_msg(ends[1], &packet, &kind, &body), AW_OK);
+	assert_int_equal(kind, MSG_HINT);
+	close(ends[0]);
+	ends[0] = dup(ends[1]);
+	assert_int_equal(link_drop(ends[1]), AW_OK);
+	assert_int_equal(link_peek_msg(ends[1], &packet, &kind, &body), AW_OK);
+	assert_int_equal(kind, MSG_EMPTY);
+	assert_int_equal(link_drop(ends[1]), AW_OK);
+	assert_int_equal(
+	    link_peek_msg(ends[1], &packet, &kind, &body), AW_GONE);
+}
+
 static void
 the_largest_message_passes_and_a_larger_one_is_refused(void **state)
 {
@@ -300,6 +325,8 @@ main(void)
 	    TEST(a_short_or_long_packet_is_refused_and_its_descriptors_closed),
 	    TEST(nothing_there_a_full_queue_and_an_end_are_told_apart),
 	    TEST(a_message_can_be_looked_at_twice_and_taken_once),
+	    TEST(
+		a_message_is_taken_once_though_its_sender_left_something_unread),
 	    TEST(the_largest_message_passes_and_a_larger_one_is_refused),
 	    TEST(a_packet_of_no_known_kind_is_refused),
 	};
