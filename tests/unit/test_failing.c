@@ -4,14 +4,17 @@
  * failing once in turn: nothing is leaked, nothing is lost, and whoever asked
  * is told.
  */
+#include "awsenv/audit.h"
 #include "awsenv/buf.h"
 #include "awsenv/client.h"
 #include "awsenv/io.h"
 #include "awsenv/link.h"
 #include "awsenv/msg.h"
 #include "awsenv/own.h"
+#include "awsenv/peer.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,6 +154,73 @@ ask_an_agent(void)
 	return r;
 }
 
+/* So many descriptors are under way that no more can be sent. */
+static bool too_many;
+
+ssize_t
+sendmsg(int fd, const struct msghdr *m, int how)
+{
+	struct mmsghdr one = {.msg_hdr = *m};
+
+	if (!too_many || !m->msg_controllen)
+		return sendmmsg(fd, &one, 1, how) == 1 ? (ssize_t)one.msg_len
+						       : -1;
+	errno = ETOOMANYREFS;
+	return -1;
+}
+
+/* Without the descriptor then, and once. */
+static enum aw_err
+say_where_no_more_can_be_sent(void)
+{
+	enum aw_err r;
+	char got[16];
+	ssize_t n;
+
+	too_many = true;
+	r = io_write_here(linked[0], view_str("a request"), io_deadline(1000));
+	too_many = false;
+	failing_rest();
+	n = recv(linked[1], got, sizeof(got), MSG_DONTWAIT);
+	assert_int_equal(n, r == AW_OK ? 9 : -1);
+	assert_int_equal(recv(linked[1], got, sizeof(got), MSG_DONTWAIT), -1);
+	failing_go();
+	return r;
+}
+
+/* Ours, or not known: never somebody else's. */
+static enum aw_err
+look_who_it_is(void)
+{
+	uid_t uid = (uid_t)-1;
+
+	if (!peer_uid(linked[0], &uid))
+		return AW_SYSTEM;
+	assert_int_equal(uid, getuid());
+	return AW_OK;
+}
+
+/* What is in it is not lost where it cannot be taken for one just now. */
+static enum aw_err
+keep_a_log(void)
+{
+	struct audit_line line = {.profile = "marketing"};
+	AUTOCLOSE int fd = audit_make();
+	struct audit *lines;
+	enum aw_err r = AW_SYSTEM;
+
+	if (fd >= 0 && (lines = audit_map(fd))) {
+		audit_add(lines, &line);
+		r = audit_is(fd) ? AW_OK : AW_SYSTEM;
+		failing_rest();
+		assert_non_null(lines = audit_map(fd));
+		assert_true(audit_get(lines, 1, &line));
+		assert_string_equal(line.profile, "marketing");
+		failing_go();
+	}
+	return r;
+}
+
 static char folder[] = "/tmp/awsenv-failing.XXXXXX";
 
 static enum aw_err
@@ -184,6 +254,49 @@ a_link_that_fails_is_told_and_one_interrupted_is_not(void **state)
 	assert_in_range(each_fails(talk_on_a_link, EINTR, true), 5, 9);
 	close(linked[0]);
 	close(linked[1]);
+}
+
+static void
+a_request_is_sent_once_or_not_at_all(void **state)
+{
+	(void)state;
+	assert_int_equal(link_pair(linked), 0);
+	assert_in_range(
+	    each_fails(say_where_no_more_can_be_sent, EIO, true), 3, 4);
+	assert_in_range(
+	    each_fails(say_where_no_more_can_be_sent, EINTR, true), 3, 4);
+	close(linked[0]);
+	close(linked[1]);
+}
+
+static void
+whoever_it_is_is_known_or_not_known(void **state)
+{
+	struct sockaddr_in at = {
+	    .sin_family = AF_INET,
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	socklen_t n = sizeof(at);
+
+	(void)state;
+	listener = socket(AF_INET, SOCK_STREAM, 0);
+	linked[1] = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(bind(listener, (struct sockaddr *)&at, n), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &n), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(connect(linked[1], (struct sockaddr *)&at, n), 0);
+	linked[0] = accept(listener, NULL, NULL);
+	assert_in_range(each_fails(look_who_it_is, ENOMEM, false), 2, 1000);
+	close(linked[0]);
+	close(linked[1]);
+	close(listener);
+}
+
+static void
+a_log_is_made_or_none_and_one_that_is_there_stays(void **state)
+{
+	(void)state;
+	assert_int_equal(each_fails(keep_a_log, EIO, false), 7);
 }
 
 static void
@@ -233,6 +346,9 @@ main(void)
 	    cmocka_unit_test(memory_that_is_short_is_told),
 	    cmocka_unit_test(
 		a_link_that_fails_is_told_and_one_interrupted_is_not),
+	    cmocka_unit_test(a_request_is_sent_once_or_not_at_all),
+	    cmocka_unit_test(whoever_it_is_is_known_or_not_known),
+	    cmocka_unit_test(a_log_is_made_or_none_and_one_that_is_there_stays),
 	    cmocka_unit_test(
 		an_agent_that_cannot_be_asked_leaves_nothing_behind),
 	    cmocka_unit_test(a_folder_that_cannot_be_made_is_told),
