@@ -267,7 +267,8 @@ role_packet(struct job *job, enum msg_kind kind, struct view body)
 		keep_identity(r, &a);
 	else if (a.error == AW_TOKEN)
 		login_refused((struct view){t.id.p, LOGIN_ID}, t.tok_expires);
-	else if (a.error == AW_NETWORK && r && a.what == FETCH_ROLE)
+	else if ((a.error == AW_NETWORK || a.error == AW_NOMEM) && r &&
+	    a.what == FETCH_ROLE)
 		loop_after(&r->refresh,
 		    AGAIN * 1000 + loop_random(AGAIN * 1000), refresh_due, r);
 	return true;

@@ -207,11 +207,12 @@ fetch_failed(
 {
 	if (e == AW_STALE)
 		return stale(r);
-	if ((e == AW_NETWORK || e == AW_TIMEOUT) && have &&
+	if ((e == AW_NETWORK || e == AW_TIMEOUT || e == AW_NOMEM) && have &&
 	    rec->expires >= loop_time() + LEAST_LEFT) {
 		text_set(&r->notice,
-		    "AWS is out of reach, these credentials end in %u minutes"
-		    "%s%s",
+		    "%s, these credentials end in %u minutes%s%s",
+		    e == AW_NOMEM ? "AWS could not be asked"
+				  : "AWS is out of reach",
 		    (unsigned)((rec->expires - loop_time()) / 60),
 		    r->text && *r->text ? ": " : "", r->text ? r->text : "");
 		return AW_OK;

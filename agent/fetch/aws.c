@@ -5,6 +5,7 @@
  */
 #include "fetch.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -269,6 +270,8 @@ ask_once(struct talk *t, const struct http_request *q, enum aws_repeat repeat,
 		return r;
 	}
 	a->json = json_parse(view_of(&a->http.body));
+	if (!a->json && errno == ENOMEM)
+		return why_set(&t->why, AW_NOMEM, "out of memory");
 	if (a->http.status >= 300)
 		read_error(a);
 	r = judge(t, q->url, a, repeat);

@@ -119,7 +119,7 @@ enum aw_err http_do(struct http *, const struct http_request *, int ms,
 
 /* -------- json.c: documents, over cJSON */
 
-/* NULL: it is no JSON object. */
+/* NULL: it is no JSON object, or errno is ENOMEM. */
 struct json *json_parse(struct view);
 void json_free(struct json *);
 /* Members; false where absent, null, or of another type. */
@@ -219,7 +219,8 @@ struct aws_answer {
 void aws_free(struct aws_answer *);
 /*
  * AW_OK: 2xx. AW_AWS: AWS said no, see code and message. AW_NETWORK: not
- * reached, 5xx, 429, or answered by something else. Unless AW_OK, t->why is set.
+ * reached, 5xx, 429, or answered by something else. AW_NOMEM: whatever was
+ * answered, there was no room to read it. Unless AW_OK, t->why is set.
  */
 enum aw_err aws_call(struct talk *, const struct http_request *,
     enum aws_repeat, struct aws_answer *);

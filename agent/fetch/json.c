@@ -6,6 +6,7 @@
 #include "fetch.h"
 
 #include <cjson/cJSON.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +73,8 @@ is_blank(char c)
 
 /*
  * Stricter than cJSON, which takes a byte order mark, any bytes within a
- * string, and whatever stands behind the document.
+ * string, and whatever stands behind the document. It says nothing of why it
+ * gave up, but an allocation that failed was the last thing it did.
  */
 struct json *
 json_parse(struct view v)
@@ -80,7 +82,12 @@ json_parse(struct view v)
 	const char *end, *rest;
 	cJSON *j;
 
-	if (v.n == 0 || v.p[0] == 0xef || has_nul(v) || !is_utf8(v))
+	errno = 0;
+	while (v.n && is_blank((char)v.p[0])) {
+		v.p++;
+		v.n--;
+	}
+	if (v.n == 0 || v.p[0] != '{' || has_nul(v) || !is_utf8(v))
 		return NULL;
 	end = (const char *)v.p + v.n;
 	if (!(j = cJSON_ParseWithLengthOpts(

@@ -134,9 +134,10 @@ tell_expired(struct talk *t, const struct dev *d)
 }
 
 /*
- * One question. AW_BUSY: not yet. A network that fails, or AWS in trouble, is
- * no reason to give up a code that somebody may be approving just now; if the
- * answer that was lost was the token, the next one says that the code is used.
+ * One question. AW_BUSY: not yet. A network that fails, AWS in trouble, or no
+ * memory is no reason to give up a code that somebody may be approving just
+ * now; if the answer that was lost was the token, the next one says that the
+ * code is used.
  */
 static enum aw_err
 ask(struct talk *t, struct poll *p, struct token *k)
@@ -147,7 +148,7 @@ ask(struct talk *t, struct poll *p, struct token *k)
 	p->asked = io_deadline(0);
 	switch (p->error) {
 	case OIDC_NONE:
-		return r == AW_NETWORK ? AW_BUSY : r;
+		return r == AW_NETWORK || r == AW_NOMEM ? AW_BUSY : r;
 	case OIDC_PENDING:
 		return AW_BUSY;
 	case OIDC_SLOW_DOWN:

@@ -152,7 +152,9 @@ check_shown(struct talk *t, const struct dev *d)
 {
 	AUTOFREE char *url = view_dup(d->url);
 
-	if (!url || !text_is_word(d->url, URL_MAX) || !url_may_visit(url))
+	if (!url)
+		return why_set(&t->why, AW_NOMEM, "out of memory");
+	if (!text_is_word(d->url, URL_MAX) || !url_may_visit(url))
 		return why_set(&t->why, AW_AWS,
 		    "the sign-in address that was sent is no https URL of at "
 		    "most %d printable characters",
@@ -283,7 +285,7 @@ read_token(const struct json *j, const struct ref *client, struct token *k)
 	k->expires = tok.expires;
 	k->ref_expires = ref.client_expires;
 	k->refreshable = ref.refresh_token.n > 0;
-	return !k->tok.bad && !k->ref.bad;
+	return true;
 }
 
 /* What it is asked for with; the rest of the members are empty. */
@@ -313,6 +315,8 @@ create_token(struct talk *t, const struct ref *client, const struct grant *g,
 	r = call(t, "/token", &body, repeat, &a, error);
 	if (r == AW_OK && !read_token(a.json, client, k))
 		r = aws_strange(t, t->facts.oidc);
+	if (r == AW_OK && (k->tok.bad || k->ref.bad))
+		r = why_set(&t->why, AW_NOMEM, "out of memory");
 	if (r == AW_AWS && *error == OIDC_DENIED)
 		why_set(&t->why, AW_AWS, "the login was refused%s%s",
 		    a.message[0] ? ": " : " in the browser", a.message);

@@ -95,6 +95,14 @@ tell_creds(struct talk *t, const struct aws_answer *a, const char *account,
 	    a->code, colon, a->message);
 }
 
+static enum aw_err
+tell_none(struct talk *t, const char *account)
+{
+	return why_set(&t->why, AW_NETWORK,
+	    "AWS answered without role credentials for account %s, try again",
+	    account);
+}
+
 static bool
 read_creds(struct talk *t, const struct json *j, struct buf *creds)
 {
@@ -137,10 +145,8 @@ portal_creds(struct talk *t, struct view tok, const char *account,
 	if (r == AW_OK && !a.json)
 		r = aws_strange(t, t->facts.portal);
 	if (r == AW_OK && !read_creds(t, a.json, creds))
-		r = why_set(&t->why, AW_NETWORK,
-		    "AWS answered without role credentials for account %s, "
-		    "try again",
-		    account);
+		r = creds->bad ? why_set(&t->why, AW_NOMEM, "out of memory")
+			       : tell_none(t, account);
 	if (r == AW_AWS)
 		r = tell_creds(t, &a, account, role);
 	aws_free(&a);

@@ -157,6 +157,13 @@ call(struct talk *t, struct view base, struct view region,
 	return r;
 }
 
+static enum aw_err
+unread(struct talk *t, struct view base, bool no_memory)
+{
+	return no_memory ? why_set(&t->why, AW_NOMEM, "out of memory")
+			 : aws_strange(t, base);
+}
+
 /* -------- GetCallerIdentity */
 
 /* The user's name is the session name: what follows the last slash of an
@@ -172,8 +179,9 @@ find_person(struct identity *who)
 		    who->person, sizeof(who->person), view_str(slash + 1));
 }
 
-static bool
-read_identity(struct view body, struct identity *who)
+static enum aw_err
+read_identity(
+    struct talk *t, struct view url, struct view body, struct identity *who)
 {
 	AUTOBUF struct buf arn = {0}, id = {0}, account = {0};
 
@@ -184,13 +192,13 @@ read_identity(struct view body, struct identity *who)
 	    !text_is_word(view_of(&arn), sizeof(who->arn) - 1) ||
 	    !text_is_word(view_of(&id), sizeof(who->user_id) - 1) ||
 	    !text_is_account(view_of(&account)))
-		return false;
+		return unread(t, url, arn.bad || id.bad || account.bad);
 #undef RESULT
 	text_clean(who->arn, sizeof(who->arn), view_of(&arn));
 	text_clean(who->user_id, sizeof(who->user_id), view_of(&id));
 	text_clean(who->account, sizeof(who->account), view_of(&account));
 	find_person(who);
-	return true;
+	return AW_OK;
 }
 
 enum aw_err
@@ -203,8 +211,8 @@ sts_identity(struct talk *t, struct view url, struct view region,
 
 	form_begin(&body, "GetCallerIdentity");
 	r = call(t, url, region, c, &body, &a);
-	if (r == AW_OK && !read_identity(view_of(&a.http.body), who))
-		r = aws_strange(t, url);
+	if (r == AW_OK)
+		r = read_identity(t, url, view_of(&a.http.body), who);
 	aws_free(&a);
 	return r;
 }
@@ -263,20 +271,23 @@ tell_assume(struct talk *t, const struct aws_answer *a, const struct step *step)
 	    a->code, colon, a->message);
 }
 
-static bool
-read_assumed(struct talk *t, struct view body, struct buf *out)
+static enum aw_err
+read_assumed(struct talk *t, struct view url, struct view body, struct buf *out)
 {
 	AUTOBUF struct buf id = {0}, secret = {0}, session = {0}, until = {0};
 	int64_t expires;
 
 #define RESULT "AssumeRoleResponse/AssumeRoleResult/Credentials/"
-	return xml_text(body, RESULT "AccessKeyId", &id) &&
+	if (xml_text(body, RESULT "AccessKeyId", &id) &&
 	    xml_text(body, RESULT "SecretAccessKey", &secret) &&
 	    xml_text(body, RESULT "SessionToken", &session) &&
 	    xml_text(body, RESULT "Expiration", &until) &&
 	    text_time(view_of(&until), &expires) && expires > 0 &&
 	    aws_seal_creds(out, talk_local(t, expires), view_of(&id),
-		view_of(&secret), view_of(&session));
+		view_of(&secret), view_of(&session)))
+		return AW_OK;
+	return unread(t, url,
+	    id.bad || secret.bad || session.bad || until.bad || out->bad);
 #undef RESULT
 }
 
@@ -302,8 +313,8 @@ sts_assume(struct talk *t, const struct step *step, const struct creds *c,
 	if (step->policy.n)
 		form_add(&body, "Policy", step->policy);
 	r = call(t, step->sts, step->sts_region, c, &body, &a);
-	if (r == AW_OK && !read_assumed(t, view_of(&a.http.body), out))
-		r = aws_strange(t, step->sts);
+	if (r == AW_OK)
+		r = read_assumed(t, step->sts, view_of(&a.http.body), out);
 	if (r == AW_AWS)
 		r = tell_assume(t, &a, step);
 	aws_free(&a);

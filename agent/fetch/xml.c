@@ -221,7 +221,7 @@ put_text(struct buf *b, struct view v)
 		if (!take_until(&v, ";", &entity) || !put_entity(b, entity))
 			return false;
 	}
-	return !b->bad;
+	return true;
 }
 
 static bool

@@ -159,6 +159,18 @@ find_account(void)
 
 /* ---- the test */
 
+static enum aw_err (*operation)(void);
+
+/* A person whose memory is short does not look for a proxy. */
+static enum aw_err
+whole_or_short(void)
+{
+	enum aw_err r = operation();
+
+	must(r == AW_OK || r == AW_NOMEM);
+	return r;
+}
+
 static void
 what_aws_gave_is_whole_or_told_to_be_lost(void **state)
 {
@@ -206,7 +218,8 @@ what_aws_gave_is_whole_or_told_to_be_lost(void **state)
 	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		body = rows[i].body;
 		/* What may be asked twice is. */
-		assert_true(each_fails(rows[i].what, ENOMEM, true) > 3);
+		operation = rows[i].what;
+		assert_true(each_fails(whole_or_short, ENOMEM, true) > 3);
 	}
 	cJSON_InitHooks(NULL);
 }

@@ -24,6 +24,7 @@ static int64_t asked[MAX]; /* seconds at which AWS was asked */
 static size_t n_asked;
 static int64_t approved_at;	  /* seconds; AWS says pending before */
 static enum oidc_error says[MAX]; /* instead of pending, by question */
+static enum aw_err fails;	  /* where that is OIDC_NONE */
 static struct {
 	int64_t at; /* seconds */
 	bool waiting;
@@ -130,7 +131,7 @@ oidc_redeem(struct talk *t, const struct dev *d, struct token *k,
 		return AW_OK;
 	}
 	if (*error == OIDC_NONE)
-		return why_set(&t->why, AW_NETWORK, "no network");
+		return why_set(&t->why, fails, "no network, or no memory");
 	return AW_AWS;
 }
 
@@ -195,6 +196,7 @@ reset(void **state)
 	(void)state;
 	now_ms = approved_at = gone_at = stepped = 0;
 	proves = AW_OK;
+	fails = AW_NETWORK;
 	n_asked = n_hints = next_hint = n_answers = 0;
 	for (i = 0; i < MAX; i++)
 		says[i] = OIDC_PENDING;
@@ -314,6 +316,13 @@ a_network_that_is_down_does_not_end_it(void **state)
 	approved_at = 50;
 	assert_int_equal(login(true, NULL), AW_OK);
 	assert_int_equal(n_asked, 11);
+}
+
+static void
+nor_does_a_want_of_memory(void **state)
+{
+	fails = AW_NOMEM;
+	a_network_that_is_down_does_not_end_it(state);
 }
 
 static void
@@ -536,6 +545,7 @@ main(void)
 	    CASE(somebody_who_goes_away_slows_it_down),
 	    CASE(slow_down_counts_for_good_and_each_time),
 	    CASE(a_network_that_is_down_does_not_end_it),
+	    CASE(nor_does_a_want_of_memory),
 	    CASE(it_ends_by_itself_when_the_code_runs_out),
 	    CASE(a_clock_that_is_set_ends_no_code_and_prolongs_none),
 	    CASE(it_ends_when_aws_says_that_the_code_is_spent),

@@ -380,6 +380,13 @@ while_aws_is_out_of_reach_the_old_ones_serve(void **state)
 	assert_true(view_is(rep.notice,
 	    "AWS is out of reach, these credentials end in 2 minutes: "
 	    "no route"));
+	ask_creds("marketing", 0, false);
+	fd = fake_fetcher(&f, &order);
+	fake_failed(fd, &f, AW_NOMEM, "out of memory");
+	expect(AW_OK, NULL);
+	assert_true(view_is(rep.notice,
+	    "AWS could not be asked, these credentials end in 2 minutes: "
+	    "out of memory"));
 	pass(70);
 	ask_creds("marketing", 0, false);
 	fd = fake_fetcher(&f, &order);
