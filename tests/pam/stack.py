@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import pwd
+import random
 import shutil
 import signal
 import subprocess
@@ -30,7 +31,7 @@ from agent import BUILD, stat  # noqa: E402
 PYTHON = "/usr/bin/python3"
 MODULE = BUILD / "pam_awsenv.so"
 AGENT = BUILD / "awsenv-agent"
-FIRST_UID = 63000
+UIDS = range(63000, 64000)
 
 SUCCESS, SERVICE_ERR, PERM_DENIED, IGNORE = 0, 3, 6, 25
 SYSTEM_ERR, AUTH_ERR, AUTHINFO_UNAVAIL = 4, 7, 9
@@ -52,6 +53,14 @@ def users_locked():
     with open("/run/awsenv-test-users", "w") as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         yield
+
+
+def unused_uid():
+    """Of no user, and of no login that an earlier test left with root."""
+    keys = pathlib.Path("/proc/keys").read_text()
+    taken = {user.pw_uid for user in pwd.getpwall()}
+    return next(uid for uid in random.sample(UIDS, len(UIDS))
+                if uid not in taken and f"awsenv:factor:{uid}:" not in keys)
 
 
 class Account:
@@ -79,7 +88,7 @@ class Account:
     def _make(self):
         """The first name that is free, or whose test was killed."""
         for number in range(10):
-            self.uid, self.name = FIRST_UID + number, f"awsenv-test{number}"
+            self.uid, self.name = unused_uid(), f"awsenv-test{number}"
             with contextlib.suppress(KeyError):
                 if os.path.exists(pwd.getpwnam(self.name).pw_dir):
                     continue
