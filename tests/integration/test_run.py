@@ -143,6 +143,18 @@ def test_no_second_try_where_it_could_hide_something(tree, files, failed):
     assert "SECOND" not in failures
 
 
+def test_a_case_that_is_interrupted_has_not_passed(tree):
+    status, tally, failures, _ = run(tree, a="""
+        import os, signal
+        def test_passes(): pass
+        def test_interrupts(): os.kill(os.getpid(), signal.SIGINT)
+        def test_never_comes(): pass
+        """)
+    assert status == 1
+    assert tally == {"passed": 1, "failed": 1, "skipped": 0}
+    assert headings(failures) == ["FAILED test_a.py: pytest: 2"]
+
+
 def test_a_case_that_is_skipped_the_second_time_has_failed(tree):
     status, tally, failures, _ = run(tree, a=FLAKES.replace(
         "assert not first", "first or __import__('pytest').skip('now'); "
