@@ -8,6 +8,7 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,10 @@
 #define PARENTS_MAX 8
 #define SSH_MAX (64 << 20) /* an ssh is a few MB */
 #define BIND "session-bind@openssh.com"
+
+/* Something could not be looked at, for want of memory or descriptors: that is
+ * not to be taken for something that is not there. */
+static bool blind;
 
 struct status {
 	char name[16];
@@ -56,22 +61,36 @@ read_link(pid_t pid, const char *name, char *out, size_t size)
 	return true;
 }
 
+/* The front of what the kernel says of it there. */
+static bool
+read_text(pid_t pid, const char *name, char *text, size_t size)
+{
+	AUTOCLOSE int fd = -1;
+	char path[64];
+	ssize_t n = -1;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) >= 0)
+		n = read(fd, text, size - 1);
+	/* Of what is gone, or not for us to see, we know all that there is. */
+	if (n < 0 && errno != ENOENT && errno != ESRCH && errno != EACCES &&
+	    errno != EPERM)
+		blind = true;
+	text[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
 /* /proc/PID/stat: "PID (NAME) STATE PARENT GROUP SESSION TERMINAL ...", the
  * 22nd word says when it began. */
 static bool
 read_status(pid_t pid, struct status *s)
 {
-	char path[64], text[512], *open_paren, *close_paren;
-	AUTOCLOSE int fd = -1;
+	char text[512], *open_paren, *close_paren;
 	unsigned long long began;
 	int parent, terminal;
-	ssize_t n;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0 ||
-	    (n = read(fd, text, sizeof(text) - 1)) <= 0)
+	if (!read_text(pid, "stat", text, sizeof(text)))
 		return false;
-	text[n] = '\0';
 	/* A name may have parentheses of its own. */
 	open_paren = strchr(text, '(');
 	close_paren = strrchr(text, ')');
@@ -158,8 +177,12 @@ ssh_beside(int32_t terminal)
 	DIR *proc;
 	bool yes = false;
 
-	if (!terminal || !(proc = opendir("/proc")))
+	if (!terminal)
 		return false;
+	if (!(proc = opendir("/proc"))) {
+		blind = true;
+		return false;
+	}
 	while (!yes && (entry = readdir(proc))) {
 		if (isdigit((unsigned char)entry->d_name[0]) &&
 		    read_status((pid_t)strtol(entry->d_name, NULL, 10), &s))
@@ -198,21 +221,6 @@ look_at_session(const char *cgroups, char *out, size_t size)
 	}
 }
 
-static void
-read_session(pid_t pid, char *out, size_t size)
-{
-	char path[64], text[4096];
-	AUTOCLOSE int fd = -1;
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
-	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0 ||
-	    (n = read(fd, text, sizeof(text) - 1)) <= 0)
-		return;
-	text[n] = '\0';
-	look_at_session(text, out, size);
-}
-
 /* Of the same name and without another program between: a fork. Both may call
  * themselves anything. */
 static uint64_t
@@ -238,12 +246,12 @@ look_at_program(pid_t pid, char *out, size_t size)
 		keep_end(out, size, s.name);
 }
 
-void
-look_at_process(pid_t pid, uint32_t flags, struct seen *seen)
+static void
+look(pid_t pid, uint32_t flags, struct seen *seen)
 {
+	char text[4096];
 	struct status s;
 
-	*seen = (struct seen){0};
 	if (flags & LOOK_PROGRAM && pid > 0) {
 		look_at_program(pid, seen->program, sizeof(seen->program));
 		if (seen->program[0])
@@ -266,9 +274,20 @@ look_at_process(pid_t pid, uint32_t flags, struct seen *seen)
 	if (is_ssh(seen->program))
 		seen->flags |= SEEN_SSH | (binds(pid) ? SEEN_BINDS : 0);
 	if (flags & LOOK_PLACE) {
-		read_session(pid, seen->session, sizeof(seen->session));
+		read_text(pid, "cgroup", text, sizeof(text));
+		look_at_session(text, seen->session, sizeof(seen->session));
 		seen->forked = forked_of(&s);
 	}
 	if (flags & LOOK_TERMINAL && ssh_beside(s.terminal))
 		seen->flags |= SEEN_SSH_BESIDE;
+}
+
+void
+look_at_process(pid_t pid, uint32_t flags, struct seen *seen)
+{
+	blind = false;
+	*seen = (struct seen){0};
+	look(pid, flags, seen);
+	if (blind)
+		*seen = (struct seen){0};
 }

@@ -85,7 +85,7 @@ enum link_program {
 /* What a process is, by /proc. A hint: another may have its pid by then, and
  * any process of the user can look like any other. */
 struct seen {
-	uint32_t flags;	   /* SEEN_..., 0: there is no such process of ours */
+	uint32_t flags;	   /* SEEN_..., 0: no such process of ours is seen */
 	int32_t terminal;  /* device number of its controlling one; 0: none */
 	uint64_t began;	   /* ticks after the boot: tells uses of a pid apart */
 	char program[128]; /* path; of a longer one the end */
