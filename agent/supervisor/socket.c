@@ -46,12 +46,11 @@ lock_open(const char *path, int *fd)
 
 	snprintf(name, sizeof(name), "%s.lock", path);
 	*fd = open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (*fd < 0) {
+	if (*fd < 0 || fstat(*fd, &st) != 0) {
 		log_err("%s: %s", name, strerror(errno));
 		return AW_SYSTEM;
 	}
-	if (fstat(*fd, &st) != 0 || !S_ISREG(st.st_mode) ||
-	    st.st_uid != geteuid()) {
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid()) {
 		log_err("%s: is not a file of this user", name);
 		return AW_DENIED;
 	}

@@ -289,6 +289,32 @@ nor_is_it_kept_from_that_by_an_agent_that_does_not_start(void **state)
 	assert_int_equal(rename(SOCKET ".away", SOCKET), 0);
 }
 
+/*
+ * Where there is no runtime directory the agent is told its socket: test(1)
+ * ends well if it is, and "-a PATH" is there.
+ */
+static enum aw_err
+start_at_a_socket(void)
+{
+	const struct place p = {.path = "/", .dir = -1};
+	enum aw_err r;
+
+	pam_begin();
+	r = agent_spawn(
+	    handle, &tester, &p, "/usr/bin/test", io_deadline(60000));
+	must(r == AW_OK || r == AW_NOMEM || logged);
+	libpam_end();
+	return AW_OK;
+}
+
+static void
+an_agent_is_told_where_to_listen_or_is_not_started(void **state)
+{
+	(void)state;
+	assert_true(each_fails(start_at_a_socket, ENOMEM, true) > 10);
+	assert_true(each_fails(start_at_a_socket, EMFILE, true) > 2);
+}
+
 /* ---- a factor */
 
 static const char *approved_by;
@@ -547,6 +573,8 @@ main(void)
 	    cmocka_unit_test(a_session_opens_whatever_fails),
 	    cmocka_unit_test(
 		nor_is_it_kept_from_that_by_an_agent_that_does_not_start),
+	    cmocka_unit_test(
+		an_agent_is_told_where_to_listen_or_is_not_started),
 	    cmocka_unit_test(a_factor_lets_in_whom_aws_names_and_nobody_else),
 	    cmocka_unit_test(an_attempt_that_cannot_be_counted_is_none),
 	    cmocka_unit_test(a_login_is_handed_over_whole_and_once),

@@ -176,6 +176,40 @@ an_agent_has_its_socket_or_the_next_has(void **state)
 		assert_true(each_fails(own_a_socket, errors[i], true) > 9);
 }
 
+/* It is told of the one that answers there, which keeps all that it has. */
+static enum aw_err
+find_one_there(void)
+{
+	static struct agent second;
+	struct stat before, now;
+	pid_t other = -1;
+	enum aw_err r;
+
+	failing_rest();
+	must(own() == AW_OK && stat(path, &before) == 0);
+	failing_go();
+	fresh(&second);
+	r = socket_own(&second, path, &other);
+	failing_rest();
+	must(r != AW_OK && second.nlisteners == 0 && second.lock < 0);
+	must(r != AW_BUSY || other == getpid() || other == 0);
+	must(stat(path, &now) == 0 && now.st_ino == before.st_ino);
+	disown();
+	failing_go();
+	return r == AW_BUSY ? AW_OK : r;
+}
+
+static void
+an_agent_that_is_there_stays(void **state)
+{
+	static const int errors[] = {EIO, EMFILE};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(errors) / sizeof(*errors); i++)
+		assert_true(each_fails(find_one_there, errors[i], true) > 5);
+}
+
 /* ---- a program */
 
 static enum aw_err
@@ -301,6 +335,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_state_is_handed_over_whole_or_not_at_all),
 	    cmocka_unit_test(an_agent_has_its_socket_or_the_next_has),
+	    cmocka_unit_test(an_agent_that_is_there_stays),
 	    cmocka_unit_test(a_line_arrives_or_is_told_to_be_lost),
 	    cmocka_unit_test(
 		a_program_has_what_it_was_to_be_given_or_is_not_started),
