@@ -167,13 +167,13 @@ the_ssh_of_this_machine_binds(void **state)
 	(void)state;
 	if (access("/usr/bin/ssh", X_OK) != 0)
 		skip();
-	/* One that waits for its proxy to say something. */
+	/* One that waits for its proxy to say something, whose end stays. */
 	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
 	if ((pid = fork()) == 0) {
 		dup2(in[0], 0);
 		execl("/usr/bin/ssh", "ssh", "-F", "none", "-o",
-		    "ProxyCommand=cat >&2", "nowhere.invalid", NULL);
+		    "ProxyCommand=cat 3>&1 >&2", "nowhere.invalid", NULL);
 		_exit(127);
 	}
 	do
