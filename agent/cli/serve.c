@@ -334,8 +334,9 @@ turn(void)
 		p[FIRST + i].fd = s.clients[i].fd;
 		p[FIRST + i].events = s.clients[i].waits ? 0 : POLLIN;
 	}
+	/* What the command was given is not taken away before it ends. */
 	if (poll(p, POLLED, next_deadline()) < 0)
-		return errno != EINTR && errno != ENOMEM;
+		return errno != EINTR && poll(p, 1, 100) > 0;
 	if (p[COMMAND].revents)
 		return true;
 	if (p[ASKER].revents) {
