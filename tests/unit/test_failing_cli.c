@@ -218,6 +218,44 @@ what_was_chosen_before_is_not_lost(void **state)
 	rmdir(own);
 }
 
+/* ---- what is done once for each login */
+
+static enum aw_err
+claim_a_page(void)
+{
+	const struct login_rep l = {.ticket = 7};
+	char claims[96];
+	bool once;
+
+	snprintf(claims, sizeof(claims), "%s/awsenv/desktop", folder);
+	unlink(claims);
+	/* Rather two of them than none. */
+	must(claim(CLAIM_PAGE, &l, 1, CLAIM_COMMAND));
+	once = !claim(CLAIM_PAGE, &l, 1, CLAIM_COMMAND);
+	must(once || failing_did());
+	/* Another login, or another kind, is none of it. */
+	must(claim(CLAIM_PAGE, &l, 2, CLAIM_COMMAND));
+	must(claim(CLAIM_DONE, &l, 2, CLAIM_COMMAND));
+	unlink(claims);
+	return AW_OK;
+}
+
+static void
+somebody_does_it_whatever_can_be_noted(void **state)
+{
+	static const int errors[] = {EIO, ENOSPC, EMFILE, ENOLCK};
+	char own[96];
+	size_t i;
+
+	(void)state;
+	setenv("XDG_RUNTIME_DIR", folder, 1);
+	snprintf(own, sizeof(own), "%s/awsenv", folder);
+	assert_int_equal(mkdir(own, 0700), 0);
+	for (i = 0; i < sizeof(errors) / sizeof(*errors); i++)
+		assert_true(each_fails(claim_a_page, errors[i], true) > 8);
+	rmdir(own);
+}
+
 static int
 begin(void **state)
 {
@@ -245,6 +283,7 @@ main(void)
 	    cmocka_unit_test(a_config_is_the_old_one_or_the_new_one),
 	    cmocka_unit_test(an_undo_is_whole_or_none),
 	    cmocka_unit_test(what_was_chosen_before_is_not_lost),
+	    cmocka_unit_test(somebody_does_it_whatever_can_be_noted),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);

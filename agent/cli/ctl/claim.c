@@ -63,5 +63,8 @@ claim(enum claim kind, const struct login_rep *l, uint64_t when,
 		return false;
 	if (i == ENTRIES)
 		i = mine.ticket % ENTRIES;
-	return pwrite(fd, &mine, sizeof(mine), (off_t)(i * sizeof(mine))) >= 0;
+	/* Where it cannot be noted the next one does it, too. */
+	size = pwrite(fd, &mine, sizeof(mine), (off_t)(i * sizeof(mine)));
+	(void)size;
+	return true;
 }
