@@ -83,13 +83,11 @@ browsers_try(const char *configured, char *url)
 	static char xdg[] = "xdg-open";
 	const char *list = setting("AWSENV_BROWSER");
 	bool ours = list || *configured;
-	AUTOFREE char *copy = NULL;
-	char *rest, *command;
+	char copy[4096], *rest = copy, *command;
 
 	if (!list)
 		list = *configured ? configured : setting("BROWSER");
-	if (list && (copy = strdup(list))) {
-		rest = copy;
+	if (list && format(copy, sizeof(copy), "%s", list)) {
 		while ((command = word_next(&rest, ":")))
 			browser_try(command, url);
 	}
