@@ -47,9 +47,11 @@ struct verb_case {
 	/* Around each try, and after the verb ended, well or not: may be NULL. */
 	void (*before)(void);
 	void (*after)(int status);
-	int status;   /* when nothing fails */
-	bool silent;  /* what fails is nobody's business: it says nothing */
-	bool reports; /* memory that was short may stand in what it prints */
+	int status;  /* when nothing fails */
+	bool silent; /* what fails is nobody's business: it says nothing */
+	/* NULL, or what may stand in what it prints where a part of it failed */
+	const char *reports;
+	bool several; /* processes of it, and each has its own to say */
 };
 
 /* What it wrote to stderr, for after(). */

@@ -34,12 +34,13 @@ users_path(const struct user *u, char *out, size_t size)
 
 /* ---- finding them */
 
-static char *
-name_of(uid_t uid, const char *number)
+static void
+name_set(struct user *u, const char *number)
 {
-	const struct passwd *pw = getpwuid(uid);
+	const struct passwd *pw = getpwuid(u->uid);
 
-	return strdup(pw ? pw->pw_name : number);
+	if (!pw || !format(u->name, sizeof(u->name), "%s", pw->pw_name))
+		format(u->name, sizeof(u->name), "%s", number);
 }
 
 static bool
@@ -64,25 +65,28 @@ add(struct users *all, const char *folder, const char *name, const char *below)
 	    .uid = (uid_t)strtoul(name, NULL, 10), .below = below, .fd = -1};
 	if (!format(u->parent, sizeof(u->parent), "%s/%s", folder, name))
 		return true;
-	if (!(u->name = name_of(u->uid, name)))
-		return false;
+	name_set(u, name);
 	all->n++;
 	return true;
 }
 
-/* It is root's, or nobody's word counts for what is in it. */
+/* It is root's, or nobody's word counts for what is in it: EPERM. */
 static DIR *
 open_folder(const char *folder)
 {
-	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	AUTOCLOSE int fd =
+	    open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
-	DIR *d = NULL;
+	DIR *d;
 
-	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == 0 &&
-	    !(st.st_mode & 022))
-		d = fdopendir(fd);
-	if (!d && fd >= 0)
-		close(fd);
+	if (fd < 0 || fstat(fd, &st) != 0)
+		return NULL;
+	if (st.st_uid != 0 || (st.st_mode & 022)) {
+		errno = EPERM;
+		return NULL;
+	}
+	if ((d = fdopendir(fd)))
+		STEAL_FD(fd);
 	return d;
 }
 
@@ -91,16 +95,23 @@ find_below(struct users *all, const char *folder, const char *below)
 {
 	DIR *d = open_folder(folder);
 	const struct dirent *entry;
-	bool ok = true;
+	bool ok = d != NULL;
 
-	if (!d)
+	if (!d && (errno == ENOENT || errno == EPERM))
 		return true;
-	while (ok && (entry = readdir(d))) {
+	while (ok && (errno = 0, entry = readdir(d))) {
 		if (is_number(entry->d_name))
 			ok = add(all, folder, entry->d_name, below);
 	}
-	closedir(d);
-	return ok;
+	if (ok && errno == 0) {
+		closedir(d);
+		return true;
+	}
+	/* One that is left out would seem to be no agent. */
+	warn("cannot look for agents in %s: %s", folder, errno_text());
+	if (d)
+		closedir(d);
+	return false;
 }
 
 static int
@@ -159,50 +170,53 @@ end(struct user *u, bool late)
 		fail(u, AW_TIMEOUT, "it does not answer");
 }
 
-/* Wait for one of those that are under way; how many ended. */
-static size_t
-reap(struct user *first, size_t n)
-{
-	struct pollfd *polls = calloc(n, sizeof(*polls));
-	int64_t now_ms = io_deadline(0), left = INT64_MAX;
-	size_t i, ended = 0;
+/* Those that are under way. */
+struct going {
+	struct user *user[AT_ONCE];
+	size_t n;
+};
 
-	for (i = 0; polls && i < n; i++) {
-		polls[i] = (struct pollfd){.fd = first[i].fd, .events = POLLIN};
-		if (first[i].fd >= 0 && first[i].deadline - now_ms < left)
-			left = first[i].deadline - now_ms;
+/* Wait for one of them. */
+static void
+reap(struct going *g)
+{
+	struct pollfd polls[AT_ONCE];
+	int64_t now_ms = io_deadline(0), left = INT64_MAX;
+	size_t i, n = 0;
+
+	for (i = 0; i < g->n; i++) {
+		polls[i] = (struct pollfd){g->user[i]->fd, POLLIN, 0};
+		if (g->user[i]->deadline - now_ms < left)
+			left = g->user[i]->deadline - now_ms;
 	}
 	/* The child has the same deadline, and a moment to say so. */
-	if (polls)
-		poll(polls, n, left > 0 ? (int)left + 200 : 200);
+	poll(polls, g->n, left > 0 ? (int)left + 200 : 200);
 	now_ms = io_deadline(0);
-	for (i = 0; i < n; i++) {
-		if (first[i].fd < 0)
-			continue;
-		if (polls && polls[i].revents)
-			end(&first[i], false);
-		else if (!polls || now_ms > first[i].deadline + 100)
-			end(&first[i], true);
+	for (i = 0; i < g->n; i++) {
+		if (polls[i].revents)
+			end(g->user[i], false);
+		else if (now_ms > g->user[i]->deadline + 100)
+			end(g->user[i], true);
 		else
-			continue;
-		ended++;
+			g->user[n++] = g->user[i];
 	}
-	free(polls);
-	return ended;
+	g->n = n;
 }
 
 static void
 ask_all(struct users *all, enum users_what what)
 {
-	size_t begun = 0, going = 0;
+	struct going g = {.n = 0};
+	size_t i = 0;
 
-	while (begun < all->n || going) {
-		while (begun < all->n && going < AT_ONCE) {
-			begin(&all->user[begun], what);
-			going += all->user[begun++].fd >= 0;
+	while (i < all->n || g.n) {
+		for (; i < all->n && g.n < AT_ONCE; i++) {
+			begin(&all->user[i], what);
+			if (all->user[i].fd >= 0)
+				g.user[g.n++] = &all->user[i];
 		}
-		if (going)
-			going -= reap(all->user, begun);
+		if (g.n)
+			reap(&g);
 	}
 }
 
@@ -213,7 +227,6 @@ everybody(const struct options *o, enum users_what what)
 {
 	struct users all = {0};
 	int status = EXIT_OTHER;
-	size_t i;
 
 	if (o->given & (OPT_WHO | OPT_CHECK | OPT_KEYRING)) {
 		warn("--all-users is about every login there is: it goes with "
@@ -225,17 +238,13 @@ everybody(const struct options *o, enum users_what what)
 		    what == USERS_STATUS ? "status" : "logout");
 		return EXIT_REFUSED;
 	}
-	if (!find_below(&all, "/run/user", "awsenv") ||
-	    !find_below(&all, "/run/awsenv", NULL)) {
-		warn("out of memory");
-	} else {
+	if (find_below(&all, "/run/user", "awsenv") &&
+	    find_below(&all, "/run/awsenv", NULL)) {
 		if (all.n)
 			qsort(all.user, all.n, sizeof(*all.user), by_uid);
 		ask_all(&all, what);
 		status = users_report(&all, what, (o->given & OPT_JSON) != 0);
 	}
-	for (i = 0; i < all.n; i++)
-		free(all.user[i].name);
 	free(all.user);
 	return status;
 }

@@ -31,7 +31,7 @@ struct told {
 
 struct user {
 	uid_t uid;
-	char *name; /* or its number */
+	char name[64]; /* or its number */
 	/* /run/user/1000, and "awsenv" below it; or /run/awsenv/1000 */
 	char parent[32];
 	const char *below;

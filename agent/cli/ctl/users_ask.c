@@ -25,7 +25,7 @@ refuse(struct told *t, enum aw_err r, const char *text)
 	return r;
 }
 
-/* A directory of that user, and no link to one. */
+/* A directory of that user, and no link to one; or errno. */
 static int
 open_folder(int at, const char *name, uid_t uid)
 {
@@ -45,14 +45,35 @@ open_folder(int at, const char *name, uid_t uid)
  * An agent holds the lock as long as it lives. To connect where none does would
  * have a service manager start one.
  */
-static bool
-is_running(int folder)
+static enum aw_err
+look_for_lock(int folder)
 {
 	AUTOCLOSE int fd = openat(folder, "agent.sock.lock",
 	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
-	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 &&
-	    errno == EWOULDBLOCK;
+	if (fd < 0)
+		return errno == ENOENT ? AW_NOAGENT : AW_SYSTEM;
+	if (flock(fd, LOCK_SH | LOCK_NB) == 0)
+		return AW_NOAGENT;
+	return errno == EWOULDBLOCK ? AW_OK : AW_SYSTEM;
+}
+
+/* There is none, or it is nobody's, or that cannot be seen just now. */
+static enum aw_err
+no_folder(struct told *t)
+{
+	switch (errno) {
+	case ENOENT:
+		return refuse(t, AW_NOAGENT, "none runs");
+	case EPERM:
+	case EACCES:
+	case ELOOP:
+	case ENOTDIR:
+		return refuse(t, AW_DENIED,
+		    "the agent's directory is not a private one of that user");
+	default:
+		return refuse(t, AW_SYSTEM, errno_text());
+	}
 }
 
 static enum aw_err
@@ -66,13 +87,11 @@ meet(const struct user *u, struct told *t, int *fd, int64_t deadline)
 	if (parent >= 0 && u->below)
 		below = open_folder(parent, u->below, u->uid);
 	if (parent < 0 || (u->below && below < 0))
-		return errno == ENOENT
-		    ? refuse(t, AW_NOAGENT, "none runs")
-		    : refuse(t, AW_DENIED,
-			  "the agent's directory is not a private one of that "
-			  "user");
-	if (!is_running(u->below ? below : parent))
-		return refuse(t, AW_NOAGENT, "none runs");
+		return no_folder(t);
+	r = look_for_lock(u->below ? below : parent);
+	if (r != AW_OK)
+		return refuse(
+		    t, r, r == AW_NOAGENT ? "none runs" : errno_text());
 	/* In the directory that was looked at, whatever its path says now. */
 	format(path, sizeof(path), "/proc/self/fd/%d/agent.sock",
 	    u->below ? below : parent);
