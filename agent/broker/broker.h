@@ -277,6 +277,7 @@ struct table {
 	int64_t read;	   /* when `now` came */
 	enum aw_err error; /* of the last reading */
 	char *text;
+	struct buf failed; /* the same as MSG_PROBLEM_ITEM; empty: it did not */
 };
 
 void table_open(void);
@@ -314,6 +315,7 @@ bool table_role(const struct table *, struct view account, struct view role,
 /* Does any profile that leads through this role have awsenv_confirm = true? */
 bool table_confirm(const struct table *, struct view account, struct view role);
 bool table_session(const struct table *, uint32_t index, struct session *);
+/* Of the last good reading, after that of one that failed since. */
 bool table_problem(const struct table *, uint32_t index, struct problem_item *);
 uint32_t table_problems(const struct table *);
 uint32_t table_profiles(const struct table *); /* how many */

@@ -310,7 +310,23 @@ unreadable(struct table *t, const struct content *c)
 		return false;
 	t->error = AW_CONFIG;
 	text_set(&t->text, "%.*s: %.*s", VIEW_ARG(p.file), VIEW_ARG(p.text));
+	msg_encode(MSG_PROBLEM_ITEM, &p, &t->failed);
 	return true;
+}
+
+static void
+failed(struct table *t)
+{
+	struct view key = view_of(&t->key);
+	struct problem_item p = {.text = view_str(t->text)};
+
+	log_warn("config: %s", t->text);
+	if (t->failed.len)
+		return;
+	view_string(&key, &p.file);
+	if (!p.file.n)
+		p.file = view_str("~/.aws/config");
+	msg_encode(MSG_PROBLEM_ITEM, &p, &t->failed);
 }
 
 static void
@@ -322,6 +338,7 @@ table_ended(struct job *job, enum aw_err error, const char *text, bool early)
 	t->job = NULL;
 	t->next = NULL;
 	t->error = error;
+	buf_reset(&t->failed);
 	if (early && !unreadable(t, old))
 		text_set(&t->text,
 		    "awsenv-profile ended early while it read "
@@ -336,7 +353,7 @@ table_ended(struct job *job, enum aw_err error, const char *text, bool early)
 		t->asked = t->asking;
 		t->read = loop_now();
 	} else {
-		log_warn("config: %s", t->text);
+		failed(t);
 	}
 	content_free(old);
 }
@@ -360,6 +377,7 @@ table_free(struct table *t)
 	ntables--;
 	content_free(t->now);
 	buf_free(&t->key);
+	buf_free(&t->failed);
 	free(t->text);
 	free(t);
 }
@@ -585,9 +603,18 @@ table_session(const struct table *t, uint32_t i, struct session *s)
 	    msg_decode(MSG_SESSION, t->now->sessions.row[i], s);
 }
 
+/* While an old table serves, whoever changed the file has to hear why. */
+static bool
+has_failed(const struct table *t)
+{
+	return t->now && t->failed.len && !t->failed.bad;
+}
+
 bool
 table_problem(const struct table *t, uint32_t i, struct problem_item *p)
 {
+	if (has_failed(t) && i-- == 0)
+		return msg_decode(MSG_PROBLEM_ITEM, view_of(&t->failed), p);
 	return t->now && i < t->now->problems.n &&
 	    msg_decode(MSG_PROBLEM_ITEM, t->now->problems.row[i], p);
 }
@@ -601,7 +628,7 @@ table_profiles(const struct table *t)
 uint32_t
 table_problems(const struct table *t)
 {
-	return t->now ? t->now->problems.n : 0;
+	return t->now ? has_failed(t) + t->now->problems.n : 0;
 }
 
 static uint32_t
@@ -687,6 +714,8 @@ table_why(const struct table *t, struct view name, struct problem_item *p)
 	AUTOBUF struct buf header = {0};
 	uint32_t i;
 
+	if (has_failed(t))
+		return table_problem(t, 0, p);
 	/* "[marketing]" as problems quote a section. */
 	buf_u8(&header, '[');
 	buf_put(&header, name.p, name.n);

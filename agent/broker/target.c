@@ -5,6 +5,7 @@
  */
 #include "broker.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,15 +46,18 @@ missing(const struct search *s, struct view name)
 {
 	AUTOFREE char *near = table_near(s->table, name);
 	struct problem_item why;
+	char line[16] = "";
 
 	text_set(s->text, "no profile \"%.*s\" in %.*s", VIEW_ARG(name),
 	    s->ask->config.n ? (int)s->ask->config.n : 13,
 	    s->ask->config.n ? (const char *)s->ask->config.p
 			     : "~/.aws/config");
-	if (table_why(s->table, name, &why))
-		text_set(s->text, "%s; %.*s:%u: %.*s", *s->text,
-		    VIEW_ARG(why.file), why.line, VIEW_ARG(why.text));
-	else if (near)
+	if (table_why(s->table, name, &why)) {
+		if (why.line)
+			snprintf(line, sizeof(line), ":%u", why.line);
+		text_set(s->text, "%s; %.*s%s: %.*s", *s->text,
+		    VIEW_ARG(why.file), line, VIEW_ARG(why.text));
+	} else if (near)
 		text_set(s->text, "%s; did you mean %s?", *s->text, near);
 	else
 		say_profiles(s);

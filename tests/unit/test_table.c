@@ -218,6 +218,59 @@ the_last_good_table_outlives_a_reader_that_fails(void **state)
 }
 
 static void
+while_it_does_it_is_told_why(void **state)
+{
+	static const char *const names[] = {"default", NULL};
+	struct table *t = read_names("/a", names);
+	struct ask ask = asking("/a", 2);
+	struct problem_item p = {
+	    .file = view_str("/a"), .text = view_str("permission denied")};
+	int fd;
+
+	(void)state;
+	assert_int_equal(table_problems(t), 0);
+	table_read(t, &ask);
+	while (t->job) {
+		fd = fake_spawn(PROGRAM_PROFILE);
+		assert_int_equal(
+		    link_send_msg(fd, MSG_PROBLEM_ITEM, &p), AW_OK);
+		close(fd);
+		settle();
+		pass(1);
+	}
+	assert_int_equal(table_problems(t), 1);
+	assert_true(table_problem(t, 0, &p));
+	assert_true(view_is(p.file, "/a") && p.line == 0);
+	assert_true(view_is(p.text, "permission denied"));
+	assert_false(table_problem(t, 1, &p));
+	assert_true(table_why(t, view_str("new"), &p));
+	read_names("/a", names);
+	assert_int_equal(table_problems(t), 0);
+	assert_false(table_why(t, view_str("new"), &p));
+}
+
+static void
+a_failure_without_a_word_is_one_of_the_file(void **state)
+{
+	static const char *const names[] = {"default", NULL};
+	struct table *t = read_names("", names);
+	struct ask ask = asking("", 2);
+	struct table_end end = {.profiles = 7};
+	struct problem_item p;
+	int fd;
+
+	(void)state;
+	table_read(t, &ask);
+	fd = fake_spawn(PROGRAM_PROFILE);
+	link_send_msg(fd, MSG_TABLE_END, &end);
+	settle();
+	close(fd);
+	assert_true(table_problem(t, 0, &p));
+	assert_true(view_is(p.file, "~/.aws/config"));
+	assert_true(view_is(p.text, "awsenv-profile sent half a table"));
+}
+
+static void
 why_it_is_switched_off_is_kept_until_it_is_on_again(void **state)
 {
 	static const char *const names[] = {"default", NULL};
@@ -493,6 +546,8 @@ main(void)
 	    T(a_stamp_tells_whether_to_read_again),
 	    T(a_client_that_sees_another_file_costs_one_reading),
 	    T(the_last_good_table_outlives_a_reader_that_fails),
+	    T(while_it_does_it_is_told_why),
+	    T(a_failure_without_a_word_is_one_of_the_file),
 	    T(why_it_is_switched_off_is_kept_until_it_is_on_again),
 	    T(four_tables_are_kept_and_the_unused_one_goes),
 	    T(another_environment_is_another_table),
