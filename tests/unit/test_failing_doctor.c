@@ -40,8 +40,10 @@ what_is_found_is_told_whole(void **state)
 {
 	static const struct verb_case text = {
 	    .verb = look, .status = 1, .reports = "out of memory"};
-	static const struct verb_case json = {
-	    .verb = look, .words = {"--json"}, .status = 1, .reports = "out of memory"};
+	static const struct verb_case json = {.verb = look,
+	    .words = {"--json"},
+	    .status = 1,
+	    .reports = "out of memory"};
 
 	(void)state;
 	assert_true(verb_fails(&text, ENOMEM) > 10);

@@ -291,7 +291,8 @@ is_well(int status)
 	return status > 0 &&
 	    (now_is->several ? *news(err) : is_one_message(news(err))) &&
 	    (!no_memory ||
-		(strstr(news(err), "memory") && status == EXIT_OTHER)) &&
+		(strstr(news(err), "memory") &&
+		    (status == EXIT_OTHER || status >= EXIT_OURS))) &&
 	    strncmp(out, whole->out, strlen(out)) == 0;
 }
 
