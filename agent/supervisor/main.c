@@ -138,7 +138,7 @@ stop(const struct options *o)
 	else
 		r = client_path(path);
 	if (r == AW_OK && (r = ask_to_stop(path)) == AW_OK) {
-		socket_wait_gone(path);
+		pid = socket_wait_gone(path);
 	} else if (pid > 1 && is_agent(pid) && kill(pid, SIGTERM) == 0) {
 		r = AW_OK;
 	}

@@ -11,7 +11,7 @@
 static const char usage[] =
     "usage: awsenv-agent [-c | -s] [-Dd] [-a bind_address] [-t life] "
     "[command [arg ...]]\n"
-    "       awsenv-agent [-c | -s] -k\n";
+    "       awsenv-agent [-c | -s] [-a bind_address] -k\n";
 
 /* Time as sshd_config(5) writes it: 90, 15m, 1h30m. */
 static bool

@@ -383,14 +383,17 @@ socket_end(struct agent *a)
 		listener_end(&a->listeners[--a->nlisteners]);
 }
 
-void
+pid_t
 socket_wait_gone(const char *path)
 {
 	int64_t deadline = io_deadline(WAIT_MS);
 	AUTOCLOSE int lock = -1;
+	pid_t pid;
 
 	if (lock_open(path, &lock) != AW_OK)
-		return;
+		return 0;
+	pid = lock_owner(lock);
 	while (flock(lock, LOCK_SH | LOCK_NB) != 0 && io_deadline(0) < deadline)
 		poll(NULL, 0, PAUSE_MS);
+	return pid;
 }

@@ -119,8 +119,8 @@ int socket_open(struct agent *, const char *name, int *fd);
 void socket_close(struct agent *, const char *name);
 /* Take our own away; nobody can connect any more. */
 void socket_end(struct agent *);
-/* Until an agent that was told to end has let go of its lock. */
-void socket_wait_gone(const char *path);
+/* Until an agent that was told to end has let go of its lock; its pid, or 0. */
+pid_t socket_wait_gone(const char *path);
 
 /* program.c: where our programs are, and whether their user could meddle. */
 void program_find_all(struct agent *);

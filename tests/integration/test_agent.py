@@ -96,6 +96,14 @@ def test_k_follows_awsenv_sock(agent):
     until(lambda: not is_alive(pid))
 
 
+def test_k_names_the_agent_that_it_ended(agent):
+    agent.start("-a", elsewhere := os.path.join(agent.run, "elsewhere"))
+    other = agent.start()
+    done = agent.call("-k", env={"AWSENV_AGENT_PID": "1"})
+    assert f"echo Agent pid {other} killed;" in done.stdout
+    assert agent.call("-k", "-a", elsewhere).returncode == 0
+
+
 def test_k_by_pid_where_the_socket_is_gone(agent):
     pid = agent.start()
     os.unlink(agent.sock)
