@@ -104,10 +104,15 @@ job_find(uint8_t what, struct view id)
 void
 job_report(const struct link *l)
 {
-	while (link_send(supervisor, l) == AW_BUSY) {
+	enum aw_err r;
+
+	while ((r = link_send(supervisor, l)) == AW_BUSY) {
 		if (io_wait(supervisor, POLLOUT, io_deadline(1000)) != AW_OK)
-			break;
+			return;
 	}
+	/* It would go on with what is over; the next broker tells it anew. */
+	if (r != AW_OK && r != AW_GONE)
+		fatalx("the supervisor cannot be told: %s", aw_strerror(r));
 }
 
 static void

@@ -193,6 +193,8 @@ permit_start(void)
 	struct view rest, name;
 
 	record_each(1u << KEY_PERMIT, add_orphan, &names);
+	if (names.bad)
+		fatalx("no memory for sockets that never came to be");
 	for (rest = view_of(&names); view_string(&rest, &name);)
 		store_drop(KEY_PERMIT, name);
 }

@@ -137,6 +137,8 @@ remember(struct view subject, bool yes, pid_t pid, uint64_t began, int64_t ms)
 	if (!(s = calloc(1, sizeof(*s))))
 		fatal("question");
 	buf_put(&s->subject, subject.p, subject.n);
+	if (s->subject.bad)
+		fatalx("no memory for an answer");
 	s->yes = yes;
 	s->pid = pid;
 	s->began = began;

@@ -35,7 +35,9 @@ __wrap_loop_once(void)
 }
 
 static const char *const names[] = {"marketing", NULL};
+static const char *const *profiles = names;
 static int client;
+static int upstream = -1; /* our end, where an ssh-agent is asked for */
 
 /* `before` does not fail. */
 static UNUSED void
@@ -73,7 +75,10 @@ send_request(const char *name, enum msg_kind kind, const void *msg)
 
 	msg_encode(kind, msg, &body);
 	io_put_request(&frame, name, view_of(&body));
-	must(write(client, frame.data, frame.len) == (ssize_t)frame.len);
+	/* It may be over. */
+	must(send(client, frame.data, frame.len, MSG_NOSIGNAL) ==
+		(ssize_t)frame.len ||
+	    errno == EPIPE);
 	settle();
 }
 
@@ -120,7 +125,7 @@ play(enum link_program program, int fd)
 	struct fetch f;
 
 	if (program == PROGRAM_PROFILE)
-		fake_table(fd, 1, names);
+		fake_table(fd, 1, profiles);
 	else if (fake_order(fd, &order, &f) == MSG_FETCH)
 		fetcher(fd, &f);
 	settle();
@@ -134,21 +139,28 @@ serve(void)
 	int fd[2];
 
 	while (settle(), link_recv(fake_spawner, &l) == AW_OK) {
-		fd[1] = -1;
+		fd[0] = fd[1] = -1;
 		if (l.type == LINK_LOOK) {
 			l.type = LINK_SEEN;
 			l.seen = seen;
+		} else if (l.type == LINK_UPSTREAM) {
+			must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
+				 fd) == 0);
+			l.type = LINK_UPSTREAM_IS;
+			upstream = fd[1];
+			fd[1] = -1;
 		} else {
 			must(l.type == LINK_SPAWN && link_pair(fd) == 0);
 			l.type = LINK_SPAWNED;
-			l.nfds = 1;
-			l.fds[0] = fd[0];
 		}
+		l.nfds = fd[0] >= 0;
+		l.fds[0] = fd[0];
 		must(link_send(fake_spawner, &l) == AW_OK);
 		settle();
+		if (fd[0] >= 0)
+			close(fd[0]);
 		if (fd[1] < 0)
 			continue;
-		close(fd[0]);
 		play(l.program, fd[1]);
 		close(fd[1]);
 	}

@@ -198,7 +198,7 @@ store_each(unsigned int kinds, void (*fn)(const struct store_entry *, void *),
 		    !(kinds & 1u << fake_keys[i].kind) ||
 		    !msg_decode(
 			MSG_RECORD, view_of(&fake_keys[i].bytes), &e.record) ||
-		    e.record.expires <= fake_seconds)
+		    (e.record.expires && e.record.expires <= fake_seconds))
 			continue;
 		if (fake_fault("store_each", &r)) {
 			whole = false;
@@ -366,7 +366,7 @@ fake_stamp(uint64_t mtime)
 }
 
 /* What it says of forwarding, for profiles whose names do not begin with "no-"
- * or "ask-". */
+ * or "ask-". Those of "sure-" are asked for of this machine, too. */
 static uint8_t fake_forward;
 static struct view fake_hosts;
 /* ... and of "far-" ones what another host has in their place. */
@@ -404,6 +404,7 @@ fake_table(int fd, uint64_t mtime, const char *const *names)
 		p.forward = strncmp(*names, "no-", 3) == 0 ? FORWARD_DENY
 		    : strncmp(*names, "ask-", 4) == 0	   ? FORWARD_CONFIRM
 							   : fake_forward;
+		p.confirm = strncmp(*names, "sure-", 5) == 0;
 		p.forward_hosts = fake_hosts;
 		if (strncmp(*names, "far-", 4) == 0) {
 			p.far_chain = fake_far_chain;
