@@ -171,7 +171,9 @@ check_line(struct attempt *a, bool sound)
 		return why(a, UNSOUND, "an option has no such value");
 	if (option)
 		return why(a, UNSOUND,
-		    "option %s is missing, or has no such value", option);
+		    "option %s is missing, has no such value, or is one too "
+		    "many",
+		    option);
 	if (!identity_open(a->pamh, a->o, &a->map))
 		return why(a, UNSOUND, "option map");
 	return PENDING;

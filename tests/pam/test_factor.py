@@ -98,7 +98,8 @@ def prompts(done):
     (LINE + " account=01234567890", "account"),
     (LINE + " role=", "role"), (LINE + " role=a/b", "role"),
     (LINE + " domain=", "domain"), (LINE + " domain=a@b", "domain"),
-    (LINE + " domain=a map=/etc/passwd", "map"),
+    (LINE + " domain=a map=/etc/passwd", "map is missing, has no such value, "
+     "or is one too many"),
     (LINE + " map=/nowhere", "map"), (LINE + " map=relative", "map"),
     (LINE + " endpoint=ftp://a", "endpoint"),
     (LINE + " endpoint=http://far.example", "endpoint"),
