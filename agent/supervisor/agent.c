@@ -42,6 +42,7 @@ agent_init(struct agent *a)
 static void
 take_signals(struct agent *a)
 {
+	unsigned int tries = 0;
 	sigset_t set;
 	size_t i;
 
@@ -51,8 +52,11 @@ take_signals(struct agent *a)
 		sigaddset(&set, signals[i]);
 	}
 	sigprocmask(SIG_SETMASK, &set, NULL);
-	if ((a->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
-		fatal("signalfd");
+	while (
+	    (a->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0) {
+		if (!memory_wait(&tries))
+			fatal("signalfd");
+	}
 }
 
 /* A broker's clients are descriptors, and it inherits the limit. */
@@ -71,12 +75,19 @@ raise_limit(void)
 static void
 audit_ready(struct agent *a)
 {
-	if (a->audit >= 0 && audit_is(a->audit))
-		return;
+	unsigned int tries = 0;
+
+	do {
+		errno = 0;
+		if (a->audit >= 0 && audit_is(a->audit))
+			return;
+	} while (memory_wait(&tries));
 	if (a->audit >= 0)
 		close(a->audit);
-	if ((a->audit = audit_make()) < 0)
-		fatal("memfd_create");
+	while ((a->audit = audit_make()) < 0) {
+		if (!memory_wait(&tries))
+			fatal("memfd_create");
+	}
 }
 
 void

@@ -43,20 +43,19 @@ ring_guard(void)
 {
 	sigset_t all, before;
 	pthread_attr_t attr;
+	unsigned int tries = 0;
 	pthread_t thread;
-	int error;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, 64 * 1024);
-	error = pthread_create(&thread, &attr, park, NULL);
+	while ((errno = pthread_create(&thread, &attr, park, NULL)) != 0) {
+		if (!memory_wait(&tries))
+			fatal("cannot start a thread");
+	}
 	pthread_attr_destroy(&attr);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (error) {
-		errno = error;
-		fatal("cannot start a thread");
-	}
 }
 
 static _Noreturn void

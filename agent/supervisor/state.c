@@ -292,22 +292,35 @@ load_item(struct agent *a, const struct item *i)
 	}
 }
 
-bool
-state_load(struct agent *a, int fd)
+static bool
+read_all(int fd, struct buf *b)
 {
+	off_t size = lseek(fd, 0, SEEK_END);
+	ssize_t n;
+
+	buf_reset(b);
+	errno = 0;
+	if (size <= 0 || size > BUF_MAX || !buf_reserve(b, (size_t)size))
+		return false;
+	if ((n = pread(fd, b->data, (size_t)size, 0)) != size)
+		return false;
+	b->len = (size_t)n;
+	return true;
+}
+
+bool
+state_load(struct agent *a, int state)
+{
+	AUTOCLOSE int fd = state;
 	AUTOBUF struct buf b = {0};
+	unsigned int tries = 0;
 	struct view rest;
 	struct item i;
-	ssize_t n;
-	off_t size = lseek(fd, 0, SEEK_END);
 
-	if (size <= 0 || size > BUF_MAX || !buf_reserve(&b, (size_t)size))
-		return false;
-	n = pread(fd, b.data, (size_t)size, 0);
-	close(fd);
-	if (n != size)
-		return false;
-	b.len = (size_t)n;
+	while (!read_all(fd, &b)) {
+		if (!memory_wait(&tries))
+			return false;
+	}
 	rest = view_of(&b);
 	if (!next_item(&rest, &i) || i.tag != TAG_FORMAT ||
 	    i.number != STATE_FORMAT)

@@ -227,9 +227,14 @@ void child_end(struct agent *);
 /* sandbox.c: what neither this process nor any that it starts needs. */
 void sandbox_enter(void);
 
+/* memory.c: after an upgrade there is no way back, and with us all logins would
+ * end. */
+/* May it be there in a moment? By errno; once it was waited for. */
+bool memory_wait(unsigned int *tries);
+
 /* state.c: what a re-execution hands over, in words that two versions know. */
 int state_save(const struct agent *); /* a memfd, or -1 with errno */
-bool state_load(struct agent *, int fd);
+bool state_load(struct agent *, int state);
 
 /* agent.c: the loop. */
 void agent_init(struct agent *);

@@ -251,6 +251,96 @@ run(void)
 	return live(false);
 }
 
+static bool ending; /* the broker is not dead yet when it is looked at */
+
+pid_t __real_waitpid(pid_t pid, int *status, int how);
+pid_t __wrap_waitpid(pid_t pid, int *status, int how);
+pid_t
+__wrap_waitpid(pid_t pid, int *status, int how)
+{
+	if (ending && how & WNOHANG) {
+		ending = false;
+		return 0;
+	}
+	return __real_waitpid(pid, status, how);
+}
+
+static enum aw_err
+end_children(void)
+{
+	pid_t spawner;
+	int status;
+
+	failing_rest();
+	alarm(60);
+	must(dup2(memfd_create("notes", 0), NOTES) == NOTES);
+	fresh();
+	note_it(SHORT);
+	agent_start(&agent);
+	spawner = agent.spawner.pid;
+	ending = true;
+	failing_go();
+	child_end(&agent);
+	failing_rest();
+	must(agent.broker.pid == 0 && agent.broker.link < 0);
+	own_close(&agent.spawner.link);
+	must(waitpid(-1, &status, 0) == spawner && status == 0);
+	must(waitpid(-1, &status, 0) < 0 && errno == ECHILD);
+	while (agent.njobs)
+		close(agent.jobs[--agent.njobs].fd);
+	ring_end(&agent.ring);
+	return AW_OK;
+}
+
+/* As by an exec: with the ring, and what of descriptors is handed over. */
+static int
+hand_over(void)
+{
+	int state = state_save(&agent);
+
+	must(state >= 0);
+	child_kill(&agent.broker);
+	must(waitpid(agent.broker.pid, NULL, 0) == agent.broker.pid);
+	child_forget(&agent.broker);
+	own_close(&agent.spawner.link);
+	must(waitpid(agent.spawner.pid, NULL, 0) == agent.spawner.pid);
+	own_close(&agent.signals);
+	return state;
+}
+
+static enum aw_err
+upgrade(void)
+{
+	struct stat before, now;
+	struct ring ring;
+	int state;
+
+	failing_rest();
+	alarm(60);
+	must(dup2(memfd_create("notes", 0), NOTES) == NOTES);
+	atexit(not_now);
+	fresh();
+	note_it(SHORT);
+	agent_start(&agent);
+	state = hand_over();
+	ring = agent.ring;
+	must(fstat(agent.audit, &before) == 0);
+	agent_init(&agent);
+	serving = true;
+	failing_go();
+	agent_resume(&agent, state);
+	failing_rest();
+	must(agent.ring.session == ring.session);
+	must(agent.ring.serial == ring.serial);
+	must(agent.nlisteners == LISTENERS && agent.signals >= 0);
+	must(fstat(agent.audit, &now) == 0 && now.st_ino == before.st_ino);
+	must(agent_run(&agent) == 0);
+	serving = false;
+	while (agent.njobs)
+		close(agent.jobs[--agent.njobs].fd);
+	return AW_OK;
+}
+
 /* ---- the tests */
 
 static void
@@ -275,12 +365,34 @@ nothing_that_fails_once_ends_an_agent(void **state)
 		assert_true(each_fails_apart(run, errors[i], true) > 60);
 }
 
+static void
+nor_does_a_want_of_memory_end_one_that_was_upgraded(void **state)
+{
+	(void)state;
+	assert_true(each_fails_apart(upgrade, ENOMEM, true) > 7);
+}
+
+static void
+its_children_end_with_it(void **state)
+{
+	static const int errors[] = {ENOMEM, EIO};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(errors) / sizeof(*errors); i++)
+		assert_true(
+		    each_fails_apart(end_children, errors[i], true) >= 4);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(an_agent_starts_well_or_not_at_all),
 	    cmocka_unit_test(nothing_that_fails_once_ends_an_agent),
+	    cmocka_unit_test(its_children_end_with_it),
+	    cmocka_unit_test(
+		nor_does_a_want_of_memory_end_one_that_was_upgraded),
 	};
 
 	if (getenv("HOME") && strcmp(getenv("HOME"), BROKER) == 0)
