@@ -27,6 +27,7 @@
 
 #define PROGRAMS_MAX 64
 #define CONNECTS_MAX 64 /* upstream.c */
+#define CLOSE_MOST 65536
 #define SEND_MS 1000
 #define JOURNAL "/run/systemd/journal/socket"
 
@@ -47,13 +48,25 @@ static struct {
 	struct journal journal;
 } spawner;
 
-/* Descriptors of the supervisor's are not ours to hold open. */
+static void
+close_all(unsigned int first, unsigned int last)
+{
+	unsigned int fd;
+
+	if (first > last || syscall(SYS_close_range, first, last, 0) == 0)
+		return;
+	/* Filters of containers may not know it. */
+	for (fd = first; fd <= last && fd < CLOSE_MOST; fd++)
+		close((int)fd);
+}
+
+/* Descriptors of the supervisor's are not ours to hold open: its lock, and its
+ * end of our link, which would never close. */
 static void
 close_others(int keep)
 {
-	if (keep > 3)
-		syscall(SYS_close_range, 3u, (unsigned int)keep - 1, 0);
-	syscall(SYS_close_range, (unsigned int)keep + 1, ~0u, 0);
+	close_all(3, (unsigned int)keep - 1);
+	close_all((unsigned int)keep + 1, ~0u);
 }
 
 static char *
@@ -349,7 +362,8 @@ spawner_run(struct agent *a, int link)
 	if (!lines)
 		fatal("mmap");
 	journal_open(j, lines, JOURNAL, _PATH_LOG);
-	link_send(link, &ready);
+	if (tell(link, &ready) != AW_OK)
+		fatalx("the supervisor does not hear the spawner");
 	for (;;) {
 		p[0] = (struct pollfd){spawner.supervisor, POLLIN, 0};
 		p[1] = (struct pollfd){signals, POLLIN, 0};
