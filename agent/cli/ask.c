@@ -190,6 +190,22 @@ word_add(struct buf *b, const char *option, struct view v)
 		text_add(b, plain ? " %s %s" : " %s '%s'", option, shown(v));
 }
 
+/* As a word of its own: "a" and "eu" are in most that is said. */
+static bool
+names(const char *text, const char *name)
+{
+	static const char part[] = LETTERS SMALL DIGITS "_-.";
+	const char *at, *end;
+
+	for (at = text; *at && (at = find(at, name)); at++) {
+		end = at + strlen(name);
+		if ((at == text || !strchr(part, at[-1])) &&
+		    (!*end || !strchr(part, *end)))
+			return true;
+	}
+	return false;
+}
+
 enum aw_err
 complain(const struct question *q, uint32_t error, struct view text)
 {
@@ -209,7 +225,7 @@ complain(const struct question *q, uint32_t error, struct view text)
 		return AW_LOGIN;
 	}
 	/* The agent's words mostly name it already. */
-	if (q && *what && find(what, subject(q)))
+	if (q && *what && names(what, subject(q)))
 		name = "";
 	if (!*what)
 		what = aw_strerror((enum aw_err)error);

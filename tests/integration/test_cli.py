@@ -564,6 +564,17 @@ def test_what_the_agents_words_name_is_not_named_twice(agent):
     assert done.stderr == 'awsenv: no profile "mine" in ~/.aws/config\n'
 
 
+@pytest.mark.parametrize("name, text, told", [
+    ("eu", "cannot resolve oidc.eu-central-1.amazonaws.com", False),
+    ("a", "AWS says no", False), ("x", "x", True), ("x", "no x", True),
+    ("x", "x: no", True), ("x", "xx 'x' x.", True)])
+def test_a_name_within_other_words_is_not_named_by_them(agent, name, text, told):
+    agent.on("creds@awsenv", {"error": wire.AW_NETWORK, "text": text})
+    done = run(agent, "-p", name, "true")
+    assert done.stderr == "awsenv: " + (
+        "" if told else f"profile {name}: ") + text + "\n"
+
+
 def test_a_notice_is_shown_and_the_command_run(agent):
     agent.on("creds@awsenv", agent.creds(notice="duration cut to 3600"))
     done = run(agent, "echo", "hi")
