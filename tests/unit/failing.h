@@ -22,7 +22,9 @@ unsigned int each_fails(enum aw_err (*what)(void), int with, bool again);
  * The same in a process of its own each time, for what may also end the process
  * with a word (fatal(), status 1). It asserts nothing by cmocka: must() instead.
  * What is left allocated and opened is no more than when nothing fails, but
- * for a text or two that say why it did.
+ * for a text or two that say why it did. With FAILING_FEW in the environment one
+ * in eight stands for the others beyond the eighth, and a lack of memory for all
+ * that may go wrong: a process takes memcheck a quarter of a second.
  */
 unsigned int each_fails_apart(enum aw_err (*what)(void), int with, bool again);
 

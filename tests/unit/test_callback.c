@@ -121,8 +121,8 @@ visit(const struct buf *address)
 	unsigned int port;
 	char text[200];
 
-	assert_int_equal(
-	    sscanf((char *)address->data, "http://127.0.0.1:%u", &port), 1);
+	snprintf(text, sizeof(text), "%.*s", VIEW_ARG(view_of(address)));
+	assert_int_equal(sscanf(text, "http://127.0.0.1:%u", &port), 1);
 	to.sin_port = htons((uint16_t)port);
 	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
 	snprintf(text, sizeof(text),

@@ -172,8 +172,8 @@ visit(const struct buf *address)
 	unsigned int port;
 	char text[256];
 
-	must(sscanf((const char *)address->data, "http://127.0.0.1:%u",
-		 &port) == 1);
+	snprintf(text, sizeof(text), "%.*s", VIEW_ARG(view_of(address)));
+	must(sscanf(text, "http://127.0.0.1:%u", &port) == 1);
 	to.sin_port = htons((uint16_t)port);
 	must(connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0);
 	snprintf(text, sizeof(text),
