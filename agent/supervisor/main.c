@@ -154,13 +154,12 @@ stop(const struct options *o)
 
 /* From here on nobody looks at our terminal. */
 static void
-go_silent(void)
+go_silent(int null)
 {
-	AUTOCLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	int fd;
 
 	for (fd = 0; fd <= 2; fd++) {
-		if (null < 0 || dup2(null, fd) < 0)
+		if (dup2(null, fd) < 0)
 			fatal("/dev/null");
 	}
 	log_open("awsenv-agent", false, agent.debug);
@@ -179,9 +178,13 @@ report(const struct options *o, const char *path, int ready, pid_t pid)
 static int
 serve(const struct options *o, const char *path, int ready)
 {
+	AUTOCLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	pid_t other;
 	enum aw_err r;
 
+	/* Before anybody is told of an agent that would end for that. */
+	if (null < 0)
+		fatal("/dev/null");
 	r = socket_own(&agent, path, &other);
 	if (r == AW_BUSY) {
 		report(o, path, ready, other);
@@ -193,8 +196,9 @@ serve(const struct options *o, const char *path, int ready)
 	report(o, path, ready, getpid());
 	if (ready >= 0) {
 		close(ready);
-		go_silent();
+		go_silent(null);
 	}
+	own_close(&null);
 	return agent_run(&agent);
 }
 
@@ -219,6 +223,7 @@ start_daemon(const struct options *o, const char *path)
 {
 	pid_t pid, served;
 	int ready[2];
+	ssize_t n;
 
 	if (pipe2(ready, O_CLOEXEC) != 0)
 		fatal("pipe");
@@ -238,8 +243,10 @@ start_daemon(const struct options *o, const char *path)
 		exit(serve(o, path, ready[1]));
 	}
 	close(ready[1]);
-	if (read(ready[0], &served, sizeof(served)) != sizeof(served))
-		return 1; /* and it has said why */
+	if ((n = read(ready[0], &served, sizeof(served))) < 0)
+		log_err("cannot hear of the agent: %s", strerror(errno));
+	if (n != sizeof(served))
+		return 1; /* and if it is nothing, the agent has said why */
 	if (served != pid)
 		waitpid(pid, NULL, 0); /* there was one already */
 	if (o->command)
