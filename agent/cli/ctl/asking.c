@@ -67,7 +67,8 @@ text_of(const struct question_item *q, bool can_press, struct buf *out)
 	buf_u8(out, '\0');
 }
 
-static void
+/* False: there is no memory for all of it. */
+static bool
 show(struct asking *a, const struct question_item *q)
 {
 	const char *actions[2 * BUTTONS + 1] = {NULL};
@@ -75,11 +76,7 @@ show(struct asking *a, const struct question_item *q)
 	struct asked *one;
 	size_t i, n = 0;
 
-	if (!(one = calloc(1, sizeof(*one))))
-		return;
-	one->id = q->id;
-	one->waits = true;
-	LIST_INSERT_HEAD(&a->shown, one, entry);
+	shown_forget();
 	text_add(&title, "Give AWS credentials? %s",
 	    shown(q->profile.n ? q->profile : q->role));
 	buf_u8(&title, '\0');
@@ -90,9 +87,16 @@ show(struct asking *a, const struct question_item *q)
 		actions[n++] = buttons[i].name;
 		actions[n++] = buttons[i].text;
 	}
-	if (!title.bad && !text.bad)
-		notify_ask(a->notify.bus, &one->notice, URGENCY_CRITICAL,
-		    (const char *)title.data, (const char *)text.data, actions);
+	/* A name that is lost might be why somebody says no. */
+	if (title.bad || text.bad || text_lost ||
+	    !(one = calloc(1, sizeof(*one))))
+		return false;
+	one->id = q->id;
+	one->waits = true;
+	LIST_INSERT_HEAD(&a->shown, one, entry);
+	notify_ask(a->notify.bus, &one->notice, URGENCY_CRITICAL,
+	    (const char *)title.data, (const char *)text.data, actions);
+	return true;
 }
 
 /* ---- the agent */
@@ -135,11 +139,13 @@ sweep(struct asking *a)
 	}
 }
 
-static void
+/* False: not all of it is shown. */
+static bool
 take_list(struct asking *a, struct view list)
 {
 	struct question_item q;
 	struct asked *one;
+	bool all = true;
 
 	LIST_FOREACH(one, &a->shown, entry)
 	{
@@ -149,9 +155,10 @@ take_list(struct asking *a, struct view list)
 		if ((one = find_shown(a, q.id)))
 			one->waits = true;
 		else
-			show(a, &q);
+			all = show(a, &q) && all;
 	}
 	sweep(a);
+	return all;
 }
 
 static int
@@ -163,6 +170,14 @@ on_retry(sd_event_source *s, uint64_t usec, void *arg)
 	(void)usec;
 	asking_reach(a, a->here);
 	return 0;
+}
+
+static void
+again_later(struct asking *a)
+{
+	a->retry = sd_event_source_unref(a->retry);
+	sd_event_add_time_relative(
+	    a->event, &a->retry, CLOCK_BOOTTIME, AGAIN_USEC, 0, on_retry, a);
 }
 
 static void
@@ -180,12 +195,17 @@ on_questions(void *arg, const void *rep)
 		 * are told otherwise. */
 		a->retry = sd_event_source_unref(a->retry);
 		if (!list)
-			sd_event_add_time_relative(a->event, &a->retry,
-			    CLOCK_BOOTTIME, AGAIN_USEC, 0, on_retry, a);
+			again_later(a);
 		return;
 	}
 	a->seen = list->change;
-	take_list(a, list->items);
+	if (!take_list(a, list->items)) {
+		/* Nobody else is to take us for one who shows it. */
+		line_close(&a->line);
+		a->seen = 0;
+		again_later(a);
+		return;
+	}
 	asking_reach(a, a->here);
 }
 

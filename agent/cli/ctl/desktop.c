@@ -277,21 +277,26 @@ item_free(struct item *it)
 	free(it);
 }
 
-static void
+/* False: there is no memory for it, so that the agent has to tell it again. */
+static bool
 login_changed(struct desktop *d, const struct watch_rep *rep)
 {
+	struct buf kept = {0};
 	struct login_rep l;
 	struct item *it;
 	uint8_t before;
 
-	if (!msg_decode(MSG_LOGIN_REP, rep->login, &l) ||
-	    !(it = item_get(d, l.ticket)))
-		return;
+	if (!msg_decode(MSG_LOGIN_REP, rep->login, &l))
+		return true;
+	buf_put(&kept, rep->login.p, rep->login.n);
+	if (kept.bad || !(it = item_get(d, l.ticket))) {
+		buf_free(&kept);
+		return false;
+	}
 	before = it->rep.state;
-	buf_reset(&it->kept);
-	buf_put(&it->kept, rep->login.p, rep->login.n);
-	if (!msg_decode(MSG_LOGIN_REP, view_of(&it->kept), &it->rep))
-		return;
+	buf_free(&it->kept);
+	it->kept = kept;
+	msg_decode(MSG_LOGIN_REP, view_of(&it->kept), &it->rep);
 	it->refreshable = rep->refreshable;
 	if (it->offered && before != l.state && presence_here(&d->presence)) {
 		if (l.state == LOGIN_DONE && first(it, CLAIM_DONE, l.expires))
@@ -303,6 +308,7 @@ login_changed(struct desktop *d, const struct watch_rep *rep)
 		it->offered = 0;
 	warning_set(it);
 	serve(it);
+	return true;
 }
 
 /* ---- the agent */
@@ -345,7 +351,7 @@ on_watch(void *arg, const void *rep)
 	const struct watch_rep *w = rep;
 	struct desktop *d = arg;
 
-	if (!w || w->error != AW_OK) {
+	if (!w || w->error != AW_OK || (w->login.n && !login_changed(d, w))) {
 		line_close(&d->watch);
 		later(d);
 		return;
@@ -353,8 +359,6 @@ on_watch(void *arg, const void *rep)
 	wait_end(&d->wait);
 	d->wait.tries = 0;
 	d->seen = w->change;
-	if (w->login.n)
-		login_changed(d, w);
 	if (!w->login.n && blind(d) && !under_way(d))
 		sd_event_exit(d->event, EXIT_GOOD);
 	else
@@ -394,7 +398,7 @@ on_presence(void *arg)
 		serve(it);
 	}
 	asking_reach(&d->asking, presence_here(&d->presence));
-	if (d->presence.path && d->presence.id)
+	if (*d->presence.path && *d->presence.id)
 		telling_set(&d->telling, d->presence.id,
 		    d->presence.locked || d->presence.asleep);
 	if (blind(d) && !d->brief) {

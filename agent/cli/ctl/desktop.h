@@ -56,9 +56,9 @@ struct presence {
 	sd_bus *system;	 /* NULL: none, so no logind */
 	sd_bus *session; /* NULL: none; not ours */
 	sd_event_source *leader;
-	char *path; /* of the session at logind; NULL: not known */
-	char *id;   /* ... and what it is called there */
-	int delay;  /* holds up a suspend until the agent knows; or -1 */
+	char path[128]; /* of the session at logind; "": not known */
+	char id[64];	/* ... and what it is called there */
+	int delay;	/* holds up a suspend until the agent knows; or -1 */
 	unsigned int asked; /* screensavers that did not answer yet */
 	bool known;	    /* what logind tells, or nobody is there to tell */
 	bool locked;	    /* LockedHint */

@@ -99,8 +99,8 @@ property_read(struct presence *p, sd_bus_message *m)
 		if ((r = sd_bus_message_read(m, "v", "u", &pid)) >= 0)
 			leader_watch(p, pid);
 	} else if (!strcmp(name, "Id")) {
-		if ((r = sd_bus_message_read(m, "v", "s", &id)) >= 0 && !p->id)
-			p->id = strdup(id);
+		if ((r = sd_bus_message_read(m, "v", "s", &id)) >= 0 && !*p->id)
+			format(p->id, sizeof(p->id), "%s", id);
 	} else if (!strcmp(name, "LockedHint")) {
 		if ((r = sd_bus_message_read(m, "v", "b", &on)) >= 0)
 			p->locked = on;
@@ -211,7 +211,7 @@ on_session(sd_bus_message *m, void *arg, sd_bus_error *e)
 	(void)e;
 	if (sd_bus_message_is_method_error(m, NULL) ||
 	    sd_bus_message_read(m, "o", &path) < 0 ||
-	    !(p->path = strdup(path))) {
+	    !format(p->path, sizeof(p->path), "%s", path)) {
 		settle(p); /* in no session: a desktop of another kind */
 		return 0;
 	}
@@ -268,7 +268,7 @@ on_system_gone(sd_bus_message *m, void *arg, sd_bus_error *e)
 
 	(void)m;
 	(void)e;
-	free(STEAL(p->path));
+	*p->path = '\0';
 	p->locked = p->elsewhere = false;
 	settle(p);
 	return 0;
@@ -345,8 +345,6 @@ presence_close(struct presence *p)
 {
 	sd_event_source_unref(p->leader);
 	p->system = sd_bus_flush_close_unref(p->system);
-	free(STEAL(p->path));
-	free(STEAL(p->id));
 	if (p->delay >= 0)
 		close(p->delay);
 }
