@@ -7,6 +7,7 @@
 #include "agent/cli/ctl/ctl.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -169,6 +170,66 @@ what_is_skipped_is_a_success(void **state)
 	assert_true(verb_fails_in_all_ways(&c) > 3);
 }
 
+/* ---- a profile that is chosen */
+
+static bool person; /* is at a terminal */
+
+int __real_isatty(int fd);
+int __wrap_isatty(int fd);
+int
+__wrap_isatty(int fd)
+{
+	return person || __real_isatty(fd);
+}
+
+static int
+pick(const struct options *o, char **argv)
+{
+	AUTOBUF struct buf out = {0};
+	const char *name;
+	enum aw_err r;
+
+	(void)argv;
+	if ((r = pick_profile(o, &name)) != AW_OK)
+		return exit_of(r);
+	failing_rest();
+	if (!name) {
+		say("awsenv: none was chosen, for want of memory or more\n");
+		return EXIT_OTHER;
+	}
+	text_add(&out, "%s\n", name);
+	return text_print(&out) ? EXIT_GOOD : EXIT_OTHER;
+}
+
+/* What is typed, where there is no more than lines. */
+static void
+type(void)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/typed", folder);
+	text_write(path, "chain\n");
+	must((fd = open(path, O_RDONLY)) >= 0);
+	must(dup2(fd, STDIN_FILENO) == STDIN_FILENO);
+	close(fd);
+	unlink(path);
+}
+
+static void
+the_one_that_was_chosen_or_none(void **state)
+{
+	static const struct verb_case c = {.verb = pick, .before = type};
+
+	(void)state;
+	person = true;
+	setenv("TERM", "xterm", 1); /* by fzf */
+	assert_true(verb_fails_in_all_ways(&c) > 10);
+	setenv("TERM", "dumb", 1);
+	assert_true(verb_fails_in_all_ways(&c) > 10);
+	person = false;
+}
+
 /* ---- what the agent says, and hears */
 
 static void
@@ -218,7 +279,10 @@ begin(void **state)
 	    .profiles = V("marketing\0"),
 	    .bound = true,
 	};
-	AUTOBUF struct buf sealed = {0}, sockets = {0};
+	static const struct profile_item profiles[] = {
+	    {.name = V("chain-of-all")}, {.name = V("chain")}};
+	AUTOBUF struct buf sealed = {0}, sockets = {0}, names = {0};
+	struct profiles_rep known = {0};
 	struct creds_rep given = {
 	    .profile = V("marketing"),
 	    .account = V("111111111111"),
@@ -230,6 +294,7 @@ begin(void **state)
 	const struct fake_answer answers[] = {
 	    {"creds@awsenv", MSG_CREDS_REP, &given},
 	    {"forward@awsenv", MSG_FORWARD_REP, &open},
+	    {"profiles@awsenv", MSG_PROFILES_REP, &known},
 	    {"login@awsenv", MSG_LOGIN_REP, &login},
 	    {"wait@awsenv", MSG_LOGIN_REP, &login},
 	    {"nudge@awsenv", MSG_LOGIN_REP, &login},
@@ -240,7 +305,10 @@ begin(void **state)
 	(void)state;
 	msg_encode(MSG_CREDS, &creds, &sealed);
 	msg_append(MSG_FORWARD_ITEM, &socket, &sockets);
+	msg_append(MSG_PROFILE_ITEM, &profiles[0], &names);
+	msg_append(MSG_PROFILE_ITEM, &profiles[1], &names);
 	given.sealed = view_of(&sealed);
+	known.items = view_of(&names);
 	open.items = view_of(&sockets);
 	seen = mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -256,10 +324,12 @@ begin(void **state)
 	unsetenv("DISPLAY");
 	unsetenv("WAYLAND_DISPLAY");
 	signal(SIGINT, SIG_DFL); /* of a test in the background, too */
+	sigpipe_ignore();	 /* as main() does */
 	program("tell",
 	    "echo \"$#: $2 $1; $AWS_ACCESS_KEY_ID $AWS_SECRET_ACCESS_KEY "
 	    "$AWS_SESSION_TOKEN $AWS_REGION $AWS_CA_BUNDLE\"\n");
 	program("ssh", "#!/bin/sh\necho \"$@; $SSH_AUTH_SOCK $AWSENV_SOCK\"\n");
+	program("fzf", "#!/bin/sh\ngrep -x chain\n");
 	program("show", "#!/bin/sh\necho \"$AWSENV_SOCK\"\n");
 	fake_agent_hears = hear;
 	fake_agent_begin(folder, answers);
@@ -269,7 +339,7 @@ begin(void **state)
 static int
 end(void **state)
 {
-	static const char *const programs[] = {"tell", "ssh", "show"};
+	static const char *const programs[] = {"tell", "ssh", "show", "fzf"};
 	char path[64];
 	size_t i;
 
@@ -291,6 +361,7 @@ main(void)
 	    cmocka_unit_test(a_socket_is_of_a_command_that_runs),
 	    cmocka_unit_test(an_interrupt_ends_it_and_says_what_stays),
 	    cmocka_unit_test(what_is_skipped_is_a_success),
+	    cmocka_unit_test(the_one_that_was_chosen_or_none),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);

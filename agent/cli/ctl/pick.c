@@ -237,7 +237,10 @@ choose_plain(struct picker *p)
 	for (n = 0; n + 1 < sizeof(p->typed);) {
 		char c = key();
 
-		if (c == '\n' || c == '\004')
+		/* What is half typed may be another's name. */
+		if (c == '\004')
+			return -1;
+		if (c == '\n')
 			break;
 		p->typed[n++] = c;
 	}
@@ -313,8 +316,13 @@ choose_fzf(struct picker *p)
 	ssize_t got;
 	pid_t pid;
 
-	if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0)
+	if (pipe2(in, O_CLOEXEC) != 0)
 		return -1;
+	if (pipe2(out, O_CLOEXEC) != 0) {
+		close(in[0]);
+		close(in[1]);
+		return -1;
+	}
 	if ((pid = child_fork(SIGCHLD)) == 0)
 		fzf_exec(in[0], out[1]);
 	close(in[0]);
@@ -326,7 +334,7 @@ choose_fzf(struct picker *p)
 	close(out[0]);
 	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		continue;
-	name[n] = '\0';
+	name[got < 0 ? 0 : n] = '\0'; /* half a name may be another's */
 	name[strcspn(name, "\n")] = '\0';
 	for (i = 0; status == 0 && i < p->list->n; i++) {
 		if (!strcmp(p->list->row[i].name, name)) {
