@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -172,7 +173,8 @@ what_is_skipped_is_a_success(void **state)
 
 /* ---- a profile that is chosen */
 
-static bool person; /* is at a terminal */
+static bool person;	  /* is at a terminal, */
+static const char *typed; /* ... and does this there */
 
 int __real_isatty(int fd);
 int __wrap_isatty(int fd);
@@ -180,6 +182,15 @@ int
 __wrap_isatty(int fd)
 {
 	return person || __real_isatty(fd);
+}
+
+int __wrap_tcgetattr(int fd, struct termios *t);
+int
+__wrap_tcgetattr(int fd, struct termios *t)
+{
+	(void)fd;
+	*t = (struct termios){0};
+	return 0;
 }
 
 static int
@@ -209,7 +220,7 @@ type(void)
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/typed", folder);
-	text_write(path, "chain\n");
+	text_write(path, typed);
 	must((fd = open(path, O_RDONLY)) >= 0);
 	must(dup2(fd, STDIN_FILENO) == STDIN_FILENO);
 	close(fd);
@@ -223,9 +234,23 @@ the_one_that_was_chosen_or_none(void **state)
 
 	(void)state;
 	person = true;
+	typed = "chain\n";
 	setenv("TERM", "xterm", 1); /* by fzf */
 	assert_true(verb_fails_in_all_ways(&c) > 10);
 	setenv("TERM", "dumb", 1);
+	assert_true(verb_fails_in_all_ways(&c) > 10);
+	person = false;
+}
+
+static void
+who_cannot_be_heard_waits_for_no_question(void **state)
+{
+	static const struct verb_case c = {
+	    .verb = confirm_verb, .before = type};
+
+	(void)state;
+	person = true;
+	typed = "q";
 	assert_true(verb_fails_in_all_ways(&c) > 10);
 	person = false;
 }
@@ -279,6 +304,7 @@ begin(void **state)
 	    .profiles = V("marketing\0"),
 	    .bound = true,
 	};
+	static const struct questions_rep nothing_asked = {.change = 1};
 	static const struct profile_item profiles[] = {
 	    {.name = V("chain-of-all")}, {.name = V("chain")}};
 	AUTOBUF struct buf sealed = {0}, sockets = {0}, names = {0};
@@ -295,6 +321,7 @@ begin(void **state)
 	    {"creds@awsenv", MSG_CREDS_REP, &given},
 	    {"forward@awsenv", MSG_FORWARD_REP, &open},
 	    {"profiles@awsenv", MSG_PROFILES_REP, &known},
+	    {"questions@awsenv", MSG_QUESTIONS_REP, &nothing_asked},
 	    {"login@awsenv", MSG_LOGIN_REP, &login},
 	    {"wait@awsenv", MSG_LOGIN_REP, &login},
 	    {"nudge@awsenv", MSG_LOGIN_REP, &login},
@@ -362,6 +389,7 @@ main(void)
 	    cmocka_unit_test(an_interrupt_ends_it_and_says_what_stays),
 	    cmocka_unit_test(what_is_skipped_is_a_success),
 	    cmocka_unit_test(the_one_that_was_chosen_or_none),
+	    cmocka_unit_test(who_cannot_be_heard_waits_for_no_question),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);
