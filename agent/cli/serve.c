@@ -267,8 +267,12 @@ client_accept(void)
 	int fd;
 
 	fd = accept4(s.listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd < 0)
+	if (fd < 0) {
+		/* Without a descriptor to be had it would be asked again at once. */
+		if (errno != EAGAIN)
+			poll(NULL, 0, 100);
 		return;
+	}
 	if (!c) {
 		close(fd);
 		return;

@@ -14,12 +14,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "awsenv/io.h"
 #include "awsenv/own.h"
 #include "tests/unit/failing.h"
 
@@ -177,6 +180,50 @@ serve(void)
 	return r;
 }
 
+/* ---- where there is no descriptor for who knocks */
+
+#define REFUSALS 3
+
+/* Shared with the endpoint: when it tried to let somebody in. */
+static struct {
+	unsigned int n;
+	int64_t at[REFUSALS];
+} * tries;
+
+int __real_accept4(int fd, struct sockaddr *a, socklen_t *n, int flags);
+int __wrap_accept4(int fd, struct sockaddr *a, socklen_t *n, int flags);
+
+int
+__wrap_accept4(int fd, struct sockaddr *a, socklen_t *n, int flags)
+{
+	if (!tries || tries->n == REFUSALS)
+		return __real_accept4(fd, a, n, flags);
+	tries->at[tries->n++] = io_deadline(0);
+	errno = ENFILE;
+	return -1;
+}
+
+static void
+it_is_not_asked_for_again_and_again(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	tries = mmap(NULL, sizeof(*tries), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(tries, MAP_FAILED);
+	if ((pid = fork()) == 0)
+		_exit(serve() != AW_OK);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(tries->n, REFUSALS);
+	assert_true(
+	    tries->at[REFUSALS - 1] - tries->at[0] >= (REFUSALS - 1) * 100);
+	munmap(tries, sizeof(*tries));
+	tries = NULL;
+}
+
 static void
 a_view_is_whole_or_the_endpoint_is_not_used(void **state)
 {
@@ -252,6 +299,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_view_is_whole_or_the_endpoint_is_not_used),
 	    cmocka_unit_test(an_endpoint_answers_whole_or_not),
+	    cmocka_unit_test(it_is_not_asked_for_again_and_again),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);
