@@ -58,6 +58,12 @@ static void hold_on(struct item *);
 
 /* ---- what the person is told */
 
+static bool
+first(const struct item *it, enum claim kind, uint64_t when)
+{
+	return claim(kind, &it->rep, when, CLAIM_DESKTOP);
+}
+
 static void
 tell(struct item *it, enum urgency urgency, struct buf *title, struct buf *text)
 {
@@ -68,25 +74,28 @@ tell(struct item *it, enum urgency urgency, struct buf *title, struct buf *text)
 		    (const char *)title->data, (const char *)text->data);
 }
 
-static void
+/*
+ * The page is not opened where the words that go with it have no memory: "NOT
+ * AWS" may be among them. False: that was so.
+ */
+static bool
 offer(struct item *it)
 {
 	const struct login_rep *l = &it->rep;
 	bool open = !(it->desktop->options->given & OPT_NO_BROWSER);
+	const char *notice = shown(l->notice);
 	AUTOBUF struct buf title = {0}, text = {0};
 	char until[CLOCK_TIME];
 
 	if (!url_is_sound(l->url) || (l->code.n && !code_is_sound(l->code))) {
 		warn("the agent gave a sign-in URL or code that is not fit to "
 		     "be shown");
-		return;
+		return true;
 	}
-	if (open)
-		browser_start(l->url, l->browser);
 	clock_time(until, l->until);
 	text_add(&title, "AWS login: %s", shown(l->session));
-	if (l->notice.n)
-		text_add(&text, "%s\n", shown(l->notice));
+	if (*notice)
+		text_add(&text, "%s\n", notice);
 	if (l->code.n)
 		text_add(&text,
 		    "Allow it in the browser only if the page shows this code: "
@@ -94,10 +103,16 @@ offer(struct item *it)
 		    shown(l->code));
 	text_add(&text, "Valid until %s.%s", until,
 	    open ? "" : " To see the address: awsenv login");
-	tell(it,
-	    find(shown(l->notice), "NOT AWS") ? URGENCY_CRITICAL
-					      : URGENCY_NORMAL,
+	if (!buf_reserve(&title, 1) || !buf_reserve(&text, 1) || text_lost)
+		return false;
+	if (!first(it, CLAIM_PAGE, l->until))
+		return true;
+	if (open)
+		browser_start(l->url, l->browser);
+	tell(it, find(notice, "NOT AWS") ? URGENCY_CRITICAL : URGENCY_NORMAL,
 	    &title, &text);
+	hold_on(it);
+	return true;
 }
 
 /* Somebody else than expected is no error, but must not pass unseen. */
@@ -156,32 +171,27 @@ ending(struct item *it)
 
 /* ---- one login */
 
+/* What can be done for it now that it changed, or the person came. False: there
+ * is no memory for it. */
 static bool
-first(const struct item *it, enum claim kind, uint64_t when)
-{
-	return claim(kind, &it->rep, when, CLAIM_DESKTOP);
-}
-
-/* What can be done for it now that it changed, or the person came. */
-static void
 serve(struct item *it)
 {
 	const struct login_rep *l = &it->rep;
 
+	shown_forget();
 	if (!presence_here(&it->desktop->presence))
-		return;
+		return true;
 	if (l->state == LOGIN_PENDING && l->until != it->offered &&
 	    l->until > now()) {
+		if (!offer(it))
+			return false;
 		it->offered = l->until;
-		if (first(it, CLAIM_PAGE, l->until)) {
-			offer(it);
-			hold_on(it);
-		}
 	}
 	if (it->due && l->state == LOGIN_DONE && l->expires > now() &&
 	    first(it, CLAIM_END, l->expires))
 		ending(it);
 	it->due = false;
+	return true;
 }
 
 static int
@@ -307,8 +317,7 @@ login_changed(struct desktop *d, const struct watch_rep *rep)
 	if (l.state == LOGIN_DONE || l.state == LOGIN_FAILED)
 		it->offered = 0;
 	warning_set(it);
-	serve(it);
-	return true;
+	return serve(it);
 }
 
 /* ---- the agent */
@@ -392,10 +401,15 @@ on_presence(void *arg)
 {
 	struct desktop *d = arg;
 	struct item *it;
+	bool all = true;
 
 	LIST_FOREACH(it, &d->items, entry)
 	{
-		serve(it);
+		all = serve(it) && all;
+	}
+	if (!all) {
+		line_close(&d->watch);
+		later(d);
 	}
 	asking_reach(&d->asking, presence_here(&d->presence));
 	if (*d->presence.path && *d->presence.id)
