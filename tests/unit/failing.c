@@ -434,8 +434,8 @@ check(const struct outcome *o, unsigned int nth, bool again)
 		fail_msg("nothing failed, and yet: %s", aw_strerror(o->r));
 }
 
-static void *
-shared(size_t size)
+void *
+failing_shared(size_t size)
 {
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -449,7 +449,7 @@ begin(int with)
 {
 	error = with;
 	if (seen == &alone)
-		seen = shared(sizeof(*seen));
+		seen = failing_shared(sizeof(*seen));
 }
 
 unsigned int
@@ -506,7 +506,7 @@ apart(enum aw_err (*what)(void), unsigned int nth, struct outcome *o)
 unsigned int
 each_fails_apart(enum aw_err (*what)(void), int with, bool again)
 {
-	struct outcome *o = shared(sizeof(*o));
+	struct outcome *o = failing_shared(sizeof(*o));
 	const char *few = getenv("FAILING_FEW");
 	struct outcome good;
 	unsigned int n;

@@ -7,6 +7,7 @@
 #define FAILING_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "awsenv/err.h"
 
@@ -37,6 +38,8 @@ void failing_heal(void);
  * began; which one. */
 bool failing_did(void);
 const char *failing_name(void);
+/* Zeroed memory for all of the processes that a test consists of. */
+void *failing_shared(size_t size);
 /* A stand-in's call, which counts as one and is to fail now. */
 bool failing_this(const char *name);
 

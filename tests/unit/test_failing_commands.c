@@ -337,9 +337,8 @@ begin(void **state)
 	given.sealed = view_of(&sealed);
 	known.items = view_of(&names);
 	open.items = view_of(&sockets);
-	seen = mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (seen == MAP_FAILED || !mkdtemp(folder))
+	seen = failing_shared(sizeof(*seen));
+	if (!mkdtemp(folder))
 		return -1;
 	snprintf(text, sizeof(text), "%s:/usr/bin:/bin", folder);
 	setenv("PATH", text, 1);

@@ -242,9 +242,8 @@ begin(void **state)
 	msg_append(MSG_PROFILE_ITEM, &theirs, &profiles);
 	listed.items = view_of(&list);
 	known.items = view_of(&profiles);
-	seen = mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (seen == MAP_FAILED || !mkdtemp(folder))
+	seen = failing_shared(sizeof(*seen));
+	if (!mkdtemp(folder))
 		return -1;
 	snprintf(runtime, sizeof(runtime), "%s/awsenv", folder);
 	snprintf(aws, sizeof(aws), "%s/.aws", folder);

@@ -244,9 +244,8 @@ begin(void **state)
 	(void)state;
 	msg_append(MSG_FORWARD_ITEM, &socket, &items);
 	open.items = view_of(&items);
-	heard = mmap(NULL, sizeof(*heard), PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (heard == MAP_FAILED || !mkdtemp(folder))
+	heard = failing_shared(sizeof(*heard));
+	if (!mkdtemp(folder))
 		return -1;
 	setenv("HOME", folder, 1);
 	setenv("XDG_RUNTIME_DIR", folder, 1);

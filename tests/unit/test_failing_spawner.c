@@ -14,7 +14,6 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -152,9 +151,7 @@ a_program_is_told_of_or_another_spawner_begins(void **state)
 	size_t i;
 
 	(void)state;
-	played = mmap(NULL, sizeof(*played), PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_ptr_not_equal(played, MAP_FAILED);
+	played = failing_shared(sizeof(*played));
 	for (i = 0; i < sizeof(errors) / sizeof(*errors); i++)
 		assert_true(each_fails_apart(live, errors[i], true) > 20);
 }

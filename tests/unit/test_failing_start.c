@@ -303,11 +303,10 @@ static int
 begin(void **state)
 {
 	(void)state;
-	runs = mmap(NULL, 2 * sizeof(*runs), PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	runs = failing_shared(2 * sizeof(*runs));
 	log_open("awsenv-agent", true, false);
 	untold = runs + 1;
-	return runs == MAP_FAILED ? -1 : 0;
+	return 0;
 }
 
 int

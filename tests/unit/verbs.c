@@ -25,17 +25,6 @@
 #define ROWS 16
 #define TEXT_MOST (256 * 1024)
 
-/* For the processes that a test consists of. */
-static void *
-shared(size_t size)
-{
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	assert_ptr_not_equal(p, MAP_FAILED);
-	return p;
-}
-
 /* ---- the agent */
 
 static struct {
@@ -146,7 +135,7 @@ fake_agent_begin(const char *folder, const struct fake_answer *answers)
 	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	agent.uid = geteuid();
-	agent.state = shared(sizeof(*agent.state));
+	agent.state = failing_shared(sizeof(*agent.state));
 	for (agent.n = 0; answers->name; answers++, agent.n++) {
 		assert_true(agent.n < ROWS);
 		agent.name[agent.n] = answers->name;
@@ -375,7 +364,7 @@ verb_fails(const struct verb_case *c, int with)
 	unsigned int n;
 
 	if (!whole)
-		whole = shared(sizeof(*whole));
+		whole = failing_shared(sizeof(*whole));
 	now_is = c;
 	no_memory = with == ENOMEM;
 	n = each_fails_apart(try_it, with, true);
