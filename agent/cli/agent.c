@@ -224,26 +224,37 @@ agent_forwarded(char path[static CLIENT_PATH])
 	    !is_usual_place(path, "/forward.sock", false);
 }
 
+/* Not the agent's fault. */
+static bool
+is_want(enum aw_err r)
+{
+	return r == AW_NOMEM ||
+	    (r == AW_SYSTEM &&
+		(errno == ENOMEM || errno == EMFILE || errno == ENFILE));
+}
+
 /*
  * The one that ssh brings along, if it is one of ours and lets something be
  * used. Any other ssh-agent says in one round trip that it is none; one that
- * hangs up instead is not to keep us for long.
+ * hangs up instead is not to keep us for long. Neither AW_OK nor AW_NOAGENT: it
+ * may be that one, and a command must not have the login of another instead.
  */
-static bool
-is_forwarded(struct agent *a)
+static enum aw_err
+find_forwarded(struct agent *a)
 {
 	const struct status_req req = {0};
 	AUTOBUF struct buf frame = {0};
 	struct status_rep rep;
 	enum aw_err r;
 
-	if (!agent_forwarded(a->path) ||
-	    reconnect(a, io_deadline(CONNECT_MS)) != AW_OK)
-		return false;
+	if (!agent_forwarded(a->path))
+		return AW_NOAGENT;
+	if ((r = reconnect(a, io_deadline(CONNECT_MS))) != AW_OK)
+		return is_want(r) ? r : AW_NOAGENT;
 	r = ask(a, "status@awsenv", MSG_STATUS_REQ, &req, MSG_STATUS_REP, &rep,
 	    &frame, FORWARD_MS, FORWARD_REPEAT_MS);
-	if (r == AW_OK && rep.profiles > 0)
-		return true;
+	if ((r == AW_OK && rep.profiles > 0) || is_want(r))
+		return r;
 	if (r == AW_OK)
 		a->passed = "lets no profile be used from here";
 	else if (r == AW_PROTO && is_ours(a))
@@ -251,7 +262,7 @@ is_forwarded(struct agent *a)
 		    "is another version of awsenv than this, which is " AWSENV_VERSION
 		    "; upgrade the older one";
 	agent_close(a);
-	return false;
+	return AW_NOAGENT;
 }
 
 enum aw_err
@@ -260,8 +271,8 @@ agent_find(struct agent *a, bool here)
 	enum aw_err r;
 
 	*a = (struct agent){.fd = -1, .found = FOUND_FORWARDED};
-	if (!here && is_forwarded(a))
-		return AW_OK;
+	if (!here && (r = find_forwarded(a)) != AW_NOAGENT)
+		return r;
 	*a->path = '\0';
 	a->found = agent_socket	     ? FOUND_OPTION
 	    : setting("AWSENV_SOCK") ? FOUND_VARIABLE

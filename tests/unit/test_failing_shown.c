@@ -27,6 +27,8 @@
 	}
 #define FAR_OFF 4102444800 /* 2100: a time that is written in one form today */
 
+static char folder[] = "/tmp/awsenv-failing.XXXXXX";
+
 /* All of one verb: its words, up to NULL, and how many calls may fail. */
 static void
 check(int (*verb)(const struct options *, char **argv),
@@ -99,6 +101,29 @@ whoever_one_is_is_told_whole(void **state)
 	(void)state;
 	CHECK_BARE(whoami_verb, 10);
 	CHECK(whoami_verb, 10, "--json");
+}
+
+static void
+come_by_ssh(void)
+{
+	char path[sizeof(folder) + 16];
+
+	snprintf(path, sizeof(path), "%s/agent.sock", folder);
+	setenv("SSH_CONNECTION", "192.0.2.1 22 192.0.2.2 22", 1);
+	setenv("SSH_AUTH_SOCK", path, 1);
+	setenv("AWSENV_SOCK", "/nowhere/agent.sock", 1);
+}
+
+/* No other agent for want of memory, with another person's login. */
+static void
+the_forwarded_agent_is_asked_or_none_is(void **state)
+{
+	static const struct verb_case c = {
+	    .verb = whoami_verb, .words = {NULL}, .before = come_by_ssh};
+
+	(void)state;
+	assert_true(verb_fails(&c, ENOMEM) > 10);
+	assert_true(verb_fails(&c, EMFILE) > 5);
 }
 
 static void
@@ -202,8 +227,6 @@ static const struct forward_item sockets[] = {
 #define LIST(out, kind, items)                                 \
 	for (i = 0; i < sizeof(items) / sizeof(*(items)); i++) \
 	msg_append(kind, &(items)[i], out)
-
-static char folder[] = "/tmp/awsenv-failing.XXXXXX";
 
 static int
 begin(void **state)
@@ -347,6 +370,7 @@ main(void)
 	    cmocka_unit_test(questions_are_shown_whole_or_none),
 	    cmocka_unit_test(sockets_are_listed_whole_or_none),
 	    cmocka_unit_test(whoever_one_is_is_told_whole),
+	    cmocka_unit_test(the_forwarded_agent_is_asked_or_none_is),
 	    cmocka_unit_test(keys_are_printed_whole_or_none_are),
 	    cmocka_unit_test(words_are_completed_from_the_whole_list),
 	    cmocka_unit_test(a_long_list_is_whole_or_not_a_success),
