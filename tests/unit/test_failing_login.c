@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -138,6 +139,21 @@ a_socket_is_for_those_hosts_or_is_not_opened(void **state)
 	assert_true(heard->sockets > 0);
 }
 
+/* By the names that ssh's own programs know. */
+static void
+a_name_is_all_of_its_keys_or_no_socket_is_opened(void **state)
+{
+	static const struct verb_case c = {.verb = forward_verb,
+	    .words = {"--profile", "marketing", "--profile", "chain", "--host",
+		"one", "--host", "two", "--for", "1h", "--confirm"},
+	    .before = forget_ends,
+	    .after = look_for_ends};
+
+	(void)state;
+	check(&c, 20);
+	assert_true(heard->sockets > 0);
+}
+
 /* ---- logins */
 
 static void
@@ -205,6 +221,18 @@ static char folder[] = "/tmp/awsenv-failing.XXXXXX";
 	.url = V("https://evil.example/device"), .code = V("ABCD-EFGH"), \
 	.until = FAR_OFF
 
+static void
+script(const char *name, const char *text)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	must((f = fopen(path, "w")) != NULL);
+	must(fprintf(f, "#!/bin/sh\n%s\n", text) > 0 && fclose(f) == 0);
+	must(chmod(path, 0700) == 0);
+}
+
 static int
 begin(void **state)
 {
@@ -241,18 +269,27 @@ begin(void **state)
 	    {NULL, MSG_EMPTY, NULL},
 	};
 
+	char path[128];
+
 	(void)state;
 	msg_append(MSG_FORWARD_ITEM, &socket, &items);
 	open.items = view_of(&items);
 	heard = failing_shared(sizeof(*heard));
 	if (!mkdtemp(folder))
 		return -1;
+	snprintf(path, sizeof(path), "%s:/usr/bin:/bin", folder);
 	setenv("HOME", folder, 1);
 	setenv("XDG_RUNTIME_DIR", folder, 1);
 	setenv("TZ", "", 1);
 	unsetenv("SSH_CONNECTION");
 	unsetenv("DISPLAY");
 	unsetenv("WAYLAND_DISPLAY");
+	script("ssh",
+	    "echo hostname $3; echo port 22; echo userknownhostsfile $0");
+	script("ssh-keygen",
+	    "case $3 in one) k=" HOST_1 ";; *) k=" HOST_2 ";; esac\n"
+	    "echo \"256 $k $3\"");
+	setenv("PATH", path, 1);
 	fake_agent_hears = hear;
 	fake_agent_begin(folder, answers);
 	return 0;
@@ -261,9 +298,17 @@ begin(void **state)
 static int
 end(void **state)
 {
+	static const char *const scripts[] = {"ssh", "ssh-keygen"};
+	char path[128];
+	size_t i;
+
 	(void)state;
 	fake_agent_end();
 	munmap(heard, sizeof(*heard));
+	for (i = 0; i < sizeof(scripts) / sizeof(*scripts); i++) {
+		snprintf(path, sizeof(path), "%s/%s", folder, scripts[i]);
+		unlink(path);
+	}
 	return rmdir(folder);
 }
 
@@ -273,6 +318,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_passphrase_is_told_whole_or_not_at_all),
 	    cmocka_unit_test(a_socket_is_for_those_hosts_or_is_not_opened),
+	    cmocka_unit_test(a_name_is_all_of_its_keys_or_no_socket_is_opened),
 	    cmocka_unit_test(a_logout_is_told_and_tells),
 	    cmocka_unit_test(a_login_is_shown_whole_or_not),
 	    cmocka_unit_test(a_login_that_waits_is_shown_whole_or_silently_not),

@@ -17,13 +17,14 @@
 #define FILES_MAX 8
 #define FINGERPRINT 50 /* "SHA256:" and 43 digits of base64 */
 
-/* What it writes, line by line; both as ssh(1) has them. */
+/* What it writes, line by line; both as ssh(1) has them. False, with errno: it
+ * could not be asked, or not be heard to the end. */
 static bool
 lines_of(
     const char *const *argv, void (*line)(char *text, void *arg), void *arg)
 {
 	char text[8192];
-	int pair[2];
+	int pair[2], error;
 	pid_t pid;
 	FILE *f;
 
@@ -38,19 +39,23 @@ lines_of(
 		warn("%s: %s", argv[0], errno_text());
 		_exit(EXIT_NOTFOUND);
 	}
+	error = errno;
 	close(pair[1]);
-	if (pid < 0 || !(f = fdopen(pair[0], "r"))) {
+	if (pid > 0 && (f = fdopen(pair[0], "r"))) {
+		while (fgets(text, sizeof(text), f)) {
+			text[strcspn(text, "\n")] = '\0';
+			line(text, arg);
+		}
+		error = ferror(f) ? errno : 0;
+		fclose(f);
+	} else {
+		error = pid > 0 ? errno : error;
 		close(pair[0]);
-		return false;
 	}
-	while (fgets(text, sizeof(text), f)) {
-		text[strcspn(text, "\n")] = '\0';
-		line(text, arg);
-	}
-	fclose(f);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		continue;
-	return true;
+	errno = error;
+	return error == 0;
 }
 
 struct host {
@@ -129,6 +134,14 @@ key_line(char *text, void *arg)
 		buf_put(k->hosts, at, strlen(at) + 1);
 }
 
+static enum aw_err
+unasked(const char *program, const char *name)
+{
+	warn("%s cannot be asked for %s: %s", program, shown_str(name),
+	    errno_text());
+	return AW_SYSTEM;
+}
+
 enum aw_err
 known_hosts(const char *name, struct buf *hosts)
 {
@@ -139,21 +152,24 @@ known_hosts(const char *name, struct buf *hosts)
 	unsigned int i;
 
 	/* It would be an option of theirs. */
-	if (*name == '-' ||
-	    !lines_of((const char *[]){"ssh", "-G", "--", name, NULL},
-		config_line, &h)) {
+	if (*name == '-') {
 		warn("%s is no name of a host", shown_str(name));
 		return AW_CONFIG;
 	}
+	if (!lines_of((const char *[]){"ssh", "-G", "--", name, NULL},
+		config_line, &h))
+		return unasked("ssh", name);
 	if (h.alias || !strcmp(h.port, "22"))
 		format(place, sizeof(place), "%s", h.alias ? h.alias : h.name);
 	else
 		format(place, sizeof(place), "[%s]:%s", h.name, h.port);
-	for (i = 0; i < h.nfiles; i++)
-		lines_of((const char *[]){"ssh-keygen", "-l", "-F", place, "-f",
-			     h.files[i], NULL},
-		    key_line, &k);
-	if (hosts->len > before)
+	for (i = 0; i < h.nfiles; i++) {
+		if (!lines_of((const char *[]){"ssh-keygen", "-l", "-F", place,
+				  "-f", h.files[i], NULL},
+			key_line, &k))
+			return unasked("ssh-keygen", place);
+	}
+	if (hosts->len > before || hosts->bad)
 		return AW_OK;
 	warn("no known_hosts file has a key of %s: log in there once, or say "
 	     "--host SHA256:..., as ssh-keygen -lf shows it there",
