@@ -130,7 +130,7 @@ told(const struct agent *a, enum aw_err r)
 		break;
 	default:
 		warn("cannot reach the agent on %s: %s", shown_str(a->path),
-		    r == AW_SYSTEM ? errno_text() : aw_strerror(r));
+		    error_text(r));
 		break;
 	}
 	return r;

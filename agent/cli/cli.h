@@ -223,6 +223,7 @@ void shown_forget(void);
 extern bool text_lost;
 /* What errno means, for the few that we meet; libc's words are 2 kB. */
 const char *errno_text(void);
+const char *error_text(enum aw_err); /* AW_SYSTEM: errno's */
 /* strstr(3), whose clever one is 1 kB in musl. */
 const char *find(const char *text, const char *part);
 /* Write all to standard output; false, and told, if it did not take it or if a

@@ -107,6 +107,6 @@ daemon_start(struct agent *a)
 	}
 	if (r != AW_OK)
 		warn("an agent was started, but cannot be reached: %s",
-		    r == AW_SYSTEM ? errno_text() : aw_strerror(r));
+		    error_text(r));
 	return r;
 }

@@ -107,6 +107,12 @@ find(const char *text, const char *part)
 	return text;
 }
 
+const char *
+error_text(enum aw_err r)
+{
+	return r == AW_SYSTEM ? errno_text() : aw_strerror(r);
+}
+
 bool
 text_print(struct buf *b)
 {
@@ -116,8 +122,7 @@ text_print(struct buf *b)
 		r = io_write(STDOUT_FILENO, view_of(b), -1);
 	if (r == AW_OK)
 		return true;
-	warn("cannot write to standard output: %s",
-	    r == AW_SYSTEM ? errno_text() : aw_strerror(r));
+	warn("cannot write to standard output: %s", error_text(r));
 	return false;
 }
 

@@ -60,9 +60,7 @@ close_all(unsigned int first, unsigned int last)
 		close((int)fd);
 }
 
-/* Descriptors of the supervisor's are not ours to hold open: its lock, and its
- * end of our link, which would never close. */
-static void
+void
 close_others(int keep)
 {
 	close_all(3, (unsigned int)keep - 1);

@@ -200,6 +200,9 @@ int journal_wait_ms(const struct journal *); /* -1: for good */
 
 /* spawner.c: the process that execs the one-shot programs. */
 _Noreturn void spawner_run(struct agent *, int link);
+/* Descriptors of the supervisor's are not for a child to hold open: its lock,
+ * and its end of a link, which would never close. Standard ones stay. */
+void close_others(int keep);
 
 /* upstream.c: connections to the user's own ssh-agent. */
 /* Whose process sends LINK_UPSTREAM_IS to the broker, and ends; or -1. */

@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "awsenv/io.h"
@@ -146,9 +145,7 @@ run(const struct agent *a, const struct link *asked, int broker)
 	int fd = -1;
 
 	prctl(PR_SET_NAME, "awsenv-upstream");
-	if (broker > 3)
-		syscall(SYS_close_range, 3u, (unsigned int)broker - 1, 0);
-	syscall(SYS_close_range, (unsigned int)broker + 1, ~0u, 0);
+	close_others(broker);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_IGN);

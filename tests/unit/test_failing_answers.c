@@ -24,6 +24,7 @@
 #include <cjson/cJSON.h>
 
 #include "awsenv/peer.h"
+#include "tests/unit/browser.h"
 #include "tests/unit/failing.h"
 
 int
@@ -160,28 +161,6 @@ have_a_port(void)
 		return AW_NOMEM;
 	callback_close(c, false);
 	return address.bad ? AW_NOMEM : AW_OK;
-}
-
-/* A browser that was led there. */
-static int
-visit(const struct buf *address)
-{
-	struct sockaddr_in to = {
-	    .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	unsigned int port;
-	char text[256];
-
-	snprintf(text, sizeof(text), "%.*s", VIEW_ARG(view_of(address)));
-	must(sscanf(text, "http://127.0.0.1:%u", &port) == 1);
-	to.sin_port = htons((uint16_t)port);
-	must(connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0);
-	snprintf(text, sizeof(text),
-	    "GET /oauth/callback?code=CODE&state=state HTTP/1.1\r\n"
-	    "Host: 127.0.0.1:%u\r\n\r\n",
-	    port);
-	must(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
-	return fd;
 }
 
 /* The broker's end is always to be heard: it goes once a call has failed. */

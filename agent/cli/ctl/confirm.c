@@ -156,8 +156,7 @@ ask(struct confirm *c)
 	c->asked = r == AW_OK;
 	if (r != AW_OK)
 		warn("the agent on %s cannot be asked: %s",
-		    shown_str(c->agent.path),
-		    r == AW_SYSTEM ? errno_text() : aw_strerror(r));
+		    shown_str(c->agent.path), error_text(r));
 	return r;
 }
 

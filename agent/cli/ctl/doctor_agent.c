@@ -103,7 +103,7 @@ tell_unreached(struct doctor *d, const struct agent *a, enum aw_err r)
 		    &f->text, "%s belongs to another user's program", a->path);
 	else
 		text_add(&f->text, "%s cannot be reached: %s", a->path,
-		    r == AW_SYSTEM ? errno_text() : aw_strerror(r));
+		    error_text(r));
 	if (a->found == FOUND_VARIABLE)
 		text_add(&f->cure, "unset AWSENV_SOCK");
 }

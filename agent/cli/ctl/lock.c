@@ -66,8 +66,7 @@ ask_passphrase(const struct options *o, bool twice, struct buf *line)
 			warn("no passphrase of 1 to %d bytes on standard input",
 			    LOCK_MAX);
 		else if (r != AW_OK)
-			warn("cannot read standard input: %s",
-			    r == AW_SYSTEM ? errno_text() : aw_strerror(r));
+			warn("cannot read standard input: %s", error_text(r));
 		return r;
 	}
 	if ((tty = open("/dev/tty", O_RDWR | O_CLOEXEC)) < 0) {
