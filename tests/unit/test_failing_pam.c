@@ -557,6 +557,9 @@ begin(void **state)
 	    .pw_dir = dir,
 	    .pw_shell = dir};
 	fetcher = (struct passwd){.pw_name = other, .pw_uid = 990};
+	/* A login is kept for a session's leader, who may be gone where nobody
+	 * is at a terminal. Who leads a group cannot, and has one. */
+	(void)setsid();
 	if (!own_run())
 		print_message("no /run of our own: %s\n", strerror(errno));
 	else if (fill_run() && start_agent())
