@@ -183,12 +183,14 @@ ssh_beside(int32_t terminal)
 		blind = true;
 		return false;
 	}
-	while (!yes && (entry = readdir(proc))) {
+	while (!yes && (errno = 0, entry = readdir(proc))) {
 		if (isdigit((unsigned char)entry->d_name[0]) &&
 		    read_status((pid_t)strtol(entry->d_name, NULL, 10), &s))
 			yes = s.terminal == terminal &&
 			    strcmp(s.name, "ssh") == 0;
 	}
+	if (!yes && errno)
+		blind = true;
 	closedir(proc);
 	return yes;
 }

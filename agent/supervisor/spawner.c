@@ -344,6 +344,8 @@ spawner_run(struct agent *a, int link)
 	int signals;
 
 	prctl(PR_SET_NAME, "awsenv-spawner");
+	if (!lines)
+		fatal("mmap");
 	log_close(); /* else its descriptor would be taken for another */
 	close_others(link);
 	if (!a->foreground)
@@ -357,8 +359,6 @@ spawner_run(struct agent *a, int link)
 	spawner.supervisor = link;
 	spawner.broker = -1;
 	sessions_open(&spawner.sessions);
-	if (!lines)
-		fatal("mmap");
 	journal_open(j, lines, JOURNAL, _PATH_LOG);
 	if (tell(link, &ready) != AW_OK)
 		fatalx("the supervisor does not hear the spawner");
