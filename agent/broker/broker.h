@@ -509,6 +509,7 @@ struct permit {
 
 /* Bits, for the table of requests. */
 enum origin {
+	NOBODY = 0,   /* root behind an ssh: what both may have is nothing */
 	LOCAL = 1,    /* the owner, on this machine */
 	ROOT = 2,     /* root, asking somebody else's agent */
 	REMOTE = 4,   /* forwarded, or not known to be local */

@@ -446,6 +446,16 @@ may_count(const struct conn *c)
 	    c->frames == 0 && b->n == 1 && !b->poisoned;
 }
 
+/* A client turns out to be another host's: that only takes rights away. */
+static void
+take_for_far(struct conn *c)
+{
+	if (c->origin == ROOT)
+		c->origin = NOBODY;
+	else if (c->origin == LOCAL)
+		c->origin = REMOTE;
+}
+
 /*
  * Some ssh says whose connection it carries here. By itself a bind only takes
  * rights away. It names the host if the ssh that sent it waits for this answer:
@@ -460,7 +470,7 @@ on_bind(struct conn *c, struct view body)
 	struct look *look = &c->look;
 
 	if (c->progress.waited == STAGE_NONE) {
-		c->origin = REMOTE;
+		take_for_far(c);
 		bind_take(&c->binds, body);
 		relay_bind(c);
 		c->progress.deadline = loop_now() + BIND_MS;
@@ -552,12 +562,12 @@ may_ask(struct round *r, const struct request *q)
 	if (q->who & r->conn->origin)
 		return q->who & UNLOCKED ? presence_may(r) : AW_OK;
 	round_say(r,
-	    r->conn->origin == REMOTE
-		? "not from another host; do it where the agent runs"
+	    r->conn->origin == ROOT
+		? "root may ask another user's agent for status, lists, "
+		  "logout, nudge it and hand over a login, not for this"
 		: r->conn->origin == LOCAL
 		? "only root may hand over a login, to another user's agent"
-		: "root may ask another user's agent for status, lists, "
-		  "logout, nudge it and hand over a login, not for this");
+		: "not from another host; do it where the agent runs");
 	return AW_DENIED;
 }
 
@@ -574,7 +584,7 @@ locate(struct conn *c)
 	struct look *look = &c->look;
 	static pid_t told;
 
-	if (c->here || c->origin == REMOTE)
+	if (c->here || !(c->origin & (LOCAL | ROOT)))
 		return AW_OK;
 	if (!p->deadline)
 		p->deadline = loop_now() + LOCATE_MS;
@@ -591,7 +601,7 @@ locate(struct conn *c)
 	if (look->state == LOOK_DONE && look->seen.flags == SEEN_THERE) {
 		c->here = true;
 	} else {
-		c->origin = REMOTE;
+		take_for_far(c);
 		if (c->pid != told)
 			log_warn("pid %d (%s) came to agent.sock and counts as "
 				 "another host: forward forward.sock, or give "

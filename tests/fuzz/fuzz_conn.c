@@ -19,7 +19,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
-static const char *const names[] = {"default", "marketing", NULL};
+/* See fake_broker.h for what the names mean. */
+static const char *const names[] = {
+    "default", "marketing", "no-x", "ask-x", "far-x", NULL};
+static const char *const confirmed[] = {"default", "sure-x", NULL};
 static enum origin origin;
 static bool forward; /* through forward.sock: some is relayed */
 static int upstream = -1;
@@ -27,7 +30,7 @@ static uint8_t around, peer; /* bytes 3 and 4 */
 #define HEAD 5
 static uint64_t told; /* the number that a client goes on from */
 
-/* Two bits of `around`, one of `peer`. */
+/* Two bits of `around`, one of `peer`: its 16. */
 static const char *const settings[] = {NULL, "awsenv_ssh_relay=all",
     "awsenv_ssh_proxy=true", "awsenv_ssh_agent=none",
     "awsenv_ssh_agent=/run/ssh-agent", "awsenv_lock=hard", "awsenv_lock=none",
@@ -41,10 +44,25 @@ static const char *const settings[] = {NULL, "awsenv_ssh_relay=all",
 #define DIES 16
 #define NOBODY 32 /* is the user's own ssh-agent */
 /* Of `peer`. */
-#define UNKNOWN 1 /* it came to agent.sock, and sent no descriptor */
-#define PLAIN 2	  /* ... and is seen to be no ssh */
-#define DEAF 4	  /* it takes no answer */
-#define ONCE 8	  /* there is no table yet */
+#define UNKNOWN 1    /* it came to agent.sock, and sent no descriptor */
+#define PLAIN 2	     /* ... and is seen to be no ssh */
+#define DEAF 4	     /* it takes no answer */
+#define ONCE 8	     /* there is no table yet */
+#define CONFIRMED 32 /* each use of the role is to be, and nobody is there */
+#define ALLOWED 64   /* a far side may have what the config does not deny */
+#define HOST 128     /* ... if it is the one with this key */
+
+/* A host key, as a bind has it, and how the config names it. */
+static const char host_key[] = "\0\0\0\x0bssh-ed25519\0\0\0 "
+			       "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk";
+static const char host[] = "SHA256:sArVyTbDlP2ByuRNM59Xf/iwOUmdy69sxylyNl3iUQQ";
+static bool from_host; /* its key is among the bytes */
+
+static const char *const *
+profiles(void)
+{
+	return peer & CONFIRMED ? confirmed : names;
+}
 
 static void
 answer_fetch(int fd, const struct fetch *f, uint8_t how)
@@ -196,7 +214,7 @@ run_programs(uint8_t how)
 		close(fd[0]);
 		serve();
 		if (l.program == PROGRAM_PROFILE)
-			fake_table(fd[1], 1, names);
+			fake_table(fd[1], 1, profiles());
 		else if (fake_order(fd[1], &keep, &f) == MSG_FETCH)
 			answer_fetch(fd[1], &f, how);
 		close(fd[1]);
@@ -214,6 +232,25 @@ check_text(struct view text)
 		if (text.p[i] < ' ' || text.p[i] == 0x7f)
 			abort();
 	}
+}
+
+/* Whoever sits at another host, by the config. */
+static bool
+is_allowed(void)
+{
+	return origin == REMOTE && (peer & ALLOWED) &&
+	    (!(peer & HOST) || from_host);
+}
+
+/* There is nobody who could say yes. */
+static bool
+may_have(const struct creds_rep *creds)
+{
+	if ((peer & CONFIRMED) && view_is(creds->role, "Dev"))
+		return false;
+	return origin == LOCAL ||
+	    (is_allowed() && !view_is(creds->profile, "no-x") &&
+		!view_is(creds->profile, "ask-x"));
 }
 
 static void
@@ -248,13 +285,13 @@ check_answer(struct view frame)
 		abort();
 	check_text(text);
 	/* That there is too much to do just now tells nothing of profiles. */
-	if (origin == REMOTE && error != AW_DENIED && error != AW_BUSY &&
-	    !view_is(name, "status@awsenv") &&
+	if (origin == REMOTE && !is_allowed() && error != AW_DENIED &&
+	    error != AW_BUSY && !view_is(name, "status@awsenv") &&
 	    !view_is(name, "profiles@awsenv"))
 		abort();
 	if (view_is(name, "creds@awsenv") &&
 	    (!msg_decode(MSG_CREDS_REP, body, &creds) ||
-		(origin != LOCAL && creds.sealed.n) ||
+		(creds.sealed.n && !may_have(&creds)) ||
 		(creds.error == AW_OK) != (creds.sealed.n != 0)))
 		abort();
 	if (view_is(name, "grants@awsenv") &&
@@ -338,7 +375,22 @@ read_table(void)
 	struct table *t = table_for(&ask);
 
 	if (t && table_read(t, &ask))
-		fake_profiles(1, names);
+		fake_profiles(1, profiles());
+}
+
+/* What far profiles have in place of others. */
+static void
+narrow_far(void)
+{
+	static const uint8_t digest[32] = "narrow";
+	static struct buf chain;
+	const struct step step = {.role_arn = view_str("arn:aws:iam::1:role/D"),
+	    .policy = view_str("{}")};
+
+	if (!chain.len)
+		msg_append(MSG_STEP, &step, &chain);
+	fake_far_chain = view_of(&chain);
+	fake_far_digest = (struct view){digest, sizeof(digest)};
 }
 
 static void
@@ -347,6 +399,11 @@ begin(uint8_t state)
 	fake_begin();
 	forget_the_last();
 	fake_settings = settings[SETTING];
+	fake_forward = peer & ALLOWED ? FORWARD_ALLOW : FORWARD_DEFAULT;
+	fake_hosts = peer & HOST
+	    ? (struct view){(const uint8_t *)host, sizeof(host)}
+	    : (struct view){0};
+	narrow_far();
 	if (!(peer & ONCE))
 		read_table();
 	origin = (state & 3) == 0 ? ROOT : (state & 3) == 1 ? REMOTE : LOCAL;
@@ -391,6 +448,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 		return 0;
 	around = p[3];
 	peer = p[4];
+	from_host = memmem(p, n, host_key, sizeof(host_key) - 1) != NULL;
 	begin(p[0]);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) != 0)
 		abort();

@@ -287,6 +287,42 @@ what_is_narrower_from_afar_is_another_thing(void **state)
 	settle();
 }
 
+/* Each of the two may have something that the other may not. */
+static void
+root_behind_an_ssh_has_nothing(void **state)
+{
+	AUTOBUF struct buf bind = {0}, frame = {0};
+	struct status_req req = {.ask = {.profile = view_str("open")}};
+	struct status_rep rep;
+	uint8_t said[5];
+
+	(void)state;
+	close(client);
+	client = fake_client(ROOT);
+	fake_send(client, "status@awsenv", MSG_STATUS_REQ, &req);
+	fake_profiles(mtime, names);
+	assert_true(
+	    fake_reply(client, "status@awsenv", MSG_STATUS_REP, &rep, &keep));
+	assert_int_equal(rep.error, AW_OK);
+	buf_u8(&bind, 27);
+	buf_string(&bind, view_str("session-bind@openssh.com"));
+	buf_string(&bind, view_str("key"));
+	buf_string(&bind, view_str("id"));
+	buf_string(&bind, view_str("signature"));
+	buf_u8(&bind, 1);
+	buf_string(&frame, view_of(&bind));
+	assert_int_equal(write(client, frame.data, frame.len), frame.len);
+	settle();
+	assert_int_equal(read(client, said, sizeof(said)), sizeof(said));
+	assert_int_equal(said[4], 6);
+	assert_int_equal(creds_of("open"), AW_DENIED);
+	fake_send(client, "status@awsenv", MSG_STATUS_REQ, &req);
+	settle();
+	assert_true(
+	    fake_reply(client, "status@awsenv", MSG_STATUS_REP, &rep, &keep));
+	assert_int_equal(rep.error, AW_DENIED);
+}
+
 /* It has no say in how long they are to last, as others have. */
 static void
 a_far_side_gets_the_oldest_that_will_do(void **state)
@@ -333,6 +369,7 @@ main(void)
 	    T(only_what_may_be_used_is_listed),
 	    T(status_tells_little),
 	    T(what_is_narrower_from_afar_is_another_thing),
+	    T(root_behind_an_ssh_has_nothing),
 	    T(a_far_side_gets_the_oldest_that_will_do),
 	    T(logins_and_management_are_refused),
 	};
