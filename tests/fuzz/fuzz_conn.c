@@ -3,9 +3,10 @@
  * Bytes of a client through the real connection and request code, with a store
  * and programs of the test's own. An input is
  *
- *	byte 0	who connects, and what is in the store
+ *	byte 0	who connects, what is in the store, and whether somebody
+ *		answers questions
  *	byte 1	how the programs answer, and the user's own ssh-agent
- *	byte 2	where the bytes are cut in two
+ *	byte 2	where the bytes are cut in two, and what is answered
  *	byte 3	the agent's own settings, and what its spawner is like
  *	byte 4	what the client is like
  *	the rest: what the client sends; in its second part NUMBERS! stands
@@ -43,12 +44,14 @@ static const char *const settings[] = {NULL, "awsenv_ssh_relay=all",
 /* Of how the programs answer, whose lower bits are an error. */
 #define DIES 16
 #define NOBODY 32 /* is the user's own ssh-agent */
+/* Of byte 0. */
+#define SEATED 128 /* a person answers, on a terminal of her own */
 /* Of `peer`. */
 #define UNKNOWN 1    /* it came to agent.sock, and sent no descriptor */
 #define PLAIN 2	     /* ... and is seen to be no ssh */
 #define DEAF 4	     /* it takes no answer */
 #define ONCE 8	     /* there is no table yet */
-#define CONFIRMED 32 /* each use of the role is to be, and nobody is there */
+#define CONFIRMED 32 /* each use of the role is to be */
 #define ALLOWED 64   /* a far side may have what the config does not deny */
 #define HOST 128     /* ... if it is the one with this key */
 
@@ -57,6 +60,10 @@ static const char host_key[] = "\0\0\0\x0bssh-ed25519\0\0\0 "
 			       "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk";
 static const char host[] = "SHA256:sArVyTbDlP2ByuRNM59Xf/iwOUmdy69sxylyNl3iUQQ";
 static bool from_host; /* its key is among the bytes */
+
+#define PERSON 1 /* her process */
+static int person = -1;
+static uint8_t answers; /* enum answer_what */
 
 static const char *const *
 profiles(void)
@@ -86,6 +93,7 @@ answer_fetch(int fd, const struct fetch *f, uint8_t how)
 		a.text = view_str("an error");
 	} else if (f->what == FETCH_ROLE) {
 		a.creds = view_str("SEALED");
+		a.access_key = view_str(fake_access_key);
 		a.creds_expires = fake_seconds + 3600;
 		a.account = view_str("123456789012");
 	} else if (f->what == FETCH_IDENTITY) {
@@ -161,7 +169,7 @@ find_upstream(struct link *l, uint8_t how)
 
 	if (l->type == LINK_LOOK) {
 		l->type = LINK_SEEN;
-		l->seen.flags = peer & PLAIN ? SEEN_THERE
+		l->seen.flags = l->pid == PERSON || (peer & PLAIN) ? SEEN_THERE
 		    : how & 64 ? SEEN_THERE | SEEN_SSH | SEEN_BINDS | SEEN_WAITS
 			       : 0;
 	} else if (l->type == LINK_UPSTREAM) {
@@ -186,8 +194,9 @@ find_upstream(struct link *l, uint8_t how)
 	return true;
 }
 
-/* Give the broker whatever program it asks for, a few times. */
-static void
+/* Give the broker whatever program it asks for, a few times; false: it asks
+ * for no more. */
+static bool
 run_programs(uint8_t how)
 {
 	AUTOBUF struct buf keep = {0};
@@ -221,6 +230,7 @@ run_programs(uint8_t how)
 		serve();
 	}
 	run_upstream(how);
+	return i == 8;
 }
 
 static void
@@ -234,23 +244,28 @@ check_text(struct view text)
 	}
 }
 
-/* Whoever sits at another host, by the config. */
+static bool
+says_yes(void)
+{
+	return person >= 0 && answers != ANSWER_NO;
+}
+
+/* Whoever sits at another host, by the config or because a person says so. */
 static bool
 is_allowed(void)
 {
-	return origin == REMOTE && (peer & ALLOWED) &&
+	return origin == REMOTE && ((peer & ALLOWED) || says_yes()) &&
 	    (!(peer & HOST) || from_host);
 }
 
-/* There is nobody who could say yes. */
 static bool
 may_have(const struct creds_rep *creds)
 {
-	if ((peer & CONFIRMED) && view_is(creds->role, "Dev"))
+	if ((peer & CONFIRMED) && view_is(creds->role, "Dev") && !says_yes())
 		return false;
 	return origin == LOCAL ||
 	    (is_allowed() && !view_is(creds->profile, "no-x") &&
-		!view_is(creds->profile, "ask-x"));
+		(!view_is(creds->profile, "ask-x") || says_yes()));
 }
 
 static void
@@ -345,24 +360,119 @@ drain(int fd)
 	}
 }
 
+/* ---- a person */
+
+static void
+watch_questions(uint64_t seen)
+{
+	const struct questions_req req = {.seen = seen, .seconds = 3600};
+
+	fake_send(person, "questions@awsenv", MSG_QUESTIONS_REQ, &req);
+	run_programs(NOBODY);
+}
+
+static void
+sit_down(void)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) != 0)
+		abort();
+	conn_add(pair[0], LOCAL, PERSON);
+	person = pair[1];
+	watch_questions(0);
+}
+
+static void
+get_up(void)
+{
+	if (person >= 0)
+		close(person);
+	person = -1;
+	serve();
+}
+
+/* Whatever comes gets the same answer. */
+static void
+answer_all(void)
+{
+	AUTOBUF struct buf keep = {0}, other = {0};
+	struct questions_rep rep;
+	struct question_item item;
+	struct answer_req answer = {.answer = answers};
+	struct done_rep done;
+	int i;
+
+	for (i = 0; i < 8 && person >= 0; i++) {
+		if (!fake_reply(person, "questions@awsenv", MSG_QUESTIONS_REP,
+			&rep, &keep))
+			break;
+		while (msg_each(MSG_QUESTION_ITEM, &rep.items, &item)) {
+			check_text(item.profile);
+			check_text(item.host);
+			answer.id = item.id;
+			fake_send(
+			    person, "answer@awsenv", MSG_ANSWER_REQ, &answer);
+			run_programs(NOBODY);
+			fake_reply(person, "answer@awsenv", MSG_DONE_REP, &done,
+			    &other);
+		}
+		watch_questions(rep.change);
+	}
+}
+
+/* Sockets that were made for others end by request alone. */
+static void
+end_permits(void)
+{
+	AUTOBUF struct buf keep = {0};
+	struct forward_req req = {.what = FORWARD_LIST};
+	struct forward_rep rep;
+	struct forward_item item;
+	int fd = fake_client(LOCAL);
+
+	fake_send(fd, "forward@awsenv", MSG_FORWARD_REQ, &req);
+	run_programs(NOBODY);
+	if (!fake_reply(fd, "forward@awsenv", MSG_FORWARD_REP, &rep, &keep))
+		rep.items = (struct view){0};
+	req.what = FORWARD_END;
+	while (msg_each(MSG_FORWARD_ITEM, &rep.items, &item)) {
+		req.id = (uint32_t)strtoul(
+		    (const char *)item.name.p + strlen("forward-"), NULL, 16);
+		fake_send(fd, "forward@awsenv", MSG_FORWARD_REQ, &req);
+	}
+	close(fd);
+	serve();
+}
+
 /* What an input leaves behind ends here, or by time: else what the next one
  * reaches would be worth nothing without it. */
 static void
 forget_the_last(void)
 {
+	const uint64_t days = 3 * 86400;
+	struct grants *g;
 	int i;
 
-	run_programs(DIES | NOBODY);
-	job_abandon_all(~(1u << JOB_READ), (struct view){0});
+	while (run_programs(DIES | NOBODY))
+		continue;
+	job_abandon_all(
+	    ~(1u << JOB_READ | 1u << FETCH_GRANTS), (struct view){0});
 	for (i = 0; i < FAKE_KEYS; i++)
 		buf_free(&fake_keys[i].bytes);
 	lock_open();
 	presence_open();
+	end_permits();
 	login_forget(fake_login_id());
+	while ((g = grants_find(fake_login_id(), 0)))
+		grants_drop(g);
 	table_forget_all();
-	fake_ms += 3 * 86400 * 1000;
+	fake_ms += (int64_t)days * 1000;
+	fake_seconds += days;
 	serve();
-	run_programs(DIES | NOBODY);
+	fake_seconds -= days;
+	while (run_programs(DIES | NOBODY))
+		continue;
 	drain(fake_supervisor);
 	chance = 0;
 	told = 0;
@@ -393,11 +503,23 @@ narrow_far(void)
 	fake_far_digest = (struct view){digest, sizeof(digest)};
 }
 
+/* Who they are for is kept for as long as the keys are the same. */
+static void
+take_new_keys(void)
+{
+	static char key[32];
+	static unsigned long count;
+
+	snprintf(key, sizeof(key), "ASIA%016lu", ++count);
+	fake_access_key = key;
+}
+
 static void
 begin(uint8_t state)
 {
 	fake_begin();
 	forget_the_last();
+	take_new_keys();
 	fake_settings = settings[SETTING];
 	fake_forward = peer & ALLOWED ? FORWARD_ALLOW : FORWARD_DEFAULT;
 	fake_hosts = peer & HOST
@@ -435,17 +557,45 @@ say(int fd, const uint8_t *p, size_t n, uint8_t how)
 		return;
 	serve();
 	run_programs(how);
+	answer_all();
+}
+
+/* A login and a question there were before, so that their counts are not those
+ * of a broker that just began. */
+static void
+warm_up(void)
+{
+	const struct creds_req creds = {.ask = {.profile = view_str("sure-x")}};
+	const struct login_req login = {0};
+	int fd;
+
+	around = answers = 0;
+	peer = CONFIRMED | PLAIN;
+	begin(LOCAL | 32);
+	sit_down();
+	fd = fake_client(LOCAL);
+	fake_send(fd, "creds@awsenv", MSG_CREDS_REQ, &creds);
+	run_programs(NOBODY);
+	answer_all();
+	fake_send(fd, "login@awsenv", MSG_LOGIN_REQ, &login);
+	run_programs(NOBODY);
+	close(fd);
+	get_up();
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
+	static bool warm;
 	AUTOBUF struct buf in = {0}, out = {0};
 	int fd, pair[2];
 	size_t cut;
 
 	if (n < HEAD || n > 100000)
 		return 0;
+	if (!warm)
+		warm_up();
+	warm = true;
 	around = p[3];
 	peer = p[4];
 	from_host = memmem(p, n, host_key, sizeof(host_key) - 1) != NULL;
@@ -455,6 +605,9 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	fd = pair[1];
 	if (around & SMALL)
 		make_small(pair[0]);
+	if (p[0] & SEATED)
+		sit_down();
+	answers = p[2] & 3;
 	connect_client(pair[0]);
 	if (peer & DEAF)
 		shutdown(fd, SHUT_RD);
@@ -474,6 +627,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	if (upstream >= 0)
 		close(upstream);
 	upstream = -1;
+	get_up();
 	if (conn_count() != 0)
 		abort();
 	return 0;

@@ -382,6 +382,7 @@ fake_table(int fd, uint64_t mtime, const char *const *names)
 	struct session s = {
 	    .name = view_str("corp"),
 	    .login = fake_login_id(),
+	    .forward_hosts = fake_hosts,
 	};
 	struct profile p = {
 	    .account = view_str("123456789012"),
@@ -455,6 +456,8 @@ fake_token(uint64_t life, bool refreshable)
 	store_put(KEY_REF, &rec);
 }
 
+static UNUSED const char *fake_access_key = "ASIAEXAMPLE";
+
 static UNUSED void
 fake_role(const char *role, uint64_t ago, uint64_t left, const char *sealed)
 {
@@ -463,7 +466,7 @@ fake_role(const char *role, uint64_t ago, uint64_t left, const char *sealed)
 	    .obtained = fake_seconds - ago,
 	    .expires = fake_seconds + left,
 	    .label = view_str("123456789012/Dev"),
-	    .access_key = view_str("ASIAEXAMPLE"),
+	    .access_key = view_str(fake_access_key),
 	    .sealed = view_str(sealed),
 	};
 
