@@ -16,6 +16,7 @@
 
 #define WAITS_MS 60000
 #define FRESH_MS 10000 /* a config file read since then is not read again */
+#define LIFE_MAX (366 * 86400) /* in seconds; AWS gives 90 days at most */
 
 static struct buf waiting; /* the request; empty: none does */
 static int64_t until;	   /* it waits no longer */
@@ -115,6 +116,7 @@ enum aw_err
 adopt_run(struct round *r)
 {
 	const struct adopt_req *req = &r->msg->adopt;
+	uint64_t latest = loop_time() + LIFE_MAX;
 	struct job *job;
 
 	if (req->version != MSG_VERSION || !req->tok.n || !req->ref.n) {
@@ -124,6 +126,10 @@ adopt_run(struct round *r)
 	if (req->uid != getuid()) {
 		round_say(r, "that login is somebody else's");
 		return AW_DENIED;
+	}
+	if (req->tok_expires > latest || req->ref_expires > latest) {
+		round_say(r, "that login would last for too long");
+		return AW_PROTO;
 	}
 	buf_reset(&waiting);
 	msg_encode(MSG_ADOPT_REQ, req, &waiting);

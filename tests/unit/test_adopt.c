@@ -51,6 +51,17 @@ has_token(const char *sealed)
 }
 
 static void
+nothing_lasts_for_ever(void **state)
+{
+	(void)state;
+	req.tok_expires = UINT64_MAX / 2;
+	assert_int_equal(hand_over(), AW_PROTO);
+	req.tok_expires = loop_time() + 3600;
+	req.ref_expires = UINT64_MAX;
+	assert_int_equal(hand_over(), AW_PROTO);
+}
+
+static void
 a_login_that_is_handed_over_is_one_like_any_other(void **state)
 {
 	AUTOBUF struct buf b = {0};
@@ -213,6 +224,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    CASE(nothing_lasts_for_ever),
 	    CASE(a_login_that_is_handed_over_is_one_like_any_other),
 	    CASE(the_start_of_the_session_begins_no_other_then),
 	    CASE(it_takes_the_place_of_one_that_is_pending),
