@@ -15,6 +15,7 @@ import pytest
 
 import wire
 from agent import REQUESTS, Refused, until
+from openssh import bind
 
 
 def test_the_main_job_from_login_to_credentials(sim, agent):
@@ -390,11 +391,17 @@ def test_root_may_look_but_not_take(sim, make_agent):
     if os.geteuid() != 0:
         pytest.skip("only root can ask another user's agent")
     agent = make_agent(sim, uid=61500)
+    agent.config.write_text(agent.config.read_text().replace(
+        "[profile marketing]", "[profile marketing]\nawsenv_forward = allow"))
     assert agent.status("marketing").session == b"sim"
     for name in ("creds", "login", "whoami"):
         with pytest.raises(Refused) as refused:
             getattr(agent, name)("marketing")
         assert refused.value.error == wire.AW_DENIED
+    with agent.connect() as s:      # nor what another host may have
+        assert agent.raw(bind(), s) == b"\6"
+        reply = agent.creds("marketing", sock=s, check=False)
+        assert reply.error == wire.AW_DENIED
 
 
 def test_logout_ends_logins_that_only_begin(sim, agent):
