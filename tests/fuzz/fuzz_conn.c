@@ -13,8 +13,8 @@
  *	for the number of a list or change that the first one was told
  *
  * Whatever it is: nothing breaks, every answer is a frame that a client can
- * read, nobody but the owner gets credentials, and what a person may come to
- * see is printable.
+ * read, nobody gets credentials but the owner and whom the config or a person
+ * lets have them, and what a person may come to see is printable.
  */
 #include "tests/fuzz/broker.h"
 
@@ -43,8 +43,13 @@ static const char *const settings[] = {NULL, "awsenv_ssh_relay=all",
 #define SMALL 128 /* buffers are, and the client reads when all is done */
 /* Of how the programs answer, whose lower bits are an error. */
 #define DIES 16
-#define NOBODY 32 /* is the user's own ssh-agent */
-/* Of byte 0. */
+#define ALONE 32 /* there is no ssh-agent of the user's own */
+/* Of byte 0, whose lower two bits say who connects. */
+#define LOGGED_IN 4
+#define LIVES 8	   /* the login's token */
+#define RENEWS 16  /* it is refreshable */
+#define HELD 32	   /* a role's credentials are */
+#define FORWARD 64 /* another host comes by forward.sock */
 #define SEATED 128 /* a person answers, on a terminal of her own */
 /* Of `peer`. */
 #define UNKNOWN 1    /* it came to agent.sock, and sent no descriptor */
@@ -175,7 +180,7 @@ find_upstream(struct link *l, uint8_t how)
 	} else if (l->type == LINK_UPSTREAM) {
 		l->type = LINK_UPSTREAM_IS;
 		l->error = errors[UPSTREAM_ERROR(around)];
-		if (!(how & NOBODY) && upstream < 0 &&
+		if (!(how & ALONE) && upstream < 0 &&
 		    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd) ==
 			0) {
 			l->nfds = 1;
@@ -368,7 +373,7 @@ watch_questions(uint64_t seen)
 	const struct questions_req req = {.seen = seen, .seconds = 3600};
 
 	fake_send(person, "questions@awsenv", MSG_QUESTIONS_REQ, &req);
-	run_programs(NOBODY);
+	run_programs(ALONE);
 }
 
 static void
@@ -413,7 +418,7 @@ answer_all(void)
 			answer.id = item.id;
 			fake_send(
 			    person, "answer@awsenv", MSG_ANSWER_REQ, &answer);
-			run_programs(NOBODY);
+			run_programs(ALONE);
 			fake_reply(person, "answer@awsenv", MSG_DONE_REP, &done,
 			    &other);
 		}
@@ -432,7 +437,7 @@ end_permits(void)
 	int fd = fake_client(LOCAL);
 
 	fake_send(fd, "forward@awsenv", MSG_FORWARD_REQ, &req);
-	run_programs(NOBODY);
+	run_programs(ALONE);
 	if (!fake_reply(fd, "forward@awsenv", MSG_FORWARD_REP, &rep, &keep))
 		rep.items = (struct view){0};
 	req.what = FORWARD_END;
@@ -454,7 +459,7 @@ forget_the_last(void)
 	struct grants *g;
 	int i;
 
-	while (run_programs(DIES | NOBODY))
+	while (run_programs(DIES | ALONE))
 		continue;
 	job_abandon_all(
 	    ~(1u << JOB_READ | 1u << FETCH_GRANTS), (struct view){0});
@@ -471,7 +476,7 @@ forget_the_last(void)
 	fake_seconds += days;
 	serve();
 	fake_seconds -= days;
-	while (run_programs(DIES | NOBODY))
+	while (run_programs(DIES | ALONE))
 		continue;
 	drain(fake_supervisor);
 	chance = 0;
@@ -529,10 +534,10 @@ begin(uint8_t state)
 	if (!(peer & ONCE))
 		read_table();
 	origin = (state & 3) == 0 ? ROOT : (state & 3) == 1 ? REMOTE : LOCAL;
-	forward = origin == REMOTE && (state & 64);
-	if (state & 4)
-		fake_token(state & 8 ? 3600 : 0, state & 16);
-	if (state & 32)
+	forward = origin == REMOTE && (state & FORWARD);
+	if (state & LOGGED_IN)
+		fake_token(state & LIVES ? 3600 : 0, state & RENEWS);
+	if (state & HELD)
 		fake_role("Dev", 600, 3000, "SEALED");
 }
 
@@ -571,14 +576,14 @@ warm_up(void)
 
 	around = answers = 0;
 	peer = CONFIRMED | PLAIN;
-	begin(LOCAL | 32);
+	begin(HELD);
 	sit_down();
 	fd = fake_client(LOCAL);
 	fake_send(fd, "creds@awsenv", MSG_CREDS_REQ, &creds);
-	run_programs(NOBODY);
+	run_programs(ALONE);
 	answer_all();
 	fake_send(fd, "login@awsenv", MSG_LOGIN_REQ, &login);
-	run_programs(NOBODY);
+	run_programs(ALONE);
 	close(fd);
 	get_up();
 }
