@@ -112,27 +112,33 @@ was_read(void *arg, enum aw_err error, const char *text)
 	buf_reset(&waiting);
 }
 
+static void
+shorten(uint64_t *expires)
+{
+	uint64_t latest = loop_time() + LIFE_MAX;
+
+	if (*expires > latest)
+		*expires = latest;
+}
+
 enum aw_err
 adopt_run(struct round *r)
 {
-	const struct adopt_req *req = &r->msg->adopt;
-	uint64_t latest = loop_time() + LIFE_MAX;
+	struct adopt_req req = r->msg->adopt;
 	struct job *job;
 
-	if (req->version != MSG_VERSION || !req->tok.n || !req->ref.n) {
+	if (req.version != MSG_VERSION || !req.tok.n || !req.ref.n) {
 		round_say(r, "that login is of another version");
 		return AW_PROTO;
 	}
-	if (req->uid != getuid()) {
+	if (req.uid != getuid()) {
 		round_say(r, "that login is somebody else's");
 		return AW_DENIED;
 	}
-	if (req->tok_expires > latest || req->ref_expires > latest) {
-		round_say(r, "that login would last for too long");
-		return AW_PROTO;
-	}
+	shorten(&req.tok_expires);
+	shorten(&req.ref_expires);
 	buf_reset(&waiting);
-	msg_encode(MSG_ADOPT_REQ, req, &waiting);
+	msg_encode(MSG_ADOPT_REQ, &req, &waiting);
 	until = loop_now() + WAITS_MS;
 	if (waiting.bad) {
 		buf_free(&waiting);

@@ -53,12 +53,18 @@ has_token(const char *sealed)
 static void
 nothing_lasts_for_ever(void **state)
 {
+	AUTOBUF struct buf b = {0};
+	struct record rec;
+
 	(void)state;
 	req.tok_expires = UINT64_MAX / 2;
-	assert_int_equal(hand_over(), AW_PROTO);
-	req.tok_expires = loop_time() + 3600;
 	req.ref_expires = UINT64_MAX;
-	assert_int_equal(hand_over(), AW_PROTO);
+	assert_int_equal(hand_over(), AW_OK);
+	assert_true(fake_profiles(++mtime, names));
+	req.tok_expires = loop_time() + 366 * 86400;
+	assert_true(has_token("sealed by a factor"));
+	assert_int_equal(store_get(KEY_REF, fake_login_id(), &b, &rec), AW_OK);
+	assert_int_equal(rec.expires, req.tok_expires);
 }
 
 static void
