@@ -478,15 +478,21 @@ fake_role(const char *role, uint64_t ago, uint64_t left, const char *sealed)
 
 /* ---- clients */
 
-/* A connection to the broker; our end. */
+/* A connection of a process to the broker; our end. */
 static UNUSED int
-fake_client(enum origin origin)
+fake_client_of(pid_t pid, enum origin origin)
 {
 	int fd[2];
 
 	assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd) == 0);
-	conn_add(fd[0], origin, getpid());
+	conn_add(fd[0], origin, pid);
 	return fd[1];
+}
+
+static UNUSED int
+fake_client(enum origin origin)
+{
+	return fake_client_of(getpid(), origin);
 }
 
 static UNUSED void

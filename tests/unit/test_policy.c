@@ -304,13 +304,11 @@ root_behind_an_ssh_has_nothing(void **state)
 	assert_true(
 	    fake_reply(client, "status@awsenv", MSG_STATUS_REP, &rep, &keep));
 	assert_int_equal(rep.error, AW_OK);
-	buf_u8(&bind, 27);
-	buf_string(&bind, view_str("session-bind@openssh.com"));
 	buf_string(&bind, view_str("key"));
 	buf_string(&bind, view_str("id"));
 	buf_string(&bind, view_str("signature"));
 	buf_u8(&bind, 1);
-	buf_string(&frame, view_of(&bind));
+	io_put_request(&frame, "session-bind@openssh.com", view_of(&bind));
 	assert_int_equal(write(client, frame.data, frame.len), frame.len);
 	settle();
 	assert_int_equal(read(client, said, sizeof(said)), sizeof(said));
