@@ -14,6 +14,7 @@ run has a name there: USER, HOST, CODE-1, URL-1, HH:MM.
 
 AWSENV_TRANSCRIPTS=write writes the files anew; read them before you commit.
 """
+import difflib
 import os
 import pathlib
 import re
@@ -21,7 +22,8 @@ import socket
 import time
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "transcripts"
-ESCAPES = re.compile(r"\033\[[0-9;?]*[A-Za-z]|\033\][^\a]*\a|\r")
+# Also the echo of Ctrl-C: the kernel signals first, so the shell may be faster.
+ESCAPES = re.compile(r"\033\[[0-9;?]*[A-Za-z]|\033\][^\a]*\a|\r|\^C")
 QUIET = 0.4     # seconds in which what must not come would have come
 
 
@@ -106,7 +108,8 @@ class Transcript:
         text = re.sub(r"(CA bundle )\S+", r"\1FILE", text)
         text = re.sub(r"\b[BCDFGHJ-NP-TV-XZ]{4}-[BCDFGHJ-NP-TV-XZ]{4}\b",
                       name_of("CODE"), text)
-        text = re.sub(r"\b\d\d:\d\d\b", "HH:MM", text)
+        # With its day, if that is not today.
+        text = re.sub(r"\b(?:\d{4}-\d\d-\d\d )?\d\d:\d\d\b", "HH:MM", text)
         text = re.sub(r"\b\d+ (min(?:utes)?)\b", r"N \1", text)
         for value, name in ((self.account.name, "USER"),
                             (socket.gethostname(), "HOST"),
@@ -119,4 +122,7 @@ class Transcript:
         if os.environ.get("AWSENV_TRANSCRIPTS") == "write":
             path.parent.mkdir(exist_ok=True)
             path.write_text(self.text())
-        assert without_gaps(self.text()) == without_gaps(path.read_text())
+        is_, should_be = (without_gaps(t).splitlines(keepends=True)
+                          for t in (self.text(), path.read_text()))
+        assert is_ == should_be, f"not as in {path.name}:\n" + "".join(
+            difflib.unified_diff(should_be, is_, n=1))

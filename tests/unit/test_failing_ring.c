@@ -13,51 +13,23 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "tests/unit/failing.h"
+#include "tests/unit/room.h"
 
 #define SECRETS 3
 #define PERM 0x3f000000u
 
 static struct ring ring;
 
-/*
- * The kernel takes away what ended processes had when it comes to it, and counts
- * it as the user's until then (keyrings(7), /proc/key-users).
- */
-static void
-wait_for_room(void)
-{
-	unsigned int uid, keys, most, tries;
-	char line[128];
-	bool full = true;
-	FILE *f;
-
-	for (tries = 0; full && tries < 3000; tries++) {
-		if (tries > 0)
-			usleep(10000);
-		must((f = fopen("/proc/key-users", "re")) != NULL);
-		full = false;
-		while (fgets(line, sizeof(line), f)) {
-			if (sscanf(line, "%u: %*u %*u/%*u %u/%u", &uid, &keys,
-				&most) == 3 &&
-			    uid == geteuid())
-				full = keys > most / 2;
-		}
-		fclose(f);
-	}
-	must(!full);
-}
-
 /* Of this process, which the test has for itself. */
 static void
 make_one(void)
 {
 	failing_rest();
-	wait_for_room();
+	must(room_for_keys());
 	ring_make(&ring);
 	failing_go();
 }

@@ -24,6 +24,7 @@
 #include "agent/broker/store.h"
 #include "awsenv/own.h"
 #include "tests/unit/failing.h"
+#include "tests/unit/room.h"
 
 #define LIFE 3600
 
@@ -109,6 +110,8 @@ begin(void **state)
 	static const uint8_t key[VAULT_KEY] = "a key of the vault";
 
 	(void)state;
+	if (!room_for_keys())
+		return -1;
 	session = keyctl_join_session_keyring(NULL);
 	keyctl_setperm(session, KEY_PERM);
 	ring = add_key("keyring", KEY_RING, NULL, 0, session);
@@ -142,6 +145,7 @@ static enum aw_err with_others(enum aw_err (*what)(void))
 	enum aw_err r;
 
 	failing_rest();
+	must(room_for_keys());
 	now_there = NULL;
 	must(open_store() == AW_OK);
 	must(put(KEY_REF, "login", "other r") == AW_OK);
@@ -258,6 +262,7 @@ static enum aw_err
 drop_without_holes(void)
 {
 	failing_rest();
+	must(room_for_keys());
 	must(open_store() == AW_OK);
 	/* Whole, if it was there before this one. */
 	get(KEY_ROLE, "a", large('a'), NULL);
@@ -282,6 +287,7 @@ open_again(void)
 	enum aw_err r;
 
 	failing_rest();
+	must(room_for_keys());
 	must(open_store() == AW_OK);
 	must(put(KEY_TOK, "login", "t") == AW_OK);
 	must(put(KEY_ROLE, "login/large", large('o')) == AW_OK);
