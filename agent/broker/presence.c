@@ -30,6 +30,7 @@
 static bool locked;
 static uint64_t since;	    /* loop_now() when it was locked */
 static struct buf sessions; /* at logind, whose screens are */
+static struct hold reading; /* of the config file, since it was */
 
 static struct view
 screen_id(void)
@@ -53,7 +54,27 @@ mode(void)
 	return view_is(word, "off") ? OFF : view_is(word, "hard") ? HARD : SOFT;
 }
 
-/* Read what the config file says now. */
+static void
+drop_if_hard(void)
+{
+	unsigned int n;
+
+	if (mode() == HARD && (n = logout_drop()) > 0)
+		log_info("the screen is locked: dropped all credentials (%u)",
+		    n);
+}
+
+static void
+was_read(void *arg, enum aw_err error, const char *text)
+{
+	(void)arg;
+	(void)error;
+	(void)text;
+	drop_if_hard();
+}
+
+/* What the config file says now counts, also if that is known when whoever
+ * locked the screen waits no longer, or has unlocked it again. */
 static enum aw_err
 read_settings(struct round *r)
 {
@@ -62,6 +83,10 @@ read_settings(struct round *r)
 	if (r->progress->waited == STAGE_TABLE ||
 	    !(job = table_renew(FRESH_MS)))
 		return AW_OK;
+	if (r->msg->screen.locked) {
+		reading.fn = was_read;
+		hold_on(&job->holds, &reading);
+	}
 	return conn_hold(
 	    r->conn, STAGE_TABLE, &job->holds, table_patience(job));
 }
@@ -237,8 +262,7 @@ screen_run(struct round *r)
 	}
 	if ((e = read_settings(r)) == REQUEST_HELD)
 		return e;
-	if (presence_locked() && mode() == HARD)
-		log_info("the screen is locked: dropped all credentials (%u)",
-		    logout_drop());
+	if (presence_locked())
+		drop_if_hard();
 	return AW_OK;
 }

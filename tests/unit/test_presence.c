@@ -332,6 +332,43 @@ a_file_that_hangs_counts_as_it_was(void **state)
 	screen(false, "2", "awsenv_lock=hard");
 }
 
+/* Also for a program that has ended meanwhile, and a screen that is unlocked. */
+static void
+what_the_file_says_by_then_counts_when_it_is_known(void **state)
+{
+	struct screen_req req = {true, view_str("2")};
+	struct record rec;
+	struct done_rep rep;
+	int fd, reader;
+
+	(void)state;
+	screen(false, "2", NULL);
+	fd = fake_client(LOCAL);
+	pass(60);
+	fake_send(fd, "screen@awsenv", MSG_SCREEN_REQ, &req);
+	assert_true((reader = fake_spawn(PROGRAM_PROFILE)) >= 0);
+	pass(1);
+	assert_true(fake_reply(fd, "screen@awsenv", MSG_DONE_REP, &rep, &keep));
+	assert_int_equal(rep.error, AW_OK);
+	fake_leave(fd);
+	fd = fake_client(LOCAL);
+	req.locked = false;
+	fake_send(fd, "screen@awsenv", MSG_SCREEN_REQ, &req);
+	settle();
+	fake_leave(fd);
+	assert_false(presence_locked());
+	assert_int_equal(
+	    store_get(KEY_TOK, fake_login_id(), &keep, &rec), AW_OK);
+	fake_settings = "awsenv_lock=hard";
+	fake_table(reader, 1, names);
+	settle();
+	close(reader);
+	assert_int_equal(
+	    store_get(KEY_TOK, fake_login_id(), &keep, &rec), AW_GONE);
+	assert_int_equal(
+	    store_get(KEY_REF, fake_login_id(), &keep, &rec), AW_GONE);
+}
+
 /* By the words of lock@awsenv it stays locked. */
 static void
 a_passphrase_is_another_lock(void **state)
@@ -368,6 +405,7 @@ main(void)
 	    T(off_is_off),
 	    T(hard_forgets),
 	    T(a_file_that_hangs_counts_as_it_was),
+	    T(what_the_file_says_by_then_counts_when_it_is_known),
 	    T(a_passphrase_is_another_lock),
 	};
 
