@@ -60,8 +60,8 @@ drop_if_hard(void)
 	unsigned int n;
 
 	if (mode() == HARD && (n = logout_drop()) > 0)
-		log_info("the screen is locked: dropped all credentials (%u)",
-		    n);
+		log_info(
+		    "the screen is locked: dropped all credentials (%u)", n);
 }
 
 static void
