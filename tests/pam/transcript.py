@@ -22,8 +22,7 @@ import socket
 import time
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "transcripts"
-# Also the echo of Ctrl-C: the kernel signals first, so the shell may be faster.
-ESCAPES = re.compile(r"\033\[[0-9;?]*[A-Za-z]|\033\][^\a]*\a|\r|\^C")
+ESCAPES = re.compile(r"\033\[[0-9;?]*[A-Za-z]|\033\][^\a]*\a|\r")
 QUIET = 0.4     # seconds in which what must not come would have come
 
 
@@ -52,6 +51,8 @@ class Transcript:
     def hear(self):
         """Write down what has come since the last event."""
         text = ESCAPES.sub("", self.terminal.text[self.heard:])
+        # The kernel signals before it echoes: the shell's new line may be first.
+        text = text.replace("\n^C", "^C\n")
         self.heard = len(self.terminal.text)
         if text:
             for line in text.removesuffix("\n").split("\n"):

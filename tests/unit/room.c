@@ -11,25 +11,27 @@ struct use {
 	unsigned int keys, keys_max, bytes, bytes_max;
 };
 
-/* Whoever has no line there has no key. */
-static struct use
-use_now(void)
+/* Whoever has no line there has no key. False: it cannot be read. */
+static bool
+use_now(struct use *u)
 {
-	struct use u = {0}, found;
+	struct use found;
 	unsigned int uid;
 	char line[128];
 	FILE *f = fopen("/proc/key-users", "re");
 
-	while (f && fgets(line, sizeof(line), f)) {
+	*u = (struct use){0};
+	if (!f)
+		return false;
+	while (fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "%u: %*u %*u/%*u %u/%u %u/%u", &uid,
 			&found.keys, &found.keys_max, &found.bytes,
 			&found.bytes_max) == 5 &&
 		    uid == geteuid())
-			u = found;
+			*u = found;
 	}
-	if (f)
-		fclose(f);
-	return u;
+	fclose(f);
+	return true;
 }
 
 bool
@@ -39,8 +41,7 @@ room_for_keys(void)
 	unsigned int tries;
 	struct use u;
 
-	for (tries = 0; tries < TRIES; tries++) {
-		u = use_now();
+	for (tries = 0; use_now(&u) && tries < TRIES; tries++) {
 		if (u.keys <= u.keys_max / 4 && u.bytes <= u.bytes_max / 4)
 			return true;
 		nanosleep(&moment, NULL);

@@ -260,10 +260,10 @@ begin(void **state)
 	static const uint8_t key[VAULT_KEY] = "a key of the vault";
 
 	(void)state;
-	if (!room_for_keys())
-		return -1;
 	clock_offset = 0;
 	no_faults();
+	if (!room_for_keys())
+		return -1;
 	session = keyctl_join_session_keyring(NULL);
 	__real_keyctl_setperm(session, KEY_PERM);
 	ring = __real_add_key("keyring", KEY_RING, NULL, 0, session);
